@@ -1,0 +1,106 @@
+/**
+ * Every limit of the system, in one place. Each queue, table, frame and retry has one, and a defined refusal.
+ */
+
+const KIB = 1024;
+const MIB = 1024 * KIB;
+const GIB = 1024 * MIB;
+
+// ── Objects ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+/** Values of at most this many encoded bytes stay with their owner; larger ones are sealed in a store. */
+export const MAX_INLINE_BYTES = 102_400;
+/** A task whose inline arguments exceed this is not carried by its lease request; its owner pushes it. */
+export const MAX_LEASE_ARGUMENT_BYTES = KIB;
+export const MAX_RETURNS = 10_000;
+export const MAX_ARGUMENTS = 100_000;
+/** Object table rows of one cluster. Beyond it, registration is refused with `ObjectStoreFullError`. */
+export const MAX_OBJECTS = 10_000_000;
+export const MAX_WAITERS_PER_OBJECT = 10_000;
+export const MAX_CONTAINED_REFS = 1_000_000;
+/** How often a raylet asks another replica before it gives a fetch up. */
+export const MAX_FETCH_ATTEMPTS = 5;
+/** Objects that one raylet fetches at the same time. */
+export const MAX_CONCURRENT_FETCHES = 8;
+export const STORE_PAGE_BYTES = 4 * KIB;
+
+// ── Tasks and leases ────────────────────────────────────────────────────────────────────────────────────────────────
+
+export const DEFAULT_MAX_RETRIES = 3;
+/** Unfinished tasks and actor calls of one process. */
+export const MAX_PENDING_CALLS = 1_000_000;
+/** Lease requests one owner has open for one scheduling key. */
+export const MAX_OPEN_REQUESTS_PER_KEY = 16;
+export const MAX_QUEUED_LEASES = 1_000_000;
+/** Tasks pushed to one worker before the first has been answered, once the key is known to be fast. */
+export const MAX_PIPELINE_DEPTH = 512;
+/** Below this median run time tasks of a key are pipelined. */
+export const PIPELINE_BELOW_MS = 1;
+/** A worker whose running task is older than this hands unstarted pushes back. */
+export const HAND_BACK_AFTER_MS = 2;
+/** An idle lease goes back to its raylet after this time. */
+export const LEASE_IDLE_MS = 500;
+/** An owner is warned when its demand could not be met for this long. */
+export const INFEASIBLE_WARNING_MS = 10_000;
+/** Nesting of tasks: a task that submits a task, and so on. */
+export const MAX_TASK_DEPTH = 65_535;
+export const MAX_ACTORS = 1_000_000;
+/** Actor calls that wait at an actor for an earlier call of the same caller. */
+export const MAX_CALLS_AHEAD = 1_000_000;
+export const DEFAULT_ACTOR_CONCURRENCY = 1_000;
+
+// ── Resources ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+/** Resource amounts are whole multiples of 1/10,000: sums stay exact. */
+export const RESOURCE_UNITS = 10_000;
+export const MAX_RESOURCE_AMOUNT = 1e15 / RESOURCE_UNITS;
+export const MAX_RESOURCE_KINDS = 256;
+
+// ── Processes and nodes ─────────────────────────────────────────────────────────────────────────────────────────────
+
+export const MAX_NODES = 10_000;
+export const MAX_WORKERS_PER_NODE = 1_024;
+/** Workers that may start at the same time on one node. */
+export const MAX_STARTING_WORKERS = 16;
+/** A worker that does not register within this time is killed. */
+export const WORKER_START_TIMEOUT_MS = 60_000;
+/** Spare idle workers are stopped after this time. */
+export const WORKER_IDLE_MS = 10_000;
+export const HEARTBEAT_MS = 1_000;
+/** A node that has not been heard of for this long is dead. */
+export const NODE_TIMEOUT_MS = 10_000;
+/** Last lines of a worker's stderr that its crash error quotes. */
+export const STDERR_TAIL_LINES = 20;
+
+// ── Functions ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+export const MAX_FUNCTION_BYTES = 100 * MIB;
+export const MAX_FUNCTIONS = 100_000;
+
+// ── Wire ────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+/** One frame of an authenticated connection. */
+export const MAX_FRAME_BYTES = 128 * MIB;
+/** What a connection may send before it has authenticated. */
+export const MAX_UNAUTHENTICATED_BYTES = 64 * KIB;
+export const MAX_UNAUTHENTICATED_CONNECTIONS = 1_024;
+/** Half-open connections from one address beyond the loopback. */
+export const MAX_UNAUTHENTICATED_PER_ADDRESS = 64;
+export const HANDSHAKE_TIMEOUT_MS = 5_000;
+/** One frame (type and body) of the handshake. */
+export const MAX_HANDSHAKE_FRAME_BYTES = 512;
+/** Frames leave at the end of a turn of the event loop, or as soon as this much has gathered. */
+export const FLUSH_BYTES = 64 * KIB;
+/** A closing connection waits this long for its peer to take the last bytes. */
+export const CLOSE_TIMEOUT_MS = 5_000;
+/** Bytes that may wait in one connection's send queue before the sender is told to pause. */
+export const MAX_SEND_QUEUE_BYTES = GIB;
+export const MAX_TEXT_BYTES = 64 * KIB;
+export const MAX_ID_BYTES = 64;
+/** Unix socket paths longer than this are silently cut by the kernel. */
+export const MAX_SOCKET_PATH_BYTES = 107;
+
+// ── Tracing ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+/** Journey records that one process keeps: about the last 1,000 tasks. */
+export const JOURNEY_RING_RECORDS = 8_192;

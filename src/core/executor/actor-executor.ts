@@ -1,0 +1,141 @@
+/**
+ * The executor of a worker that has become an actor.
+ *
+ * Decides: when a call starts. Calls of one caller start in the order in which they came, also when an earlier one waits
+ * for its arguments; between callers there is no order. At most `maxConcurrency` calls are under way: synchronous
+ * methods run to their end, asynchronous ones interleave at `await`.
+ * Does not know: methods, values, sockets.
+ *
+ * Invariant: I-04 per-caller order; a call runs at most once.
+ */
+import { assert } from "../../base/assert.js";
+import { Deque } from "../../base/deque.js";
+import type { LeaseId } from "../../base/ids.js";
+import { MAX_CALLS_AHEAD } from "../../base/limits.js";
+import type { Message } from "../../protocol/messages.js";
+import type { Outcome } from "../owner/task.js";
+import type { Caller } from "./executor.js";
+
+export interface Call {
+  readonly caller: Caller;
+  readonly sequence: number;
+  readonly task: unknown;
+  state: "queued" | "preparing" | "prepared" | "running" | "done";
+  waits: number;
+}
+
+export interface ActorExecutorPort {
+  sendToRaylet(message: Message): void;
+  prepare(call: Call): boolean;
+  execute(call: Call): Outcome | undefined;
+  answer(caller: Caller, call: Call, outcome: Outcome): void;
+}
+
+export class ActorExecutor {
+  readonly #port: ActorExecutorPort;
+  readonly #leaseId: LeaseId;
+  readonly #maxConcurrency: number;
+  readonly #queues = new Map<Caller, Deque<Call>>();
+  readonly #running = new Set<Call>();
+  #blocked = 0;
+  #saidBlocked = false;
+
+  constructor(leaseId: LeaseId, maxConcurrency: number, port: ActorExecutorPort) {
+    this.#leaseId = leaseId;
+    this.#maxConcurrency = maxConcurrency;
+    this.#port = port;
+  }
+
+  /** Hot path: one call for each call. */
+  push(caller: Caller, sequence: number, task: unknown): void {
+    const call: Call = { caller, sequence, task, state: "queued", waits: 0 };
+    let queue = this.#queues.get(caller);
+    if (queue === undefined) {
+      queue = new Deque();
+      this.#queues.set(caller, queue);
+    }
+    assert(queue.length < MAX_CALLS_AHEAD, "calls waiting at an actor are bounded by their caller");
+    queue.push(call);
+    if (queue.length === 1) this.#drain(queue);
+  }
+
+  prepared(call: Call): void {
+    if (call.state !== "preparing") return;
+    call.state = "prepared";
+    this.#drainCaller(call.caller);
+  }
+
+  failedToPrepare(call: Call, outcome: Outcome): void {
+    if (call.state !== "preparing") return;
+    call.state = "done";
+    this.#queues.get(call.caller)?.remove(call);
+    this.#port.answer(call.caller, call, outcome);
+    this.#drainCaller(call.caller);
+  }
+
+  finished(call: Call, outcome: Outcome): void {
+    if (!this.#running.delete(call)) return;
+    call.state = "done";
+    if (call.waits > 0) this.#blocked--;
+    this.#port.answer(call.caller, call, outcome);
+    this.#sayBlocked();
+    for (const queue of [...this.#queues.values()]) this.#drain(queue);
+  }
+
+  /** The caller is gone: what has not started never will. */
+  detach(caller: Caller): void {
+    this.#queues.delete(caller);
+  }
+
+  block(call: Call): void {
+    if (++call.waits === 1 && call.state === "running") this.#blocked++;
+    this.#sayBlocked();
+  }
+
+  resume(call: Call): void {
+    assert(call.waits > 0, "a call resumes as often as it was blocked");
+    if (--call.waits === 0 && call.state === "running") this.#blocked--;
+    this.#sayBlocked();
+  }
+
+  check(): void {
+    assert(this.#running.size <= this.#maxConcurrency, "no more calls run than the actor allows");
+    assert(this.#blocked <= this.#running.size, "only running calls are blocked");
+  }
+
+  #drainCaller(caller: Caller): void {
+    const queue = this.#queues.get(caller);
+    if (queue !== undefined) this.#drain(queue);
+  }
+
+  #drain(queue: Deque<Call>): void {
+    for (let call = queue.peek(); call !== undefined; call = queue.peek()) {
+      if (this.#running.size >= this.#maxConcurrency || call.state === "preparing") return;
+      if (call.state === "queued" && !this.#port.prepare(call)) {
+        call.state = "preparing";
+        return;
+      }
+      queue.shift();
+      this.#start(call);
+    }
+  }
+
+  #start(call: Call): void {
+    call.state = "running";
+    const outcome = this.#port.execute(call);
+    if (outcome === undefined) {
+      this.#running.add(call);
+      return;
+    }
+    call.state = "done";
+    this.#port.answer(call.caller, call, outcome);
+  }
+
+  /** While every call under way waits, the actor's CPU is free for others. */
+  #sayBlocked(): void {
+    const blocked = this.#running.size > 0 && this.#blocked === this.#running.size;
+    if (blocked === this.#saidBlocked) return;
+    this.#saidBlocked = blocked;
+    this.#port.sendToRaylet({ type: blocked ? "taskBlocked" : "taskResumed", leaseId: this.#leaseId });
+  }
+}

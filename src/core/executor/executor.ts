@@ -1,0 +1,245 @@
+/**
+ * The executor: runs the tasks that arrive at a worker.
+ *
+ * Lecture: step `executeTask`.
+ *
+ *     pushed ──▶ (preparing: functions and arguments are brought) ──▶ running ⇄ blocked in get ──▶ answered
+ *        └──▶ handed back unstarted
+ *
+ * Decides: what runs next, what is handed back. One task of a lease runs at a time; behind one that takes long or waits
+ * nothing is kept.
+ * Does not know: functions, values, sockets. The port runs the user's code.
+ *
+ * Invariants: I-01 every push is answered, handed back, or dies with its connection; nothing runs on a closed lease.
+ */
+import { assert } from "../../base/assert.js";
+import { Deque } from "../../base/deque.js";
+import type { LeaseId, ProcessRef } from "../../base/ids.js";
+import { HAND_BACK_AFTER_MS } from "../../base/limits.js";
+import type { Message } from "../../protocol/messages.js";
+import type { Outcome } from "../owner/task.js";
+
+/** Where answers for a lease go. The shell's connection; the executor only passes it on. */
+export type Caller = unknown;
+
+/** One task at this worker. `task` is the shell's. */
+export interface Run {
+  readonly lease: LeaseSlot;
+  readonly sequence: number;
+  readonly task: unknown;
+  state: "queued" | "preparing" | "prepared" | "running" | "done";
+  /** How many waits of the task are pending; above 0 it is blocked. */
+  waits: number;
+  startedMs: number;
+}
+
+export interface LeaseSlot {
+  readonly id: LeaseId;
+  readonly owner: ProcessRef;
+  /** The owner's connection; answers wait for it when the first task came by way of the raylet. */
+  caller: Caller | undefined;
+  readonly queue: Deque<Run>;
+  readonly unanswered: { readonly run: Run; readonly outcome: Outcome; readonly runTimeMs: number }[];
+  current: Run | undefined;
+  preparing: number;
+  closed: boolean;
+}
+
+export interface ExecutorPort {
+  nowMs(): number;
+  sendToRaylet(message: Message): void;
+  /** Bring what the task needs. True: all is here already; else `prepared` follows. */
+  prepare(run: Run): boolean;
+  /** Lecture, `executeTask`. The outcome when the code was synchronous; else `finished` follows. */
+  execute(run: Run): Outcome | undefined;
+  answer(caller: Caller, run: Run, outcome: Outcome, runTimeMs: number): void;
+  handBack(caller: Caller, lease: LeaseSlot, sequences: readonly number[], blocked: boolean): void;
+  /** Call `tick` after this time. */
+  wakeUpAfter(delayMs: number): void;
+}
+
+export class Executor {
+  readonly #port: ExecutorPort;
+  readonly #leases = new Map<LeaseId, LeaseSlot>();
+
+  constructor(port: ExecutorPort) {
+    this.#port = port;
+  }
+
+  /** The raylet has granted a lease on this worker. */
+  openLease(id: LeaseId, owner: ProcessRef): void {
+    if (this.#leases.has(id)) return;
+    this.#leases.set(id, {
+      id,
+      owner,
+      caller: undefined,
+      queue: new Deque(),
+      unanswered: [],
+      current: undefined,
+      preparing: 0,
+      closed: false,
+    });
+  }
+
+  /** The lease is over: what has not started goes back, what runs is answered if its owner is still there. */
+  closeLease(id: LeaseId): void {
+    const lease = this.#leases.get(id);
+    if (lease === undefined) return;
+    lease.closed = true;
+    this.#handBackQueued(lease, false);
+    if (lease.current === undefined) this.#leases.delete(id);
+  }
+
+  /** The owner has connected: it gets the answers that waited for it. Undefined: no such lease (any more). */
+  attach(id: LeaseId, caller: Caller): LeaseSlot | undefined {
+    const lease = this.#leases.get(id);
+    if (lease === undefined) return undefined;
+    lease.caller = caller;
+    for (const { run, outcome, runTimeMs } of lease.unanswered.splice(0)) {
+      this.#port.answer(caller, run, outcome, runTimeMs);
+    }
+    return lease;
+  }
+
+  /** The owner's connection is gone. */
+  detach(caller: Caller): void {
+    for (const lease of this.#leases.values()) {
+      if (lease.caller !== caller) continue;
+      lease.caller = undefined;
+      while (lease.queue.length > 0) lease.queue.shift();
+    }
+  }
+
+  /** The first task of a lease, sent ahead by the raylet: number 0. Idempotent by its lease. */
+  dispatch(id: LeaseId, task: unknown): void {
+    const lease = this.#leases.get(id);
+    if (lease !== undefined) this.push(lease, 0, task);
+  }
+
+  /** Hot path: one call for each task. */
+  push(lease: LeaseSlot, sequence: number, task: unknown): void {
+    if (lease.closed || isBlocked(lease.current)) {
+      if (lease.caller !== undefined) this.#port.handBack(lease.caller, lease, [sequence], !lease.closed);
+      return;
+    }
+    lease.queue.push({ lease, sequence, task, state: "queued", waits: 0, startedMs: 0 });
+    if (lease.current === undefined) this.#drain(lease);
+    else if (lease.queue.length === 1) this.#port.wakeUpAfter(HAND_BACK_AFTER_MS);
+  }
+
+  /** What a run needed is here. It goes first: it was there before those that overtook it. */
+  prepared(run: Run): void {
+    if (run.state !== "preparing") return;
+    run.state = "prepared";
+    run.lease.preparing--;
+    if (run.lease.closed) return this.#handBack(run.lease, [run.sequence], false);
+    run.lease.queue.unshift(run);
+    if (run.lease.current === undefined) this.#drain(run.lease);
+  }
+
+  /** It could not be prepared: a missing function, a lost argument. */
+  failedToPrepare(run: Run, outcome: Outcome): void {
+    if (run.state !== "preparing") return;
+    run.lease.preparing--;
+    run.startedMs = this.#port.nowMs();
+    this.#answer(run, outcome);
+  }
+
+  /** Asynchronous code has ended. */
+  finished(run: Run, outcome: Outcome): void {
+    if (run.state !== "running") return;
+    const { lease } = run;
+    this.#answer(run, outcome);
+    lease.current = undefined;
+    if (lease.closed) this.#leases.delete(lease.id);
+    else this.#drain(lease);
+  }
+
+  /** The task waits in `get` or `wait`, and its synchronous part has ended: its CPU is free for others. */
+  block(run: Run): void {
+    run.waits++;
+    if (run.waits > 1 || run.state !== "running") return;
+    this.#handBackQueued(run.lease, true);
+    this.#port.sendToRaylet({ type: "taskBlocked", leaseId: run.lease.id });
+  }
+
+  resume(run: Run): void {
+    assert(run.waits > 0, "a task resumes as often as it was blocked");
+    run.waits--;
+    if (run.waits > 0 || run.state !== "running") return;
+    this.#port.sendToRaylet({ type: "taskResumed", leaseId: run.lease.id });
+  }
+
+  /** Tasks that wait behind one that takes long are handed back: another worker may be free. */
+  tick(): void {
+    const now = this.#port.nowMs();
+    for (const lease of this.#leases.values()) {
+      if (lease.current === undefined || lease.queue.length === 0) continue;
+      const leftMs = lease.current.startedMs + HAND_BACK_AFTER_MS - now;
+      if (leftMs <= 0) this.#handBackQueued(lease, false);
+      else this.#port.wakeUpAfter(leftMs);
+    }
+  }
+
+  get isIdle(): boolean {
+    for (const lease of this.#leases.values()) if (lease.current !== undefined || lease.preparing > 0) return false;
+    return true;
+  }
+
+  check(): void {
+    for (const lease of this.#leases.values()) {
+      assert(lease.queue.length === 0 || lease.current !== undefined || lease.preparing > 0, "what can run, runs");
+      assert(!isBlocked(lease.current) || lease.queue.length === 0, "nothing waits behind a blocked task");
+    }
+  }
+
+  /** Run what is there, one after the other, until something takes longer than this turn. */
+  #drain(lease: LeaseSlot): void {
+    for (let run = lease.queue.shift(); run !== undefined; run = lease.queue.shift()) {
+      if (run.state === "queued" && !this.#port.prepare(run)) {
+        run.state = "preparing";
+        lease.preparing++;
+        continue;
+      }
+      if (!this.#start(run)) {
+        if (lease.queue.length > 0) this.#port.wakeUpAfter(HAND_BACK_AFTER_MS);
+        return;
+      }
+    }
+  }
+
+  /** True when the run has ended already. */
+  #start(run: Run): boolean {
+    const { lease } = run;
+    run.state = "running";
+    run.startedMs = this.#port.nowMs();
+    lease.current = run;
+    const outcome = this.#port.execute(run);
+    if (outcome === undefined) return false;
+    this.#answer(run, outcome);
+    lease.current = undefined;
+    return true;
+  }
+
+  #answer(run: Run, outcome: Outcome): void {
+    run.state = "done";
+    const { lease } = run;
+    const runTimeMs = this.#port.nowMs() - run.startedMs;
+    if (lease.caller !== undefined) this.#port.answer(lease.caller, run, outcome, runTimeMs);
+    else if (run.sequence === 0) lease.unanswered.push({ run, outcome, runTimeMs });
+  }
+
+  #handBackQueued(lease: LeaseSlot, blocked: boolean): void {
+    const sequences: number[] = [];
+    for (let run = lease.queue.shift(); run !== undefined; run = lease.queue.shift()) sequences.push(run.sequence);
+    if (sequences.length > 0 || blocked) this.#handBack(lease, sequences, blocked);
+  }
+
+  #handBack(lease: LeaseSlot, sequences: readonly number[], blocked: boolean): void {
+    if (lease.caller !== undefined) this.#port.handBack(lease.caller, lease, sequences, blocked);
+  }
+}
+
+function isBlocked(run: Run | undefined): boolean {
+  return run !== undefined && run.waits > 0;
+}

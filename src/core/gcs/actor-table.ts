@@ -1,0 +1,243 @@
+/**
+ * The actor table: every actor, from its registration to its death.
+ *
+ * Lecture, actors: steps `registerActor`, `leaseActorWorker`, `createActor`. Calls never pass here: they go straight
+ * from the caller to the actor's process.
+ *
+ *     pending ── lease granted ──▶ creating ── constructed ──▶ alive
+ *        └───────────────┴──────── killed, failed, unreachable ──▶ dead
+ *
+ * Decides: the state of an actor, who is told of it, and who has a name.
+ * Does not know: how a node is chosen (global scheduler), who still holds a handle (object table).
+ *
+ * Invariant: I-04 one live incarnation.
+ */
+import { assert } from "../../base/assert.js";
+import type { ActorId, JobId, LeaseId, ProcessId, ProcessRef } from "../../base/ids.js";
+import { MAX_ACTORS } from "../../base/limits.js";
+import type { ActorSpec, Failure, LeaseRequest, ProcessAddress } from "../../protocol/messages.js";
+
+export interface ActorTablePort {
+  /** Lecture, `leaseActorWorker`: select a raylet, queue the creation there, wait for its lease. */
+  leaseActorWorker(request: LeaseRequest): void;
+  cancelLease(leaseId: LeaseId): void;
+  /** Lecture, `createActor`: the leased worker becomes the actor. */
+  createActor(worker: ProcessRef, leaseId: LeaseId, actor: ActorSpec): void;
+  /** The living actor keeps only what it holds. */
+  settleActor(worker: ProcessRef, leaseId: LeaseId): void;
+  killProcess(worker: ProcessRef, reason: Failure): void;
+  announce(to: ProcessRef, actor: ActorView): void;
+}
+
+export interface ActorView {
+  readonly actorId: ActorId;
+  readonly state: "pending" | "alive" | "dead";
+  readonly incarnation: number;
+  readonly worker: ProcessRef | undefined;
+  readonly address: ProcessAddress | undefined;
+  readonly reason: Failure | undefined;
+}
+
+interface Row {
+  readonly spec: ActorSpec;
+  readonly leaseId: LeaseId;
+  state: "pending" | "creating" | "alive" | "dead";
+  incarnation: number;
+  worker: ProcessRef | undefined;
+  address: ProcessAddress | undefined;
+  reason: Failure | undefined;
+  readonly subscribers: Map<ProcessId, ProcessRef>;
+}
+
+export class ActorTable {
+  readonly #port: ActorTablePort;
+  readonly #rows = new Map<ActorId, Row>();
+  readonly #names = new Map<string, ActorId>();
+  readonly #byLease = new Map<LeaseId, ActorId>();
+
+  constructor(port: ActorTablePort) {
+    this.#port = port;
+  }
+
+  /** Lecture, `registerActor`. Idempotent: the actor's id is derived from the call that makes it. */
+  register(spec: ActorSpec): "registered" | "refused" {
+    if (this.#rows.has(spec.actorId)) return "registered";
+    assert(this.#rows.size < MAX_ACTORS, "the actor table is bounded");
+    const row: Row = {
+      spec,
+      leaseId: `${spec.actorId}.0` as LeaseId,
+      state: "pending",
+      incarnation: 0,
+      worker: undefined,
+      address: undefined,
+      reason: undefined,
+      subscribers: new Map([[spec.owner.processId, spec.owner]]),
+    };
+    this.#rows.set(spec.actorId, row);
+    const taken = spec.actorName === "" ? undefined : this.#names.get(nameKey(spec));
+    if (taken !== undefined) {
+      this.#die(row, {
+        code: "ACTOR_NAME_TAKEN",
+        message: `the name ${spec.actorName} in namespace ${spec.namespace} belongs to actor ${taken}: use getActor, or another name`,
+      });
+      return "refused";
+    }
+    if (spec.actorName !== "") this.#names.set(nameKey(spec), spec.actorId);
+    this.#byLease.set(row.leaseId, spec.actorId);
+    this.#port.leaseActorWorker(leaseRequestOf(row));
+    return "registered";
+  }
+
+  /** A raylet granted the lease: its worker becomes the actor. */
+  leaseGranted(leaseId: LeaseId, worker: ProcessRef, address: ProcessAddress): "creating" | "not wanted" {
+    const row = this.#rowOfLease(leaseId);
+    if (row === undefined || row.state !== "pending") return "not wanted";
+    row.state = "creating";
+    row.worker = worker;
+    row.address = address;
+    this.#port.createActor(worker, leaseId, row.spec);
+    return "creating";
+  }
+
+  /** The constructor has run. */
+  created(actorId: ActorId, leaseId: LeaseId): void {
+    const row = this.#rows.get(actorId);
+    if (row === undefined || row.state !== "creating" || row.worker === undefined) return;
+    row.state = "alive";
+    row.incarnation++;
+    this.#port.settleActor(row.worker, leaseId);
+    this.#announce(row);
+  }
+
+  /** Its constructor failed, its worker died, its lease was refused. */
+  failed(actorId: ActorId, reason: Failure): void {
+    const row = this.#rows.get(actorId);
+    if (row === undefined || row.state === "dead") return;
+    this.#die(row, reason);
+  }
+
+  leaseLost(leaseId: LeaseId, reason: Failure): void {
+    const row = this.#rowOfLease(leaseId);
+    if (row === undefined) return;
+    if (row.state === "pending") return this.failed(row.spec.actorId, reason);
+    const message = `actor ${row.spec.name} (${row.spec.actorId}) died with its process: ${reason.message}`;
+    this.failed(row.spec.actorId, { code: "ACTOR_DIED", message });
+  }
+
+  processDied(process: ProcessRef, reason: Failure): void {
+    for (const row of this.#rows.values()) {
+      row.subscribers.delete(process.processId);
+      if (row.worker?.processId === process.processId && row.state !== "dead") {
+        this.#die(row, {
+          code: "ACTOR_DIED",
+          message: `actor ${row.spec.name} (${row.spec.actorId}) died with its process: ${reason.message}`,
+        });
+      }
+    }
+  }
+
+  kill(actorId: ActorId): void {
+    this.failed(actorId, { code: "ACTOR_DIED", message: `actor ${this.#nameOf(actorId)} was killed with kill()` });
+  }
+
+  /** The last handle is gone. */
+  unreachable(actorId: ActorId): void {
+    const row = this.#rows.get(actorId);
+    if (row === undefined) return;
+    if (row.state !== "dead") {
+      this.#die(row, { code: "ACTOR_DIED", message: `actor ${this.#nameOf(actorId)} ended: its last handle was gone` });
+    }
+    this.#rows.delete(actorId);
+    this.#byLease.delete(row.leaseId);
+  }
+
+  jobEnded(jobId: JobId): void {
+    for (const row of [...this.#rows.values()]) {
+      if (row.spec.jobId !== jobId) continue;
+      if (row.state !== "dead") this.#die(row, { code: "ACTOR_DIED", message: `the job of actor ${row.spec.name} ended` });
+      this.#rows.delete(row.spec.actorId);
+      this.#byLease.delete(row.leaseId);
+    }
+  }
+
+  subscribe(from: ProcessRef, actorId: ActorId): void {
+    const row = this.#rows.get(actorId);
+    if (row === undefined) {
+      const reason = { code: "ACTOR_DIED", message: `actor ${actorId} is not in the cluster any more` };
+      const gone = { actorId, incarnation: 0, worker: undefined, address: undefined, reason };
+      this.#port.announce(from, { ...gone, state: "dead" });
+      return;
+    }
+    row.subscribers.set(from.processId, from);
+    this.#port.announce(from, viewOf(row));
+  }
+
+  find(name: string, namespace: string): ActorSpec | undefined {
+    const actorId = this.#names.get(`${namespace}/${name}`);
+    return actorId === undefined ? undefined : this.#rows.get(actorId)?.spec;
+  }
+
+  check(): void {
+    const workers = new Set<ProcessId>();
+    for (const row of this.#rows.values()) {
+      if (row.state === "alive") assert(row.worker !== undefined, "a living actor has a process");
+      if (row.worker === undefined || row.state === "dead") continue;
+      assert(!workers.has(row.worker.processId), "a worker process is one actor");
+      workers.add(row.worker.processId);
+    }
+    for (const actorId of this.#names.values()) {
+      assert(this.#rows.get(actorId)?.state !== "dead", "a dead actor has no name");
+    }
+  }
+
+  #rowOfLease(leaseId: LeaseId): Row | undefined {
+    const actorId = this.#byLease.get(leaseId);
+    return actorId === undefined ? undefined : this.#rows.get(actorId);
+  }
+
+  #nameOf(actorId: ActorId): string {
+    const row = this.#rows.get(actorId);
+    return row === undefined ? actorId : `${row.spec.name} (${actorId})`;
+  }
+
+  #die(row: Row, reason: Failure): void {
+    const before = row.state;
+    row.state = "dead";
+    row.reason = reason;
+    if (this.#names.get(nameKey(row.spec)) === row.spec.actorId) this.#names.delete(nameKey(row.spec));
+    if (before === "pending") this.#port.cancelLease(row.leaseId);
+    else if (row.worker !== undefined) this.#port.killProcess(row.worker, reason);
+    this.#announce(row);
+  }
+
+  #announce(row: Row): void {
+    for (const to of row.subscribers.values()) this.#port.announce(to, viewOf(row));
+  }
+}
+
+function viewOf(row: Row): ActorView {
+  const { incarnation, worker, address, reason } = row;
+  const state = row.state === "creating" ? "pending" : row.state;
+  return { actorId: row.spec.actorId, state, incarnation, worker, address, reason };
+}
+
+function nameKey(spec: ActorSpec): string {
+  return `${spec.namespace}/${spec.actorName}`;
+}
+
+function leaseRequestOf({ spec, leaseId }: Row): LeaseRequest {
+  return {
+    leaseId,
+    owner: spec.owner,
+    jobId: spec.jobId,
+    name: spec.name,
+    taskId: spec.actorId as string as LeaseRequest["taskId"],
+    demand: spec.demand,
+    held: spec.held,
+    strategy: spec.strategy,
+    depth: 0,
+    exclusive: true,
+    arguments: spec.largeArguments,
+    task: undefined,
+  };
+}

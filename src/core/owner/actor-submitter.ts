@@ -1,0 +1,228 @@
+/**
+ * Actor calls of one process: from the handle straight to the actor's process.
+ *
+ * Lecture: actor step 4, `callActor`.
+ *
+ * Calls of one handle leave in submission order, also when an earlier one still waits for its arguments; the connection
+ * keeps that order. Until the actor lives they wait here.
+ * Decides: when a call is sent, and what becomes of calls when the actor dies.
+ * Does not know: encodings, sockets.
+ *
+ * Invariant: I-04 per-caller order; at most once: a call that was sent is never sent again.
+ */
+import { assert } from "../../base/assert.js";
+import { Deque } from "../../base/deque.js";
+import type { ActorId, ProcessRef } from "../../base/ids.js";
+import type { Failure, Message, ProcessAddress } from "../../protocol/messages.js";
+import { type Outcome, type Task, upstreamFailure } from "./task.js";
+
+/** How long the GCS may take to say why an actor's connection ended. */
+const REASON_WAIT_MS = 5_000;
+
+export interface ActorSubmitterPort {
+  sendToGcs(message: Message): void;
+  /** Dial the actor's process; `connected` or `disconnected` follow, never within the call. */
+  connect(actor: ActorLink): void;
+  /** Hot path: write the call into the actor's connection. */
+  call(actor: ActorLink, task: Task): void;
+  disconnect(actor: ActorLink): void;
+  releaseHandle(actorId: ActorId): void;
+  finished(task: Task, outcome: Outcome): void;
+}
+
+/** What a process knows of one actor that it has a handle to. */
+export interface ActorLink {
+  readonly actorId: ActorId;
+  readonly name: string;
+  state: "pending" | "connecting" | "alive" | "broken" | "dead";
+  worker: ProcessRef | undefined;
+  address: ProcessAddress | undefined;
+  reason: Failure | undefined;
+  /** Calls that have not been sent, in order. */
+  readonly waiting: Deque<Task>;
+  readonly inFlight: Map<number, Task>;
+  nextSequence: number;
+  brokenSinceMs: number;
+  handles: number;
+}
+
+export class ActorSubmitter {
+  readonly #port: ActorSubmitterPort;
+  readonly #links = new Map<ActorId, ActorLink>();
+  #nowMs = 0;
+
+  constructor(port: ActorSubmitterPort) {
+    this.#port = port;
+  }
+
+  /** A handle in this process. `isNew`: this process has just registered the actor and hears of it anyway. */
+  link(actorId: ActorId, name: string, isNew: boolean): ActorLink {
+    const known = this.#links.get(actorId);
+    if (known !== undefined) return known;
+    const link: ActorLink = {
+      actorId,
+      name,
+      state: "pending",
+      worker: undefined,
+      address: undefined,
+      reason: undefined,
+      waiting: new Deque(),
+      inFlight: new Map(),
+      nextSequence: 1,
+      brokenSinceMs: 0,
+      handles: 0,
+    };
+    this.#links.set(actorId, link);
+    if (!isNew) this.#port.sendToGcs({ type: "subscribeActor", actorId });
+    return link;
+  }
+
+  addHandle(link: ActorLink): void {
+    link.handles++;
+  }
+
+  /** The last handle lets the actor go, after its calls have been answered. */
+  dropHandle(link: ActorLink): void {
+    assert(link.handles > 0, "a handle is dropped once");
+    link.handles--;
+    this.#releaseIfUnused(link);
+  }
+
+  submit(link: ActorLink, task: Task): void {
+    if (link.state === "dead") {
+      this.#finish(task, died(link));
+      return;
+    }
+    task.state = "queued";
+    link.waiting.push(task);
+    if (link.state === "alive") this.#sendWaiting(link);
+  }
+
+  /** The arguments of a waiting call are ready. */
+  dependencyReady(link: ActorLink): void {
+    if (link.state === "alive") this.#sendWaiting(link);
+  }
+
+  /** The GCS says how the actor is. News may be repeated. */
+  actorState(
+    actorId: ActorId,
+    state: "pending" | "alive" | "dead",
+    worker: ProcessRef | undefined,
+    address: ProcessAddress | undefined,
+    reason: Failure | undefined,
+  ): void {
+    const link = this.#links.get(actorId);
+    if (link === undefined || link.state === "dead") return;
+    if (state === "dead") {
+      this.#die(link, reason);
+    } else if (state === "alive" && link.state === "pending") {
+      link.state = "connecting";
+      link.worker = worker;
+      link.address = address;
+      this.#port.connect(link);
+    }
+  }
+
+  connected(link: ActorLink): void {
+    if (link.state !== "connecting") return;
+    link.state = "alive";
+    this.#sendWaiting(link);
+  }
+
+  /** The GCS will say why. */
+  disconnected(link: ActorLink): void {
+    if (link.state === "dead" || link.state === "broken") return;
+    link.state = "broken";
+    link.brokenSinceMs = this.#nowMs;
+  }
+
+  /** Hot path: one call for each answer. */
+  answered(link: ActorLink, sequence: number, outcome: Outcome): void {
+    const task = link.inFlight.get(sequence);
+    if (task === undefined) return;
+    link.inFlight.delete(sequence);
+    this.#finish(task, outcome);
+    if (link.handles === 0) this.#releaseIfUnused(link);
+  }
+
+  /** Take a call out that has not been sent; undefined when it has. */
+  withdraw(link: ActorLink, task: Task): boolean {
+    return task.state === "queued" && link.waiting.remove(task);
+  }
+
+  tick(nowMs: number): void {
+    this.#nowMs = nowMs;
+    for (const link of [...this.#links.values()]) {
+      if (link.state !== "broken" || nowMs - link.brokenSinceMs < REASON_WAIT_MS) continue;
+      const message = `the connection to actor ${link.name} (${link.actorId}) was lost`;
+      this.#die(link, { code: "ACTOR_DIED", message });
+    }
+  }
+
+  get hasBrokenLinks(): boolean {
+    for (const link of this.#links.values()) if (link.state === "broken") return true;
+    return false;
+  }
+
+  find(actorId: ActorId): ActorLink | undefined {
+    return this.#links.get(actorId);
+  }
+
+  check(): void {
+    for (const link of this.#links.values()) {
+      assert(link.state !== "dead" || link.waiting.length === 0, "no call waits for a dead actor");
+      let last = 0;
+      for (const sequence of link.inFlight.keys()) {
+        assert(sequence > last, "calls are sent in order");
+        last = sequence;
+      }
+    }
+  }
+
+  /** Lecture, `callActor`: in order, so the first call whose arguments are missing holds the others back. */
+  #sendWaiting(link: ActorLink): void {
+    for (let task = link.waiting.peek(); task !== undefined && task.missing === 0; task = link.waiting.peek()) {
+      link.waiting.shift();
+      if (task.state !== "queued") continue;
+      const upstream = upstreamFailure(task);
+      if (upstream !== undefined) {
+        this.#finish(task, upstream);
+        continue;
+      }
+      task.state = "pushed";
+      task.sequence = link.nextSequence++;
+      link.inFlight.set(task.sequence, task);
+      this.#port.call(link, task);
+    }
+  }
+
+  #die(link: ActorLink, reason: Failure | undefined): void {
+    link.state = "dead";
+    link.reason = reason;
+    const lost = [...link.inFlight.values(), ...link.waiting];
+    link.inFlight.clear();
+    while (link.waiting.length > 0) link.waiting.shift();
+    this.#port.disconnect(link);
+    for (const task of lost) this.#finish(task, died(link));
+    this.#releaseIfUnused(link);
+  }
+
+  #releaseIfUnused(link: ActorLink): void {
+    if (link.handles > 0 || link.inFlight.size > 0 || link.waiting.length > 0) return;
+    if (this.#links.get(link.actorId) !== link) return;
+    this.#links.delete(link.actorId);
+    this.#port.disconnect(link);
+    this.#port.releaseHandle(link.actorId);
+  }
+
+  #finish(task: Task, outcome: Outcome): void {
+    if (task.state === "done") return;
+    task.state = "done";
+    this.#port.finished(task, outcome);
+  }
+}
+
+function died(link: ActorLink): Outcome {
+  const reason = link.reason ?? { code: "ACTOR_DIED", message: `actor ${link.name} (${link.actorId}) is dead` };
+  return { kind: "failed", ...reason };
+}

@@ -1,0 +1,470 @@
+/**
+ * The task submitter: gets a process's tasks to leased workers.
+ *
+ * Tasks wait in one queue for each scheduling key. A lease is asked of the own raylet with its first task on board; the
+ * next tasks go straight from here to the leased worker, and no scheduler hears of them.
+ *
+ * Decides: when a lease is asked for, used, and given back; how many tasks a worker gets ahead; what is tried again
+ * after a death.
+ * Does not know: encodings, sockets, where objects are.
+ *
+ * Invariants: I-02 at most 1 + maxRetries attempts; a gated task never keeps the task that opens its gate waiting:
+ * one task at a time goes to a worker until the key is known to be fast, and a worker hands unstarted tasks back.
+ */
+import { assert } from "../../base/assert.js";
+import { Deque } from "../../base/deque.js";
+import type { LeaseId, NodeId, ProcessRef } from "../../base/ids.js";
+import { rayletOf } from "../../base/ids.js";
+import {
+  LEASE_IDLE_MS,
+  MAX_OPEN_REQUESTS_PER_KEY,
+  MAX_PIPELINE_DEPTH,
+  PIPELINE_BELOW_MS,
+} from "../../base/limits.js";
+import type { Failure, LeaseRequest, Message, ProcessAddress } from "../../protocol/messages.js";
+import type { Amounts } from "../resources.js";
+import type { Outcome, Task, TaskTemplate } from "./task.js";
+
+/** How long a wanted lease may be kept busy. */
+const WANTED_TENURE_MS = 100;
+/** How long the reason of a worker's death is waited for before the task is tried again without one. */
+const REASON_WAIT_MS = 2_000;
+
+export interface LeasePoolPort {
+  sendToRaylet(message: Message): void;
+  send(to: ProcessRef, message: Message): void;
+  /** The request for a task's lease: what the schedulers need to know, and the task itself if it is small. */
+  leaseRequest(leaseId: LeaseId, task: Task): LeaseRequest;
+  /** Dial the worker; `connected` or `disconnected` follow, never within the call. */
+  connect(lease: Lease): void;
+  /** Hot path: write the task into the worker's connection. */
+  push(lease: Lease, task: Task): void;
+  /** The lease is over: the worker's connection may go when nobody else uses it. */
+  disconnect(lease: Lease): void;
+  /** Some returns of the task may be read elsewhere already. */
+  taskForwarded(task: Task): void;
+  finished(task: Task, outcome: Outcome): void;
+}
+
+export interface Lease {
+  readonly id: LeaseId;
+  readonly queue: KeyQueue;
+  readonly worker: ProcessRef;
+  readonly address: ProcessAddress;
+  state: "connecting" | "open" | "broken";
+  /** Pushed and unanswered, oldest first. */
+  readonly inFlight: Map<number, Task>;
+  nextSequence: number;
+  idleSinceMs: number;
+  wantedSinceMs: number;
+  brokenSinceMs: number;
+  /** Its task waits in `get`: nothing more is pushed. */
+  blocked: boolean;
+}
+
+/** Tasks that may run on each other's leases. */
+export class KeyQueue {
+  readonly key: string;
+  readonly demand: Amounts;
+  readonly tasks = new Deque<Task>();
+  readonly leases: Lease[] = [];
+  readonly requests = new Map<LeaseId, Task>();
+  /** The last 32 run times, one bit each: set when it was below `PIPELINE_BELOW_MS`. */
+  #history = 0;
+  #samples = 0;
+
+  constructor(template: TaskTemplate) {
+    this.key = template.schedulingKey;
+    this.demand = template.demand;
+  }
+
+  noteRunTime(runTimeMs: number): void {
+    this.#history = (this.#history << 1) | (runTimeMs < PIPELINE_BELOW_MS ? 1 : 0);
+    if (this.#samples < 32) this.#samples++;
+  }
+
+  /** How many tasks a worker may have at once: one, until the median run time is known to be short. */
+  get depth(): number {
+    return this.#samples >= 4 && bitsSet(this.#history) * 2 > this.#samples ? MAX_PIPELINE_DEPTH : 1;
+  }
+}
+
+export class LeasePool {
+  readonly #self: ProcessRef;
+  readonly #port: LeasePoolPort;
+  readonly #queues = new Map<string, KeyQueue>();
+  readonly #leases = new Map<LeaseId, Lease>();
+  /** The queue of each open request. */
+  readonly #requested = new Map<LeaseId, KeyQueue>();
+  #nextLease = 1;
+  #total: Amounts = new Map();
+  #nowMs = 0;
+
+  constructor(self: ProcessRef, port: LeasePoolPort) {
+    this.#self = self;
+    this.#port = port;
+  }
+
+  /** A task whose dependencies are ready. */
+  submit(task: Task): void {
+    const queue = this.#queueOf(task.template);
+    task.state = "queued";
+    queue.tasks.push(task);
+    this.#pump(queue);
+  }
+
+  /** A task that must go through the schedulers: it has large arguments somewhere. It gets a lease of its own. */
+  submitAlone(task: Task): void {
+    this.#request(this.#queueOf(task.template), task);
+  }
+
+  clusterTotals(total: Amounts): void {
+    this.#total = total;
+    for (const queue of this.#queues.values()) this.#pump(queue);
+  }
+
+  // ── What the schedulers say ───────────────────────────────────────────────────────────────────────────────────────
+
+  leaseForwarded(leaseId: LeaseId): void {
+    const task = this.#requested.get(leaseId)?.requests.get(leaseId);
+    if (task !== undefined) this.#port.taskForwarded(task);
+  }
+
+  leaseInfeasible(leaseId: LeaseId, reason: string): Task | undefined {
+    const task = this.#requested.get(leaseId)?.requests.get(leaseId);
+    if (task !== undefined) task.infeasible = reason;
+    return task;
+  }
+
+  /** Idempotent: a second grant of a lease that is known changes nothing. */
+  leaseGranted(leaseId: LeaseId, worker: ProcessRef, address: ProcessAddress, dispatched: boolean): void {
+    if (this.#leases.has(leaseId)) return;
+    const queue = this.#requested.get(leaseId);
+    const task = queue?.requests.get(leaseId);
+    if (queue === undefined || task === undefined) {
+      this.#port.send(rayletOf(worker.nodeId), { type: "returnLease", leaseId });
+      return;
+    }
+    this.#closeRequest(queue, leaseId);
+    const lease: Lease = {
+      id: leaseId,
+      queue,
+      worker,
+      address,
+      state: "connecting",
+      inFlight: new Map(),
+      nextSequence: 1,
+      idleSinceMs: this.#nowMs,
+      wantedSinceMs: 0,
+      brokenSinceMs: 0,
+      blocked: false,
+    };
+    this.#leases.set(leaseId, lease);
+    queue.leases.push(lease);
+    task.infeasible = "";
+    if (dispatched) {
+      task.state = "pushed";
+      lease.inFlight.set(0, task); // the raylet has sent it ahead as number 0
+    } else if (task.state === "requested") {
+      task.state = "queued";
+      queue.tasks.unshift(task);
+    }
+    this.#port.connect(lease);
+  }
+
+  leaseRefused(leaseId: LeaseId, reason: Failure): void {
+    const queue = this.#requested.get(leaseId);
+    const task = queue?.requests.get(leaseId);
+    if (queue === undefined || task === undefined) return;
+    this.#closeRequest(queue, leaseId);
+    this.#finish(task, { kind: "failed", ...reason });
+    this.#pump(queue);
+  }
+
+  leaseCancelled(leaseId: LeaseId): void {
+    const queue = this.#requested.get(leaseId);
+    const task = queue?.requests.get(leaseId);
+    if (queue === undefined || task === undefined) return;
+    this.#closeRequest(queue, leaseId);
+    if (task.state === "requested") {
+      task.state = "queued";
+      queue.tasks.unshift(task);
+    }
+    this.#pump(queue);
+  }
+
+  /** Others wait: an idle lease goes back now, a busy one after its tenure. */
+  leaseWanted(leaseId: LeaseId): void {
+    const lease = this.#leases.get(leaseId);
+    if (lease === undefined || lease.wantedSinceMs > 0) return;
+    lease.wantedSinceMs = this.#nowMs || 1;
+    this.#returnIfIdle(lease);
+  }
+
+  /** The worker died, or its node. The oldest unanswered task was running and loses an attempt. */
+  leaseLost(leaseId: LeaseId, reason: Failure): void {
+    const lease = this.#leases.get(leaseId);
+    if (lease === undefined) return;
+    this.#forget(lease);
+    this.#retryAll(lease, reason);
+    this.#pump(lease.queue);
+  }
+
+  nodeLost(nodeId: NodeId, reason: Failure): void {
+    for (const lease of [...this.#leases.values()]) {
+      if (lease.worker.nodeId === nodeId) this.leaseLost(lease.id, reason);
+    }
+  }
+
+  // ── What the worker says ──────────────────────────────────────────────────────────────────────────────────────────
+
+  connected(lease: Lease): void {
+    if (this.#leases.get(lease.id) !== lease) return;
+    lease.state = "open";
+    this.#pump(lease.queue);
+    this.#returnIfIdle(lease);
+  }
+
+  /** The raylet will say why the worker died. */
+  disconnected(lease: Lease): void {
+    if (this.#leases.get(lease.id) !== lease || lease.state === "broken") return;
+    lease.state = "broken";
+    lease.brokenSinceMs = this.#nowMs;
+  }
+
+  /** Hot path: one call for each answered task. */
+  answered(lease: Lease, sequence: number, outcome: Outcome, runTimeMs: number): void {
+    const task = lease.inFlight.get(sequence);
+    if (task === undefined) return; // answered before, or taken back
+    lease.inFlight.delete(sequence);
+    lease.blocked = false;
+    lease.queue.noteRunTime(runTimeMs);
+    this.#finish(task, outcome);
+  }
+
+  /** After a batch of answers: send what waits, or give the lease back. */
+  settle(lease: Lease): void {
+    if (this.#leases.get(lease.id) !== lease) return;
+    this.#pump(lease.queue);
+    if (lease.inFlight.size > 0) return;
+    lease.idleSinceMs = this.#nowMs;
+    this.#cancelSurplus(lease.queue);
+    this.#returnIfIdle(lease);
+  }
+
+  /**
+   * The worker did not start these: its running task takes long, or waits (`blocked`). No attempt is lost. A blocked
+   * lease counts for nothing when it is asked whether more are needed; otherwise two gated tasks on two CPUs would
+   * keep the task that opens their gate waiting for ever.
+   */
+  handedBack(lease: Lease, sequences: readonly number[], blocked: boolean): void {
+    for (let i = sequences.length - 1; i >= 0; i--) {
+      const sequence = sequences[i] ?? 0;
+      const task = lease.inFlight.get(sequence);
+      if (task === undefined) continue;
+      lease.inFlight.delete(sequence);
+      if (task.state !== "pushed") continue;
+      task.state = "queued";
+      lease.queue.tasks.unshift(task);
+    }
+    lease.blocked = blocked;
+    lease.queue.noteRunTime(PIPELINE_BELOW_MS * 2);
+    this.#pump(lease.queue);
+  }
+
+  // ── Ends ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+  /** Take a task out wherever it is; a running one is the caller's business. Says where its worker is, if pushed. */
+  withdraw(task: Task): Lease | undefined {
+    const queue = this.#queueOf(task.template);
+    if (task.state === "queued") queue.tasks.remove(task);
+    if (task.state === "requested") {
+      for (const [leaseId, requested] of queue.requests) {
+        if (requested !== task) continue;
+        this.#closeRequest(queue, leaseId);
+        this.#port.sendToRaylet({ type: "cancelLease", leaseId });
+      }
+      this.#pump(queue);
+    }
+    for (const lease of queue.leases) {
+      for (const pushed of lease.inFlight.values()) if (pushed === task) return lease;
+    }
+    return undefined;
+  }
+
+  /** Idle leases go back after `LEASE_IDLE_MS`; broken ones are given up. */
+  tick(nowMs: number): void {
+    this.#nowMs = nowMs;
+    for (const lease of [...this.#leases.values()]) {
+      if (lease.state === "broken" && nowMs - lease.brokenSinceMs > REASON_WAIT_MS) {
+        const message = `the connection to worker ${lease.worker.processId} on node ${lease.worker.nodeId} was lost`;
+        this.#port.send(rayletOf(lease.worker.nodeId), { type: "returnLease", leaseId: lease.id });
+        this.leaseLost(lease.id, { code: "WORKER_CRASHED", message });
+      } else if (lease.inFlight.size === 0 && nowMs - lease.idleSinceMs > LEASE_IDLE_MS) {
+        this.#return(lease);
+      }
+    }
+  }
+
+  get hasLeases(): boolean {
+    return this.#leases.size > 0;
+  }
+
+  check(): void {
+    for (const [leaseId, queue] of this.#requested) {
+      assert(queue.requests.has(leaseId), "both directions of a request agree");
+    }
+    for (const lease of this.#leases.values()) {
+      assert(lease.queue.leases.includes(lease), "a lease is in its queue");
+      for (const task of lease.inFlight.values()) {
+        assert(task.state === "pushed" || task.state === "done", "what is in flight was pushed");
+      }
+    }
+  }
+
+  #queueOf(template: TaskTemplate): KeyQueue {
+    const known = this.#queues.get(template.schedulingKey);
+    if (known !== undefined) return known;
+    const queue = new KeyQueue(template);
+    this.#queues.set(template.schedulingKey, queue);
+    return queue;
+  }
+
+  /** Hot path: fill the open leases, then ask for more if tasks are left. */
+  #pump(queue: KeyQueue): void {
+    while (queue.tasks.length > 0) {
+      const lease = this.#bestLease(queue);
+      if (lease === undefined) break;
+      const task = queue.tasks.shift();
+      if (task === undefined || task.state !== "queued") continue;
+      this.#push(lease, task);
+    }
+    if (queue.tasks.length > 0) this.#requestMore(queue);
+  }
+
+  #push(lease: Lease, task: Task): void {
+    const sequence = lease.nextSequence++;
+    task.state = "pushed";
+    task.sequence = sequence;
+    lease.inFlight.set(sequence, task);
+    this.#port.push(lease, task);
+  }
+
+  /** The open lease with the fewest tasks in flight, if it may take one more. */
+  #bestLease(queue: KeyQueue): Lease | undefined {
+    let best: Lease | undefined;
+    let fewest = queue.depth;
+    for (const lease of queue.leases) {
+      if (lease.state !== "open" || lease.blocked || lease.inFlight.size >= fewest) continue;
+      if (lease.wantedSinceMs > 0 && this.#nowMs - lease.wantedSinceMs > WANTED_TENURE_MS) continue;
+      best = lease;
+      fewest = lease.inFlight.size;
+    }
+    return best;
+  }
+
+  #requestMore(queue: KeyQueue): void {
+    const usable = queue.leases.filter((lease) => !lease.blocked && lease.state !== "broken").length;
+    const room = Math.max(1, capacityFor(queue.demand, this.#total)) - usable;
+    while (queue.tasks.length > 0 && queue.requests.size < Math.min(room, MAX_OPEN_REQUESTS_PER_KEY)) {
+      const task = queue.tasks.shift();
+      if (task !== undefined && task.state === "queued") this.#request(queue, task);
+    }
+  }
+
+  /** Lecture, `submitTask`: hand the task to the own local scheduler. */
+  #request(queue: KeyQueue, task: Task): void {
+    const leaseId = `${this.#self.processId}.${(this.#nextLease++).toString(16)}` as LeaseId;
+    task.state = "requested";
+    queue.requests.set(leaseId, task);
+    this.#requested.set(leaseId, queue);
+    this.#returnIdleOthers(queue);
+    this.#port.sendToRaylet({ type: "requestLease", ...this.#port.leaseRequest(leaseId, task) });
+  }
+
+  #closeRequest(queue: KeyQueue, leaseId: LeaseId): void {
+    queue.requests.delete(leaseId);
+    this.#requested.delete(leaseId);
+  }
+
+  /** This process waits for a lease of another kind: its idle ones may hold what that needs. */
+  #returnIdleOthers(queue: KeyQueue): void {
+    for (const lease of [...this.#leases.values()]) {
+      if (lease.queue !== queue && lease.inFlight.size === 0 && lease.state === "open") this.#return(lease);
+    }
+  }
+
+  /** A worker is free and a task still waits for another lease: it can have this one. */
+  #cancelSurplus(queue: KeyQueue): void {
+    if (queue.tasks.length > 0) return;
+    for (const [leaseId, task] of queue.requests) {
+      if (task.dependencies.some((entry) => entry.state === "stored" || !entry.owned)) continue;
+      this.#port.sendToRaylet({ type: "cancelLease", leaseId });
+      return;
+    }
+  }
+
+  #returnIfIdle(lease: Lease): void {
+    if (lease.inFlight.size > 0 || lease.state !== "open") return;
+    const othersWait = [...this.#requested.values()].some((queue) => queue !== lease.queue);
+    if (othersWait || lease.wantedSinceMs > 0) this.#return(lease);
+  }
+
+  #return(lease: Lease): void {
+    assert(lease.inFlight.size === 0, "a lease goes back when nothing is in flight");
+    this.#forget(lease);
+    this.#port.send(rayletOf(lease.worker.nodeId), { type: "returnLease", leaseId: lease.id });
+    if (lease.queue.tasks.length > 0) this.#pump(lease.queue);
+  }
+
+  #forget(lease: Lease): void {
+    this.#leases.delete(lease.id);
+    lease.queue.leases.splice(lease.queue.leases.indexOf(lease), 1);
+    this.#port.disconnect(lease);
+  }
+
+  /** The oldest was running; the others had not started, or their worker was lost under them by another's fault. */
+  #retryAll(lease: Lease, reason: Failure): void {
+    const lost = [...lease.inFlight.values()].filter((task) => task.state === "pushed");
+    lease.inFlight.clear();
+    for (let i = lost.length - 1; i >= 0; i--) {
+      const task = lost[i];
+      if (task === undefined) continue;
+      const { maxRetries } = task.template;
+      if (i === 0 && maxRetries >= 0 && task.attempt >= maxRetries) {
+        this.#finish(task, { kind: "failed", code: reason.code, message: lostMessage(task, reason) });
+        continue;
+      }
+      if (i === 0) task.attempt++;
+      task.state = "queued";
+      lease.queue.tasks.unshift(task);
+    }
+  }
+
+  #finish(task: Task, outcome: Outcome): void {
+    if (task.state === "done") return;
+    task.state = "done";
+    this.#port.finished(task, outcome);
+  }
+}
+
+function lostMessage(task: Task, reason: Failure): string {
+  const attempts = task.attempt + 1;
+  const tried = attempts === 1 ? "1 attempt" : `${attempts} attempts`;
+  return `task ${task.template.name} (${task.id}) failed after ${tried} (maxRetries ${task.template.maxRetries}): ${reason.message}`;
+}
+
+/** How many leases of this demand the whole cluster could hold at once. */
+function capacityFor(demand: Amounts, total: Amounts): number {
+  let capacity = MAX_OPEN_REQUESTS_PER_KEY;
+  for (const [name, amount] of demand) {
+    if (amount > 0) capacity = Math.min(capacity, Math.floor((total.get(name) ?? 0) / amount));
+  }
+  return capacity;
+}
+
+function bitsSet(word: number): number {
+  let bits = 0;
+  for (let rest = word; rest !== 0; rest &= rest - 1) bits++;
+  return bits;
+}

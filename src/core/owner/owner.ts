@@ -1,0 +1,328 @@
+/**
+ * The owner: everything a driver or worker does for the tasks, objects and actors that it makes or borrows.
+ *
+ * Lecture: `submitTask` and `callActor` begin here, and `get` begins and ends here.
+ *
+ * Decides: when a task may leave (its dependencies are ready), by which way, and when it has had its time.
+ * Does not know: bytes, encodings, sockets, promises.
+ */
+import type { ContextId, LeaseId, ProcessRef } from "../../base/ids.js";
+import { INFEASIBLE_WARNING_MS, MAX_PENDING_CALLS } from "../../base/limits.js";
+import type { LeaseRequest, Message } from "../../protocol/messages.js";
+import type { Journey } from "../journey.js";
+import { type ActorLink, ActorSubmitter } from "./actor-submitter.js";
+import { type Lease, LeasePool } from "./lease-pool.js";
+import type { ObjectEntry, Opaque } from "./object-entry.js";
+import { ReferenceTable } from "./reference-table.js";
+import { type Outcome, Task, type TaskTemplate, upstreamFailure } from "./task.js";
+
+/** After its time a task's worker has this long to end it by itself. */
+export const KILL_AFTER_ABORT_MS = 100;
+
+export interface OwnerPort {
+  sendToRaylet(message: Message): void;
+  send(to: ProcessRef, message: Message): void;
+  sendToGcs(message: Message): void;
+  leaseRequest(leaseId: LeaseId, task: Task): LeaseRequest;
+  connectLease(lease: Lease): void;
+  pushTask(lease: Lease, task: Task): void;
+  disconnectLease(lease: Lease): void;
+  connectActor(actor: ActorLink): void;
+  callActor(actor: ActorLink, task: Task): void;
+  disconnectActor(actor: ActorLink): void;
+  /** Tell the task's code, wherever it runs, to stop. */
+  abortTask(where: Lease | ActorLink, task: Task): void;
+  storeValue(entry: ObjectEntry): void;
+  readObject(id: ObjectEntry["id"], offset: number, sizeBytes: number): Opaque;
+  /** Words for the user. */
+  warn(text: string): void;
+  wakeUp(): void;
+}
+
+interface Timed {
+  readonly task: Task;
+  readonly actor: ActorLink | undefined;
+  aborted: boolean;
+}
+
+export class Owner {
+  readonly references: ReferenceTable;
+  readonly leases: LeasePool;
+  readonly actors: ActorSubmitter;
+  readonly #port: OwnerPort;
+  readonly #journey: Journey;
+  readonly #actorOf = new Map<Task, ActorLink>();
+  /** Tasks with a time limit, and those that nobody can place. */
+  readonly #timed = new Set<Timed>();
+  readonly #infeasible = new Map<Task, number>();
+  #pending = 0;
+  #nowMs = 0;
+
+  constructor(self: ProcessRef, port: OwnerPort, journey: Journey) {
+    this.#port = port;
+    this.#journey = journey;
+    this.references = new ReferenceTable({
+      sendToRaylet: (message) => port.sendToRaylet(message),
+      sendToGcs: (message) => port.sendToGcs(message),
+      storeValue: (entry) => port.storeValue(entry),
+      readObject: (id, offset, sizeBytes) => port.readObject(id, offset, sizeBytes),
+      dependencyReady: (task) => this.#dependencyReady(task),
+      wakeUp: () => port.wakeUp(),
+    });
+    this.leases = new LeasePool(self, {
+      sendToRaylet: (message) => port.sendToRaylet(message),
+      send: (to, message) => port.send(to, message),
+      leaseRequest: (leaseId, task) => port.leaseRequest(leaseId, task),
+      connect: (lease) => port.connectLease(lease),
+      push: (lease, task) => this.#push(lease, task),
+      disconnect: (lease) => port.disconnectLease(lease),
+      taskForwarded: (task) => this.references.taskForwarded(task),
+      finished: (task, outcome) => this.#finished(task, outcome),
+    });
+    this.actors = new ActorSubmitter({
+      sendToGcs: (message) => port.sendToGcs(message),
+      connect: (actor) => port.connectActor(actor),
+      call: (actor, task) => this.#call(actor, task),
+      disconnect: (actor) => port.disconnectActor(actor),
+      releaseHandle: (actorId) => this.references.releaseActor(actorId),
+      finished: (task, outcome) => this.#finished(task, outcome),
+    });
+  }
+
+  /** Unfinished tasks and calls; the caller refuses more than `MAX_PENDING_CALLS`. */
+  get hasRoom(): boolean {
+    return this.#pending < MAX_PENDING_CALLS;
+  }
+
+  get pendingCount(): number {
+    return this.#pending;
+  }
+
+  /** Make a task and its results, and send it on its way. With an actor it is a call of that actor. */
+  submit(
+    template: TaskTemplate,
+    context: ContextId,
+    counter: number,
+    depth: number,
+    args: Opaque,
+    dependencies: readonly ObjectEntry[],
+    nested: readonly ObjectEntry[],
+    actor: ActorLink | undefined,
+  ): Task {
+    const task = new Task(template, context, counter, depth, args, dependencies, nested, (made) =>
+      this.#makeReturns(template.numReturns, context, counter, made),
+    );
+    this.#pending++;
+    for (const entry of dependencies) this.references.pin(entry);
+    for (const entry of nested) this.references.pin(entry);
+    if (template.timeoutMs > 0) this.#startTimer(task, actor);
+    const ready = dependencies.length === 0 || this.references.awaitDependencies(task);
+    if (actor !== undefined) {
+      if (dependencies.length > 0) this.#actorOf.set(task, actor);
+      this.actors.submit(actor, task);
+    } else if (ready) {
+      this.#send(task);
+    }
+    return task;
+  }
+
+  /** A control message for this process as an owner. True when it was one. */
+  receive(message: Message): boolean {
+    switch (message.type) {
+      case "leaseForwarded":
+        this.leases.leaseForwarded(message.leaseId);
+        return true;
+      case "leaseGranted":
+        this.leases.leaseGranted(message.leaseId, message.worker, message.address, message.dispatched);
+        return true;
+      case "leaseInfeasible":
+        this.#leaseInfeasible(message.leaseId, message.reason);
+        return true;
+      case "leaseRefused":
+        this.leases.leaseRefused(message.leaseId, message.reason);
+        return true;
+      case "leaseCancelled":
+        this.leases.leaseCancelled(message.leaseId);
+        return true;
+      case "leaseWanted":
+        this.leases.leaseWanted(message.leaseId);
+        return true;
+      case "leaseLost":
+        this.leases.leaseLost(message.leaseId, message.reason);
+        return true;
+      case "clusterTotals":
+        this.leases.clusterTotals(message.total);
+        return true;
+      case "nodeLost":
+        this.leases.nodeLost(message.nodeId, message.reason);
+        return true;
+      case "actorState":
+        this.actors.actorState(message.actorId, message.state, message.worker, message.address, message.reason);
+        return true;
+      default:
+        return this.#receiveForReferences(message);
+    }
+  }
+
+  /** Time passes: idle leases, warnings, time limits. Needed while `isBusy`. */
+  tick(nowMs: number): void {
+    this.#nowMs = nowMs;
+    this.leases.tick(nowMs);
+    this.actors.tick(nowMs);
+    for (const [task, sinceMs] of this.#infeasible) {
+      if (nowMs - sinceMs < INFEASIBLE_WARNING_MS) continue;
+      this.#infeasible.delete(task);
+      if (task.infeasible === "" || task.state === "done") continue;
+      this.#port.warn(`task ${task.template.name} (${task.id}) waits for resources that no node has: ${task.infeasible}`);
+    }
+    for (const timed of [...this.#timed]) this.#checkTime(timed);
+  }
+
+  get isBusy(): boolean {
+    return (
+      this.leases.hasLeases || this.#timed.size > 0 || this.#infeasible.size > 0 || this.actors.hasBrokenLinks
+    );
+  }
+
+  check(): void {
+    this.references.check();
+    this.leases.check();
+    this.actors.check();
+  }
+
+  #receiveForReferences(message: Message): boolean {
+    switch (message.type) {
+      case "objectReady":
+        this.references.objectReady(message.objectId, message.local, message.offset, message.sizeBytes);
+        return true;
+      case "objectFailed":
+        this.references.objectFailed(message.objectId, message.reason);
+        return true;
+      case "holdsAdded":
+        this.references.holdsAdded(message.sequence);
+        return true;
+      case "flushHolds":
+        this.references.flushHolds(message.epoch);
+        return true;
+      default:
+        return false;
+    }
+  }
+
+  #makeReturns(count: number, context: ContextId, counter: number, task: Task): readonly ObjectEntry[] {
+    // Hot path: nearly every task has one result.
+    if (count === 1) return [this.references.create(context, counter, 0, task)];
+    const entries: ObjectEntry[] = [];
+    for (let index = 0; index < count; index++) entries.push(this.references.create(context, counter, index, task));
+    return entries;
+  }
+
+  #dependencyReady(task: Task): void {
+    const actor = this.#actorOf.get(task);
+    if (actor !== undefined) this.actors.dependencyReady(actor);
+    else if (task.state === "waiting") this.#send(task);
+  }
+
+  /** Its dependencies are ready. If one of them failed, so has the task, without running. */
+  #send(task: Task): void {
+    const upstream = upstreamFailure(task);
+    if (upstream !== undefined) {
+      task.state = "done";
+      this.#finished(task, upstream);
+      return;
+    }
+    if (task.dependencies.some((entry) => entry.state === "stored" || !entry.owned)) this.leases.submitAlone(task);
+    else this.leases.submit(task);
+  }
+
+  #push(lease: Lease, task: Task): void {
+    this.#journey.recordTask("submitTask", task.context, task.counter, task.template.name, "the lease is reused");
+    this.#port.pushTask(lease, task);
+  }
+
+  #call(actor: ActorLink, task: Task): void {
+    this.#journey.recordTask("callActor", task.context, task.counter, task.template.name);
+    this.#port.callActor(actor, task);
+  }
+
+  #finished(task: Task, outcome: Outcome): void {
+    this.#pending--;
+    if (task.dependencies.length > 0) this.#actorOf.delete(task);
+    const { returns } = task;
+    for (let index = 0; index < returns.length; index++) this.#resolve(returns[index], index, outcome);
+    for (const entry of task.dependencies) this.references.unpin(entry);
+    for (const entry of task.nested) this.references.unpin(entry);
+  }
+
+  #resolve(entry: ObjectEntry | undefined, index: number, outcome: Outcome): void {
+    if (entry === undefined) return;
+    if (outcome.kind === "failed") {
+      this.references.fail(entry, { code: outcome.code, message: outcome.message });
+    } else if (outcome.kind === "threw") {
+      entry.isError = true;
+      this.references.resolveInline(entry, outcome.error, false);
+    } else {
+      const result = outcome.results[index];
+      if (result === undefined) {
+        this.references.fail(entry, { code: "PROTOCOL", message: `the worker answered without result ${index}` });
+      } else if (result.kind === "inline") {
+        this.references.resolveInline(entry, result.value, false);
+      } else {
+        this.references.resolveStored(entry, result.nodeId, result.sizeBytes);
+      }
+    }
+  }
+
+  #leaseInfeasible(leaseId: LeaseId, reason: string): void {
+    const task = this.leases.leaseInfeasible(leaseId, reason);
+    if (task !== undefined) this.#infeasible.set(task, this.#nowMs);
+    this.#port.wakeUp();
+  }
+
+  #startTimer(task: Task, actor: ActorLink | undefined): void {
+    this.#timed.add({ task, actor, aborted: false });
+    this.#port.wakeUp();
+  }
+
+  /** `timeoutMs` counts from submission to result over all attempts. */
+  #checkTime(timed: Timed): void {
+    const { task, actor } = timed;
+    if (task.state === "done" && !timed.aborted) {
+      this.#timed.delete(timed);
+      return;
+    }
+    if (task.deadlineMs === 0) task.deadlineMs = this.#nowMs + task.template.timeoutMs;
+    if (this.#nowMs < task.deadlineMs) return;
+    if (!timed.aborted) this.#timeOut(timed);
+    else if (this.#nowMs >= task.deadlineMs + KILL_AFTER_ABORT_MS) {
+      this.#timed.delete(timed);
+      const lease = actor === undefined ? this.leases.withdraw(task) : undefined;
+      if (lease === undefined) return;
+      const why = `task ${task.template.name} outlived its timeoutMs of ${task.template.timeoutMs}`;
+      this.#port.send(
+        { nodeId: lease.worker.nodeId, processId: lease.worker.nodeId as string as ProcessRef["processId"] },
+        { type: "killLeasedWorker", leaseId: lease.id, why },
+      );
+    }
+  }
+
+  #timeOut(timed: Timed): void {
+    const { task, actor } = timed;
+    const { name, timeoutMs } = task.template;
+    const lease = actor === undefined ? this.leases.withdraw(task) : undefined;
+    const running = lease ?? (task.state === "pushed" ? actor : undefined);
+    if (actor !== undefined && running === undefined) this.actors.withdraw(actor, task);
+    if (running !== undefined) this.#port.abortTask(running, task);
+    timed.aborted = true;
+    if (lease === undefined) this.#timed.delete(timed);
+    task.state = "done";
+    const unschedulable = task.infeasible !== "";
+    const why = unschedulable ? `no node of the cluster can ever take it: ${task.infeasible}` : "it has no result yet";
+    this.#finished(task, {
+      kind: "failed",
+      code: unschedulable ? "TASK_UNSCHEDULABLE" : "TASK_TIMEOUT",
+      message: `task ${name} (${task.id}) did not finish within timeoutMs ${timeoutMs}: ${why}`,
+    });
+  }
+}
+

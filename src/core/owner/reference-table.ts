@@ -1,0 +1,389 @@
+/**
+ * The refs of one process: what is held, what is waited for, what may go.
+ *
+ * Inside the process counting is exact: user refs and pins. Towards the cluster a process has one hold for each object
+ * that lives in the object table; it is taken when a ref arrives or leaves, and let go with the last local use.
+ *
+ * Decides: when an object is fetched, promoted to the store, and released.
+ * Does not know: bytes, encodings, sockets.
+ *
+ * Invariants: I-05 freed only when unreachable, and then freed; I-01 a waiter is told once.
+ */
+import { assert } from "../../base/assert.js";
+import type { ContextId, ObjectId } from "../../base/ids.js";
+import type { Failure, Message } from "../../protocol/messages.js";
+import { ObjectEntry, type Opaque, type Waiter } from "./object-entry.js";
+import type { Task } from "./task.js";
+
+export interface ReferenceTablePort {
+  sendToRaylet(message: Message): void;
+  sendToGcs(message: Message): void;
+  /** Seal an inline value in the local store; `stored` or `storeFailed` follow. */
+  storeValue(entry: ObjectEntry): void;
+  /** Copy an object out of the local store: its block is released afterwards. */
+  readObject(id: ObjectId, offset: number, sizeBytes: number): Opaque;
+  /** Every object that the task waits for here can be sent now. */
+  dependencyReady(task: Task): void;
+  /** Call `flush` at the end of this turn. */
+  wakeUp(): void;
+}
+
+/** An argument that is read for one task: its submitter holds it, so no hold of ours is needed. */
+export interface Reader {
+  read(value: Opaque): void;
+  failed(failure: Failure): void;
+}
+
+export class ReferenceTable {
+  readonly #port: ReferenceTablePort;
+  /** Entries that other processes may name. Most never get here. */
+  readonly #byId = new Map<ObjectId, ObjectEntry>();
+  readonly #readers = new Map<ObjectId, Reader[]>();
+  /** An id is in at most one of the two: a ref that comes back in the same turn was never let go. */
+  readonly #toRelease = new Set<ObjectId>();
+  readonly #toHold = new Set<ObjectId>();
+  #nextSequence = 1;
+  /** Holds asked for and not confirmed yet; whoever needs them confirmed waits in `#onSettled`. */
+  readonly #unconfirmed = new Set<number>();
+  #onSettled: (() => void)[] = [];
+
+  constructor(port: ReferenceTablePort) {
+    this.#port = port;
+  }
+
+  /** A result or a put of this process. */
+  create(context: ContextId, counter: number, index: number, task: Task | undefined): ObjectEntry {
+    return new ObjectEntry(context, counter, index, task);
+  }
+
+  /** A ref arrived from another process (or came back): one entry for each object. */
+  borrow(id: ObjectId): ObjectEntry {
+    const known = this.#byId.get(id);
+    if (known !== undefined) return known;
+    const entry = new ObjectEntry("" as ContextId, 0, 0, undefined, id);
+    this.#byId.set(id, entry);
+    this.#hold(entry);
+    return entry;
+  }
+
+  /** A holder other than the user's refs: an actor handle counts like an object's ref. */
+  holdActor(id: string): void {
+    this.#takeHold(id as ObjectId);
+  }
+
+  releaseActor(id: string): void {
+    this.#letGo(id as ObjectId);
+  }
+
+  addRef(entry: ObjectEntry): void {
+    entry.localRefs++;
+  }
+
+  dropRef(entry: ObjectEntry): void {
+    assert(entry.localRefs > 0, "a ref is dropped once");
+    entry.localRefs--;
+    this.#dropIfUnused(entry);
+  }
+
+  pin(entry: ObjectEntry): void {
+    entry.pins++;
+  }
+
+  unpin(entry: ObjectEntry): void {
+    assert(entry.pins > 0, "a pin is taken off once");
+    entry.pins--;
+    this.#dropIfUnused(entry);
+  }
+
+  /**
+   * The ref leaves this process inside a value. The object gets its place in the object table: at once if the value is
+   * here, else as being made.
+   */
+  escape(entry: ObjectEntry): void {
+    if (!entry.owned || entry.hold === "held") return;
+    this.#byId.set(entry.id, entry);
+    entry.hold = "held";
+    if (entry.task !== undefined && entry.state === "pending") entry.task.storeResult = true;
+    this.#port.sendToGcs({ type: "addHolds", sequence: this.#ask(), objects: [entry.id], declare: true });
+    if (entry.state === "inline" || entry.state === "failed") this.#store(entry);
+  }
+
+  /** The value is known. Whoever waits is told; a value that others may ask for goes to the store. */
+  resolveInline(entry: ObjectEntry, value: Opaque, large: boolean): void {
+    if (entry.state !== "pending") return; // a late attempt: the first result stands
+    entry.state = "inline";
+    entry.value = value;
+    entry.large = large;
+    entry.task = undefined;
+    this.#tellWaiters(entry, value);
+    if (large || entry.hold === "held") this.#store(entry);
+    this.#readyForTasks(entry);
+    this.#dropIfUnused(entry);
+  }
+
+  /** A worker has sealed the value in its node's store, with our hold. */
+  resolveStored(entry: ObjectEntry, nodeId: string, sizeBytes: number): void {
+    if (entry.state !== "pending") return;
+    this.#byId.set(entry.id, entry);
+    entry.state = "stored";
+    entry.nodeId = nodeId as ObjectEntry["nodeId"];
+    entry.sizeBytes = sizeBytes;
+    entry.hold = "held";
+    entry.task = undefined;
+    this.#serveStored(entry);
+    this.#readyForTasks(entry);
+    this.#dropIfUnused(entry);
+  }
+
+  fail(entry: ObjectEntry, failure: Failure): void {
+    if (entry.state === "failed") return;
+    entry.state = "failed";
+    entry.failure = failure;
+    entry.task = undefined;
+    this.#tellWaiters(entry, undefined);
+    if (entry.owned && entry.hold === "held" && !entry.storing) this.#store(entry);
+    this.#readyForTasks(entry);
+    this.#dropIfUnused(entry);
+  }
+
+  /** Lecture, `get`: tell the waiter at once, or when the value is here. */
+  want(entry: ObjectEntry, waiter: Waiter): void {
+    const isHere = entry.state === "inline" || entry.state === "failed";
+    if (isHere || (entry.state === "stored" && waiter.onlyExistence)) {
+      waiter.entryReady(entry, entry.value);
+      return;
+    }
+    entry.waiters ??= [];
+    entry.waiters.push(waiter);
+    if (entry.state === "stored" || !entry.owned || entry.task?.forwarded === true) this.#pull(entry);
+  }
+
+  unwant(entry: ObjectEntry, waiter: Waiter): void {
+    const at = entry.waiters?.indexOf(waiter) ?? -1;
+    if (at >= 0) entry.waiters?.splice(at, 1);
+    if (entry.waiters?.length !== 0) return;
+    entry.waiters = undefined;
+    this.#stopPulling(entry);
+  }
+
+  /** The task went to the global scheduler: who waits for its results waits in the object table. */
+  taskForwarded(task: Task): void {
+    task.forwarded = true;
+    for (const entry of task.returns) {
+      if (entry.waiters !== undefined && entry.state === "pending") this.#pull(entry);
+    }
+  }
+
+  /** Call `dependencyReady` once every dependency of a task can be sent. True when that is so already. */
+  awaitDependencies(task: Task): boolean {
+    for (const entry of task.dependencies) {
+      if (entry.isReadyForTask) continue;
+      task.missing++;
+      entry.dependents ??= [];
+      entry.dependents.push(task);
+    }
+    return task.missing === 0;
+  }
+
+  /** Read an argument of a task that runs here. */
+  readArgument(id: ObjectId, reader: Reader): void {
+    const readers = this.#readers.get(id);
+    if (readers !== undefined) {
+      readers.push(reader);
+      return;
+    }
+    this.#readers.set(id, [reader]);
+    this.#port.sendToRaylet({ type: "getObject", objectId: id, fetch: true });
+  }
+
+  // ── Answers ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+  objectReady(id: ObjectId, local: boolean, offset: number, sizeBytes: number): void {
+    const entry = this.#byId.get(id);
+    const readers = local ? this.#readers.get(id) : undefined;
+    const isWanted = entry?.waiters !== undefined || readers !== undefined;
+    const value = local && isWanted ? this.#port.readObject(id, offset, sizeBytes) : undefined;
+    if (local) this.#port.sendToRaylet({ type: "releaseBlock", objectId: id });
+    if (readers !== undefined) this.#readers.delete(id);
+    for (const reader of readers ?? []) reader.read(value);
+    if (entry === undefined || !entry.pulling) return;
+    entry.pulling = false;
+    // An owned object that is still pending is answered by its worker too: the store's word comes first.
+    if (entry.state === "pending" && !entry.owned) {
+      entry.state = "stored";
+      entry.sizeBytes = sizeBytes;
+    }
+    if (local) this.#tellWaiters(entry, value);
+    else this.#serveStored(entry);
+    this.#dropIfUnused(entry);
+  }
+
+  objectFailed(id: ObjectId, failure: Failure): void {
+    const readers = this.#readers.get(id);
+    this.#readers.delete(id);
+    for (const reader of readers ?? []) reader.failed(failure);
+    const entry = this.#byId.get(id);
+    if (entry === undefined) return;
+    entry.pulling = false;
+    if (entry.owned && entry.state === "pending") return; // its task still runs, and will say how it ended
+    this.fail(entry, failure);
+  }
+
+  stored(id: ObjectId, nodeId: string, sizeBytes: number): void {
+    const entry = this.#byId.get(id);
+    if (entry === undefined) return;
+    entry.storing = false;
+    if (entry.state === "inline" && entry.large) {
+      entry.state = "stored";
+      entry.nodeId = nodeId as ObjectEntry["nodeId"];
+      entry.value = undefined;
+      this.#serveStored(entry);
+    }
+    entry.sizeBytes = sizeBytes;
+    entry.hold = "held";
+    this.#readyForTasks(entry);
+    this.#dropIfUnused(entry);
+  }
+
+  storeFailed(id: ObjectId, failure: Failure): void {
+    const entry = this.#byId.get(id);
+    if (entry === undefined) return;
+    entry.storing = false;
+    this.fail(entry, failure);
+  }
+
+  holdsAdded(sequence: number): void {
+    if (!this.#unconfirmed.delete(sequence) || this.#unconfirmed.size > 0) return;
+    const settled = this.#onSettled;
+    this.#onSettled = [];
+    for (const action of settled) action();
+  }
+
+  /** Run an action once every hold asked for so far is registered: a sender may let go of its own then. */
+  whenHoldsSettled(action: () => void): void {
+    this.flush();
+    if (this.#unconfirmed.size === 0) action();
+    else this.#onSettled.push(action);
+  }
+
+  get holdsAreSettled(): boolean {
+    return this.#unconfirmed.size === 0 && this.#toHold.size === 0;
+  }
+
+  /** Send what this turn has gathered. */
+  flush(): void {
+    if (this.#toHold.size > 0) {
+      const objects = [...this.#toHold];
+      this.#toHold.clear();
+      this.#port.sendToGcs({ type: "addHolds", sequence: this.#ask(), objects, declare: false });
+    }
+    if (this.#toRelease.size > 0) {
+      const objects = [...this.#toRelease];
+      this.#toRelease.clear();
+      this.#port.sendToGcs({ type: "releaseHolds", objects });
+    }
+  }
+
+  flushHolds(epoch: number): void {
+    this.flush();
+    this.#port.sendToGcs({ type: "holdsFlushed", epoch });
+  }
+
+  find(id: ObjectId): ObjectEntry | undefined {
+    return this.#byId.get(id);
+  }
+
+  /** Entries that other processes may name. */
+  get size(): number {
+    return this.#byId.size;
+  }
+
+  check(): void {
+    for (const [id, entry] of this.#byId) {
+      assert(entry.id === id, "an entry is filed under its id");
+      const used = entry.localRefs > 0 || entry.pins > 0 || entry.state === "pending" || entry.storing;
+      assert(used || entry.waiters !== undefined, "an object that nobody here uses has been let go");
+    }
+  }
+
+  #ask(): number {
+    const sequence = this.#nextSequence++;
+    this.#unconfirmed.add(sequence);
+    return sequence;
+  }
+
+  #hold(entry: ObjectEntry): void {
+    entry.hold = "held";
+    this.#takeHold(entry.id);
+  }
+
+  #takeHold(id: ObjectId): void {
+    if (this.#toRelease.delete(id)) return;
+    this.#toHold.add(id);
+    this.#port.wakeUp();
+  }
+
+  #letGo(id: ObjectId): void {
+    if (this.#toHold.delete(id)) return;
+    this.#toRelease.add(id);
+    this.#port.wakeUp();
+  }
+
+  #store(entry: ObjectEntry): void {
+    if (entry.storing) return;
+    this.#byId.set(entry.id, entry);
+    entry.storing = true;
+    this.#port.storeValue(entry);
+  }
+
+  /** Lecture, `checkLocalStore`: ask the own node's store; it asks the object table. */
+  #pull(entry: ObjectEntry): void {
+    if (entry.pulling) return;
+    this.#byId.set(entry.id, entry);
+    entry.pulling = true;
+    const fetch = entry.waiters?.some((waiter) => !waiter.onlyExistence) ?? true;
+    this.#port.sendToRaylet({ type: "getObject", objectId: entry.id, fetch });
+  }
+
+  #stopPulling(entry: ObjectEntry): void {
+    if (!entry.pulling) return;
+    entry.pulling = false;
+    if (this.#readers.has(entry.id)) return; // the same answer serves a task's argument
+    this.#port.sendToRaylet({ type: "cancelGet", objectId: entry.id });
+  }
+
+  /** The object exists in a store: those who only asked whether are served; the others need its bytes. */
+  #serveStored(entry: ObjectEntry): void {
+    const waiters = entry.waiters ?? [];
+    const others = waiters.filter((waiter) => !waiter.onlyExistence);
+    entry.waiters = others.length > 0 ? others : undefined;
+    for (const waiter of waiters) if (waiter.onlyExistence) waiter.entryReady(entry, undefined);
+    if (others.length > 0) this.#pull(entry);
+    else this.#stopPulling(entry);
+  }
+
+  #tellWaiters(entry: ObjectEntry, value: Opaque): void {
+    const waiters = entry.waiters;
+    if (waiters === undefined) return;
+    entry.waiters = undefined;
+    this.#stopPulling(entry);
+    for (const waiter of waiters) waiter.entryReady(entry, value);
+  }
+
+  #readyForTasks(entry: ObjectEntry): void {
+    if (entry.dependents === undefined || !entry.isReadyForTask) return;
+    const dependents = entry.dependents;
+    entry.dependents = undefined;
+    for (const task of dependents) if (--task.missing === 0) this.#port.dependencyReady(task);
+  }
+
+  #dropIfUnused(entry: ObjectEntry): void {
+    if (entry.localRefs > 0 || entry.pins > 0 || entry.storing || entry.waiters !== undefined) return;
+    if (entry.state === "pending" && entry.owned) return; // its task will resolve it first
+    if (entry.hold === "none") return;
+    entry.hold = "none";
+    this.#byId.delete(entry.id);
+    this.#stopPulling(entry);
+    this.#letGo(entry.id);
+  }
+}

@@ -1,0 +1,320 @@
+/**
+ * The local scheduler: grants leases on the workers of its node, and passes on what it cannot place alone.
+ *
+ * Lecture: steps `submitTask`, `forwardToGlobal`, `checkArguments`, `dispatchTask`.
+ *
+ *     requested ──▶ waiting for arguments ──▶ ready ──▶ granted ──▶ returned or lost
+ *         └──▶ forwarded to the global scheduler
+ *
+ * Decides: who gets a worker next. Deeper tasks first, since the ones above wait for them; then first come, first served
+ * within tasks of the same demand.
+ * Does not know: bytes, processes, sockets.
+ *
+ * Invariants: I-03 admitted ≤ total; I-07 the queue is bounded; a lease is granted once (its id names it).
+ */
+import { assert } from "../../base/assert.js";
+import type { JobId, LeaseId, NodeId, ObjectId, ProcessId, ProcessRef } from "../../base/ids.js";
+import { MAX_QUEUED_LEASES } from "../../base/limits.js";
+import type { Failure, LeaseRequest } from "../../protocol/messages.js";
+import type { Journey } from "../journey.js";
+import { type Amounts, cpuOf, fits, type NodeResources } from "../resources.js";
+import { ReadyQueue } from "./ready-queue.js";
+import type { WorkerPool, WorkerSlot } from "./worker-pool.js";
+
+export interface LocalSchedulerPort {
+  forwardToGlobal(request: LeaseRequest): void;
+  spill(request: LeaseRequest): void;
+  /** Bring an argument here; `argumentReady` or `argumentFailed` follow, never within the call. */
+  wantArgument(request: LeaseRequest, object: ObjectId): void;
+  dropArguments(request: LeaseRequest): void;
+  hasObject(object: ObjectId): boolean;
+  /** The worker learns whose pushes it may take, and gets the first task. */
+  grantLease(request: LeaseRequest, slot: WorkerSlot): void;
+  closeLease(worker: ProcessRef, leaseId: LeaseId): void;
+  leaseCancelled(request: LeaseRequest): void;
+  leaseRefused(request: LeaseRequest, reason: Failure): void;
+  leaseLost(request: LeaseRequest, reason: Failure): void;
+  leaseWanted(request: LeaseRequest): void;
+}
+
+interface Queued {
+  readonly request: LeaseRequest;
+  readonly missing: Set<ObjectId>;
+}
+
+interface Granted {
+  readonly request: LeaseRequest;
+  readonly worker: ProcessRef;
+  /** What it holds of the node now. */
+  held: Amounts;
+  blocked: boolean;
+}
+
+export class LocalScheduler {
+  readonly #self: NodeId;
+  readonly #port: LocalSchedulerPort;
+  readonly #resources: NodeResources;
+  readonly #pool: WorkerPool;
+  readonly #journey: Journey;
+  readonly #queued = new Map<LeaseId, Queued>();
+  readonly #ready = new ReadyQueue();
+  readonly #granted = new Map<LeaseId, Granted>();
+  #alone = true;
+  #draining = false;
+
+  constructor(
+    self: NodeId,
+    port: LocalSchedulerPort,
+    resources: NodeResources,
+    pool: WorkerPool,
+    journey: Journey,
+  ) {
+    this.#self = self;
+    this.#port = port;
+    this.#resources = resources;
+    this.#pool = pool;
+    this.#journey = journey;
+  }
+
+  /** Lecture, `submitTask`: an owner of this node asks for a lease. Idempotent: the owner has named it. */
+  submitTask(request: LeaseRequest): void {
+    if (this.#queued.has(request.leaseId) || this.#granted.has(request.leaseId)) return;
+    this.#journey.record("submitTask", request.taskId, request.name);
+    if (this.#canPlaceAlone(request)) {
+      this.#journey.record("forwardToGlobal", request.taskId, "", "everything is local");
+      this.#queue(request);
+    } else {
+      this.#forwardToGlobal(request);
+    }
+    this.dispatch();
+  }
+
+  /** The global scheduler chose this node. What does not fit now goes back at once: others may have room. */
+  queueLease(request: LeaseRequest): void {
+    if (this.#queued.has(request.leaseId) || this.#granted.has(request.leaseId)) return;
+    if (this.#draining || !this.#resources.canTake(request.demand)) {
+      this.#port.spill(request);
+      return;
+    }
+    this.#queue(request);
+    this.dispatch();
+  }
+
+  argumentReady(leaseId: LeaseId, object: ObjectId): void {
+    const queued = this.#queued.get(leaseId);
+    if (queued === undefined || !queued.missing.delete(object) || queued.missing.size > 0) return;
+    this.#ready.add(queued.request);
+    this.dispatch();
+  }
+
+  argumentFailed(leaseId: LeaseId, reason: Failure): void {
+    const queued = this.#queued.get(leaseId);
+    if (queued === undefined) return;
+    this.#forget(queued);
+    this.#port.leaseRefused(queued.request, reason);
+  }
+
+  /** The owner needs it no more. A lease that is granted already is for the owner to return. */
+  cancel(leaseId: LeaseId): "known" | "unknown" {
+    const queued = this.#queued.get(leaseId);
+    if (queued === undefined) return this.#granted.has(leaseId) ? "known" : "unknown";
+    this.#forget(queued);
+    this.#port.leaseCancelled(queued.request);
+    return "known";
+  }
+
+  /** The owner is done with its lease. Idempotent. */
+  returnLease(leaseId: LeaseId): void {
+    const granted = this.#granted.get(leaseId);
+    if (granted === undefined) return;
+    this.#end(granted);
+    this.#port.closeLease(granted.worker, leaseId);
+    this.dispatch();
+  }
+
+  /** Its CPU is free for others while the lease's task waits in `get`. */
+  taskBlocked(leaseId: LeaseId): void {
+    const granted = this.#granted.get(leaseId);
+    if (granted === undefined || granted.blocked) return;
+    granted.blocked = true;
+    this.#resources.giveBack(cpuOf(granted.held));
+    this.#pool.setBlocked(granted.worker.processId, leaseId, true);
+    this.dispatch();
+  }
+
+  /** It has its value: it takes its CPU back at once, beyond the total if it must. */
+  taskResumed(leaseId: LeaseId): void {
+    const granted = this.#granted.get(leaseId);
+    if (granted === undefined || !granted.blocked) return;
+    granted.blocked = false;
+    this.#resources.takeResuming(cpuOf(granted.held));
+    this.#pool.setBlocked(granted.worker.processId, leaseId, false);
+  }
+
+  /** The actor lives: it keeps what it holds, and what only its placement needed goes back. */
+  settleActor(leaseId: LeaseId): void {
+    const granted = this.#granted.get(leaseId);
+    if (granted === undefined || granted.blocked) return;
+    this.#resources.giveBack(granted.held);
+    this.#resources.takeResuming(granted.request.held);
+    granted.held = granted.request.held;
+    this.dispatch();
+  }
+
+  /** A worker process ended: its leases are lost, their owners are told why. */
+  workerDied(worker: ProcessId, reason: Failure): void {
+    for (const granted of [...this.#granted.values()]) {
+      if (granted.worker.processId !== worker) continue;
+      this.#end(granted);
+      this.#port.leaseLost(granted.request, reason);
+    }
+    this.dispatch();
+  }
+
+  /** Nobody wants the results any more: queued requests go, granted ones end. */
+  ownerDied(owner: ProcessId): void {
+    for (const queued of [...this.#queued.values()]) {
+      if (queued.request.owner.processId === owner) this.#forget(queued);
+    }
+    for (const { request } of [...this.#granted.values()]) {
+      if (request.owner.processId === owner && !isActor(request)) this.returnLease(request.leaseId);
+    }
+  }
+
+  jobEnded(jobId: JobId): void {
+    for (const queued of [...this.#queued.values()]) if (queued.request.jobId === jobId) this.#forget(queued);
+  }
+
+  /** With other nodes about, what does not fit here now may fit there. */
+  setAlone(alone: boolean): void {
+    this.#alone = alone;
+    if (alone) return;
+    for (const { request } of [...this.#queued.values()]) {
+      if (this.#ready.has(request) && !this.#resources.canTake(request.demand)) this.#forwardQueued(request);
+    }
+  }
+
+  drain(): void {
+    this.#draining = true;
+    for (const { request } of [...this.#queued.values()]) this.#forwardQueued(request);
+  }
+
+  /** Requests wait elsewhere in the cluster: owners give idle leases back. */
+  wantLeasesBack(): void {
+    for (const { request } of this.#granted.values()) if (!isActor(request)) this.#port.leaseWanted(request);
+  }
+
+  get isIdle(): boolean {
+    return this.#granted.size === 0 && this.#queued.size === 0;
+  }
+
+  get grantedCount(): number {
+    return this.#granted.size;
+  }
+
+  workerOf(leaseId: LeaseId): ProcessRef | undefined {
+    return this.#granted.get(leaseId)?.worker;
+  }
+
+  /** Grant what can be granted now. Called after every change that may make room. */
+  dispatch(): void {
+    let withoutWorker = 0;
+    let starved = false;
+    for (const shape of this.#ready.shapes()) {
+      for (let request = shape.peek(); request !== undefined; request = shape.peek()) {
+        if (!this.#resources.canTake(request.demand)) {
+          starved = true;
+          break;
+        }
+        const slot = this.#pool.take(request);
+        if (slot === undefined) {
+          withoutWorker += shape.size;
+          break;
+        }
+        this.#grant(request, slot);
+      }
+    }
+    if (withoutWorker > 0) this.#pool.needWorkers(withoutWorker);
+    if (starved) this.wantLeasesBack();
+  }
+
+  check(): void {
+    this.#resources.check();
+    this.#pool.check();
+    assert(this.#queued.size <= MAX_QUEUED_LEASES, "the queue of leases is bounded");
+    for (const leaseId of this.#granted.keys()) {
+      assert(!this.#queued.has(leaseId), "a lease is granted once");
+    }
+  }
+
+  /** All arguments are here or on their way to the only node, and there is room, or nobody else to ask. */
+  #canPlaceAlone(request: LeaseRequest): boolean {
+    const { strategy } = request;
+    if (this.#draining || !fits(request.demand, this.#resources.total)) return false;
+    if (strategy.kind === "node" && strategy.nodeId !== this.#self) return false;
+    if (this.#alone) return true;
+    if (strategy.kind === "spread") return false;
+    if (strategy.kind === "default" && !request.arguments.every((a) => this.#port.hasObject(a.objectId))) return false;
+    return this.#resources.canTake(request.demand) && !this.#ready.hasShapeOf(request);
+  }
+
+  /** Lecture, `forwardToGlobal`. */
+  #forwardToGlobal(request: LeaseRequest): void {
+    this.#journey.record("forwardToGlobal", request.taskId);
+    this.#port.forwardToGlobal(request);
+  }
+
+  #forwardQueued(request: LeaseRequest): void {
+    const queued = this.#queued.get(request.leaseId);
+    if (queued === undefined) return;
+    this.#forget(queued);
+    this.#forwardToGlobal(request);
+  }
+
+  #queue(request: LeaseRequest): void {
+    assert(this.#queued.size < MAX_QUEUED_LEASES, "the queue of leases is bounded");
+    const queued: Queued = { request, missing: this.#checkArguments(request) };
+    this.#queued.set(request.leaseId, queued);
+    if (queued.missing.size === 0) this.#ready.add(request);
+    for (const object of [...queued.missing]) this.#port.wantArgument(request, object);
+  }
+
+  /** Lecture, `checkArguments`: which arguments the own store lacks. */
+  #checkArguments(request: LeaseRequest): Set<ObjectId> {
+    if (request.arguments.length === 0) {
+      this.#journey.record("checkArguments", request.taskId, "", "no large arguments");
+      return new Set();
+    }
+    this.#journey.record("checkArguments", request.taskId);
+    return new Set(request.arguments.map((a) => a.objectId).filter((id) => !this.#port.hasObject(id)));
+  }
+
+  /** Lecture, `dispatchTask`: the first task goes to the worker with the grant, which saves the owner a round trip. */
+  #grant(request: LeaseRequest, slot: WorkerSlot): void {
+    this.#queued.delete(request.leaseId);
+    this.#ready.remove(request);
+    this.#resources.take(request.demand);
+    this.#granted.set(request.leaseId, { request, worker: slot.ref, held: request.demand, blocked: false });
+    if (request.task !== undefined) this.#journey.record("dispatchTask", request.taskId);
+    this.#port.grantLease(request, slot);
+  }
+
+  #end(granted: Granted): void {
+    const { request, worker } = granted;
+    this.#granted.delete(request.leaseId);
+    if (granted.blocked) this.#resources.takeResuming(cpuOf(granted.held));
+    this.#resources.giveBack(granted.held);
+    this.#pool.giveBack(worker.processId, request.leaseId);
+  }
+
+  #forget(queued: Queued): void {
+    this.#queued.delete(queued.request.leaseId);
+    this.#ready.remove(queued.request);
+    if (queued.missing.size > 0) this.#port.dropArguments(queued.request);
+  }
+}
+
+/** An actor's lease is named after the actor. */
+export function isActor(request: { readonly leaseId: string; readonly taskId: string }): boolean {
+  return request.leaseId.startsWith(`${request.taskId}.`);
+}

@@ -1,0 +1,228 @@
+/**
+ * The raylet's side of objects: brings objects that somebody here wants into the local store.
+ *
+ * Lecture: `checkLocalStore`, `subscribeObject`, `locateArgument`, `fetchArgument`, `fetchResult`, `storeResult`,
+ * `returnValue`.
+ *
+ * One subscription and one fetch for each object, however many want it. Readers in `get` come before task arguments.
+ * Decides: which replica is fetched, when, and who is told.
+ * Does not know: bytes; the port moves them and says how it went.
+ *
+ * Invariant: I-01 whoever wants an object is told that it is here, or why it will never be.
+ */
+import { assert } from "../../base/assert.js";
+import type { LeaseId, NodeId, ObjectId, ProcessId, TaskId } from "../../base/ids.js";
+import { MAX_CONCURRENT_FETCHES, MAX_FETCH_ATTEMPTS } from "../../base/limits.js";
+import type { Failure } from "../../protocol/messages.js";
+import type { Journey } from "../journey.js";
+import type { StoreIndex } from "../store/store-index.js";
+
+/** Who wants an object: a process in `get` or `wait`, or a lease request whose task takes it as an argument. */
+export type Want =
+  | { readonly kind: "get"; readonly process: ProcessId; readonly fetch: boolean }
+  | { readonly kind: "argument"; readonly leaseId: LeaseId; readonly taskId: TaskId };
+
+export interface ObjectManagerPort {
+  subscribeObject(object: ObjectId, forTask: TaskId | undefined): void;
+  unsubscribeObject(object: ObjectId): void;
+  /** A replica has been sealed here. */
+  registerReplica(object: ObjectId, sizeBytes: number): void;
+  /** Copy an object from another node's store into the local block at `offset`; `fetched` says how it went. */
+  fetchObject(object: ObjectId, from: NodeId, offset: number, sizeBytes: number): void;
+  objectReady(want: Want, object: ObjectId): void;
+  objectFailed(want: Want, object: ObjectId, reason: Failure): void;
+}
+
+interface Pull {
+  readonly wants: Want[];
+  sizeBytes: number;
+  locations: NodeId[];
+  state: "subscribed" | "queued" | "fetching";
+  attempts: number;
+}
+
+export class ObjectManager {
+  readonly #self: NodeId;
+  readonly #port: ObjectManagerPort;
+  readonly #store: StoreIndex;
+  readonly #journey: Journey;
+  readonly #pulls = new Map<ObjectId, Pull>();
+  #fetching = 0;
+
+  constructor(self: NodeId, port: ObjectManagerPort, store: StoreIndex, journey: Journey) {
+    this.#self = self;
+    this.#port = port;
+    this.#store = store;
+    this.#journey = journey;
+  }
+
+  /** Somebody here wants an object. Answered at once if it is local. */
+  want(object: ObjectId, want: Want): void {
+    if (want.kind === "get") this.#journey.record("checkLocalStore", object);
+    if (this.#store.has(object)) {
+      this.#deliver(object, want);
+      return;
+    }
+    const pull = this.#pulls.get(object);
+    if (pull !== undefined) {
+      pull.wants.push(want);
+      return;
+    }
+    this.#pulls.set(object, { wants: [want], sizeBytes: 0, locations: [], state: "subscribed", attempts: 0 });
+    this.#port.subscribeObject(object, want.kind === "argument" ? want.taskId : undefined);
+  }
+
+  /** Nobody in this process wants the object any more, or the lease request is gone. A fetch under way goes on. */
+  cancel(object: ObjectId, who: (want: Want) => boolean): void {
+    const pull = this.#pulls.get(object);
+    if (pull === undefined) return;
+    const left = pull.wants.filter((want) => !who(want));
+    pull.wants.splice(0, pull.wants.length, ...left);
+    if (left.length > 0 || pull.state === "fetching") return;
+    this.#pulls.delete(object);
+    this.#port.unsubscribeObject(object);
+  }
+
+  processDied(process: ProcessId): void {
+    for (const object of [...this.#pulls.keys()]) {
+      this.cancel(object, (want) => want.kind === "get" && want.process === process);
+    }
+  }
+
+  /** The object table's callback: the object exists. A message that comes twice finds the pull further on. */
+  objectAvailable(object: ObjectId, sizeBytes: number, locations: readonly NodeId[]): void {
+    const pull = this.#pulls.get(object);
+    if (pull === undefined || pull.state !== "subscribed") return;
+    pull.sizeBytes = sizeBytes;
+    pull.locations = locations.filter((node) => node !== this.#self);
+    this.#known(object, pull);
+  }
+
+  objectGone(object: ObjectId, reason: Failure): void {
+    const pull = this.#pulls.get(object);
+    if (pull === undefined || pull.state === "fetching") return;
+    this.#fail(object, pull, reason);
+  }
+
+  /** A block was sealed here, by a writer of this node. */
+  sealedHere(object: ObjectId): void {
+    const pull = this.#pulls.get(object);
+    if (pull === undefined || pull.state === "fetching") return;
+    if (pull.state === "subscribed") this.#port.unsubscribeObject(object);
+    this.#finish(object, pull);
+  }
+
+  /** A fetch ended. Another replica is tried, then the object table asked again. */
+  fetched(object: ObjectId, ok: boolean): void {
+    this.#fetching--;
+    assert(this.#fetching >= 0, "a fetch ends once");
+    const pull = this.#pulls.get(object);
+    if (ok) {
+      const sizeBytes = this.#store.seal(object);
+      if (sizeBytes !== undefined) this.#port.registerReplica(object, sizeBytes);
+      if (pull !== undefined) this.#finish(object, pull);
+    } else {
+      this.#store.abort(object);
+      if (pull !== undefined) this.#retry(object, pull);
+    }
+    this.#startFetches();
+  }
+
+  check(): void {
+    assert(this.#fetching <= MAX_CONCURRENT_FETCHES, "fetches under way are bounded");
+    for (const [object, pull] of this.#pulls) {
+      assert(pull.wants.length > 0 || pull.state === "fetching", "nobody's object is not pulled");
+      assert(!this.#store.has(object), "an object that is here is not pulled");
+    }
+  }
+
+  /** It exists somewhere: tell those who only asked whether, and fetch it for the others. */
+  #known(object: ObjectId, pull: Pull): void {
+    for (const want of pull.wants.filter(isCurious)) this.#port.objectReady(want, object);
+    pull.wants.splice(0, pull.wants.length, ...pull.wants.filter((want) => !isCurious(want)));
+    if (pull.wants.length === 0) {
+      this.#pulls.delete(object);
+      return;
+    }
+    pull.state = "queued";
+    this.#startFetches();
+  }
+
+  #startFetches(): void {
+    while (this.#fetching < MAX_CONCURRENT_FETCHES) {
+      const queued = [...this.#pulls].filter(([, pull]) => pull.state === "queued");
+      const next = queued.find(([, pull]) => pull.wants.some((want) => want.kind === "get")) ?? queued[0];
+      if (next === undefined) return;
+      this.#startFetch(next[0], next[1]);
+    }
+  }
+
+  /** Lecture, `fetchArgument` and `fetchResult`. */
+  #startFetch(object: ObjectId, pull: Pull): void {
+    const from = pull.locations[pull.attempts % Math.max(1, pull.locations.length)];
+    if (from === undefined) return this.#retry(object, pull);
+    const block = this.#store.create(object, pull.sizeBytes, this.#self as string as ProcessId);
+    if (block === "full") return this.#fail(object, pull, storeFull(object, pull.sizeBytes, this.#store));
+    if (block === "exists") return this.#finishIfSealed(object, pull);
+    pull.state = "fetching";
+    this.#fetching++;
+    this.#record(object, pull);
+    this.#port.fetchObject(object, from, block.offset, pull.sizeBytes);
+  }
+
+  /** A local writer is making the same object: its seal will end the pull. */
+  #finishIfSealed(object: ObjectId, pull: Pull): void {
+    pull.state = "subscribed";
+    if (this.#store.has(object)) this.#finish(object, pull);
+  }
+
+  #record(object: ObjectId, pull: Pull): void {
+    for (const want of pull.wants) {
+      if (want.kind === "get") return this.#journey.record("fetchResult", object);
+      this.#journey.record("fetchArgument", want.taskId, object);
+    }
+  }
+
+  #retry(object: ObjectId, pull: Pull): void {
+    pull.attempts++;
+    if (pull.wants.length === 0) {
+      this.#pulls.delete(object);
+      return;
+    }
+    if (pull.attempts >= MAX_FETCH_ATTEMPTS) {
+      const message = `object ${object} could not be fetched from ${pull.locations.join(", ")} in ${pull.attempts} attempts`;
+      return this.#fail(object, pull, { code: "OBJECT_LOST", message });
+    }
+    pull.state = "subscribed";
+    pull.locations = [];
+    const argument = pull.wants.find((want) => want.kind === "argument");
+    this.#port.subscribeObject(object, argument?.taskId);
+  }
+
+  #finish(object: ObjectId, pull: Pull): void {
+    this.#pulls.delete(object);
+    for (const want of pull.wants) this.#deliver(object, want);
+  }
+
+  /** Lecture, `returnValue`: the store gives the object to whoever waits for it. */
+  #deliver(object: ObjectId, want: Want): void {
+    if (want.kind === "get") this.#journey.record("returnValue", object);
+    this.#port.objectReady(want, object);
+  }
+
+  #fail(object: ObjectId, pull: Pull, reason: Failure): void {
+    this.#pulls.delete(object);
+    for (const want of pull.wants) this.#port.objectFailed(want, object, reason);
+  }
+}
+
+function isCurious(want: Want): boolean {
+  return want.kind === "get" && !want.fetch;
+}
+
+export function storeFull(object: ObjectId, sizeBytes: number, store: StoreIndex): Failure {
+  return {
+    code: "OBJECT_STORE_FULL",
+    message: `object ${object} of ${sizeBytes} bytes does not fit: the store has ${store.usedBytes} of ${store.capacityBytes} bytes in use. Drop refs, or give the node more with objectStoreMemory`,
+  };
+}

@@ -1,0 +1,405 @@
+/**
+ * The raylet: local scheduler, worker pool and object store of one node, behind one door.
+ *
+ * Decides: nothing itself; it takes messages to the part that they concern and deaths to all parts.
+ * Does not know: object bytes, sockets, signals. User code never runs here.
+ */
+import { GCS, type JobId, type NodeId, type ObjectId, type ProcessId, type ProcessRef } from "../../base/ids.js";
+import type { Failure, LeaseRequest, Message, MessageBody, NodeInfo, Role } from "../../protocol/messages.js";
+import { Collector } from "../collector.js";
+import type { Journey } from "../journey.js";
+import { type Amounts, NodeResources, sum } from "../resources.js";
+import { StoreIndex } from "../store/store-index.js";
+import { isActor, LocalScheduler } from "./local-scheduler.js";
+import { ObjectManager, storeFull, type Want } from "./object-manager.js";
+import { WorkerPool, type WorkerSlot } from "./worker-pool.js";
+
+export interface RayletPort {
+  send(to: ProcessRef, message: Message): void;
+  startWorker(worker: ProcessRef): void;
+  killWorker(worker: ProcessRef, why: string): void;
+  /** Copy an object's bytes from another node into the local block; answered with `fetched`. */
+  fetchObject(object: ObjectId, from: NodeInfo, offset: number, sizeBytes: number): void;
+  /** The node is done: everything on it ends. */
+  stop(reason: string): void;
+}
+
+interface Local {
+  readonly ref: ProcessRef;
+  readonly role: Role;
+}
+
+export class Raylet {
+  readonly store: StoreIndex;
+  readonly objects: ObjectManager;
+  readonly scheduler: LocalScheduler;
+  readonly pool: WorkerPool;
+  readonly #info: NodeInfo;
+  readonly #port: RayletPort;
+  readonly #journey: Journey;
+  readonly #resources: NodeResources;
+  /** Drivers and workers of this node. */
+  readonly #locals = new Map<ProcessId, Local>();
+  readonly #cluster = new Map<NodeId, NodeInfo>();
+  readonly #collector = new Collector();
+  /** Who sealed an object that the GCS has not confirmed yet. */
+  readonly #sealing = new Map<ObjectId, ProcessRef>();
+  #reported = "";
+  #draining = false;
+  #nowMs = 0;
+
+  constructor(info: NodeInfo, storeBytes: number, warmWorkers: number, port: RayletPort, journey: Journey) {
+    this.#info = info;
+    this.#port = port;
+    this.#journey = journey;
+    this.#resources = new NodeResources(info.total);
+    this.store = new StoreIndex(storeBytes);
+    this.objects = new ObjectManager(info.nodeId, this.#objectPort(), this.store, journey);
+    this.pool = new WorkerPool(info.nodeId, warmWorkers, port);
+    this.scheduler = new LocalScheduler(info.nodeId, this.#schedulerPort(), this.#resources, this.pool, journey);
+  }
+
+  /** The node joins the cluster. */
+  start(): void {
+    this.#port.send(GCS, { type: "registerNode", ...this.#info });
+  }
+
+  /** The shell has authenticated a process of this node. */
+  processConnected(ref: ProcessRef, role: Role): void {
+    this.#locals.set(ref.processId, { ref, role });
+    if (role === "worker") this.#port.send(GCS, { type: "processJoined", process: ref, jobId: undefined });
+    if (role === "worker" || role === "driver") this.#port.send(ref, this.#totals());
+  }
+
+  /** Its connection ended or its process did. Both may be told; the first counts. */
+  processDied(ref: ProcessRef, reason: Failure): void {
+    const local = this.#locals.get(ref.processId);
+    const slot = this.pool.remove(ref.processId);
+    if (!this.#locals.delete(ref.processId) && slot === undefined) return;
+    this.#collector.died(ref.processId);
+    this.store.processDied(ref.processId);
+    this.objects.processDied(ref.processId);
+    this.scheduler.workerDied(ref.processId, reason);
+    this.scheduler.ownerDied(ref.processId);
+    if (local?.role !== "tool") this.#port.send(GCS, { type: "processDied", process: ref, reason });
+    this.scheduler.dispatch();
+    this.#report();
+  }
+
+  /** A message for this raylet. The shell has checked that the sender's role may send it. */
+  receive(from: ProcessRef, message: Message): void {
+    if (!this.#receiveForLeases(from, message) && !this.#receiveForObjects(from, message)) {
+      this.#receiveForNode(from, message);
+    }
+    this.#report();
+  }
+
+  /** A transfer that `fetchObject` began has ended. */
+  fetched(object: ObjectId, ok: boolean): void {
+    this.objects.fetched(object, ok);
+    this.#report();
+  }
+
+  tick(nowMs: number): void {
+    this.#nowMs = nowMs;
+    this.pool.tick(nowMs);
+    this.#collector.tick(nowMs);
+    // A heartbeat, and news in case a report crossed a placement.
+    this.#port.send(GCS, { type: "reportResources", available: this.#available() });
+  }
+
+  check(): void {
+    this.store.check();
+    this.objects.check();
+    this.scheduler.check();
+  }
+
+  localProcesses(): readonly ProcessRef[] {
+    return [...this.#locals.values()].map((local) => local.ref);
+  }
+
+  nodeInfo(nodeId: NodeId): NodeInfo | undefined {
+    return this.#cluster.get(nodeId);
+  }
+
+  #receiveForLeases(from: ProcessRef, message: Message): boolean {
+    switch (message.type) {
+      case "requestLease":
+        this.scheduler.submitTask(message);
+        return true;
+      case "queueLease":
+        this.scheduler.queueLease(message);
+        return true;
+      case "cancelLease":
+        if (this.scheduler.cancel(message.leaseId) === "unknown" && from.nodeId === this.#info.nodeId) {
+          this.#port.send(GCS, message);
+        }
+        return true;
+      case "returnLease":
+        this.scheduler.returnLease(message.leaseId);
+        return true;
+      case "leasesWanted":
+        this.scheduler.wantLeasesBack();
+        return true;
+      case "killLeasedWorker":
+        this.#killLeased(message);
+        return true;
+      case "taskBlocked":
+        this.scheduler.taskBlocked(message.leaseId);
+        return true;
+      case "taskResumed":
+        this.scheduler.taskResumed(message.leaseId);
+        return true;
+      case "settleActor":
+        this.scheduler.settleActor(message.leaseId);
+        return true;
+      case "workerReady":
+        if (this.pool.ready(from, message.pid, message.unixPath)) this.scheduler.dispatch();
+        return true;
+      default:
+        return false;
+    }
+  }
+
+  #receiveForObjects(from: ProcessRef, message: Message): boolean {
+    switch (message.type) {
+      case "createObject":
+        this.#createObject(from, message);
+        return true;
+      case "sealObject":
+        this.#sealObject(from, message);
+        return true;
+      case "abortObject":
+        this.store.abort(message.objectId);
+        return true;
+      case "objectRegistered":
+        this.#objectRegistered(message.objectId);
+        return true;
+      case "getObject":
+        this.objects.want(message.objectId, { kind: "get", process: from.processId, fetch: message.fetch });
+        return true;
+      case "cancelGet":
+        this.objects.cancel(message.objectId, (want) => want.kind === "get" && want.process === from.processId);
+        return true;
+      case "releaseBlock":
+        this.store.unpin(message.objectId, from.processId);
+        return true;
+      case "objectAvailable":
+        this.objects.objectAvailable(message.objectId, message.sizeBytes, message.locations);
+        return true;
+      case "objectGone":
+        this.objects.objectGone(message.objectId, message.reason);
+        return true;
+      case "freeObject":
+        this.store.free(message.objectId);
+        return true;
+      default:
+        return false;
+    }
+  }
+
+  #receiveForNode(from: ProcessRef, message: Message): void {
+    switch (message.type) {
+      case "clusterView":
+        return this.#setCluster(message.nodes);
+      case "nodeLost":
+        for (const { ref, role } of this.#locals.values()) if (role !== "tool") this.#port.send(ref, message);
+        return;
+      case "jobEnded":
+        this.scheduler.jobEnded(message.jobId);
+        return this.pool.jobEnded(message.jobId);
+      case "killProcess":
+        return this.#port.killWorker(message.process, message.reason.message);
+      case "collect":
+        return this.#collect(from, message);
+      case "collected":
+        return this.#collector.answered(message.query, from.processId, message.json, message.last);
+      case "nodeDrained":
+        this.#draining = true;
+        this.scheduler.drain();
+        return this.#stopIfDrained();
+      case "stopNode":
+        return this.#port.stop(message.reason);
+      default:
+        return; // not for a raylet: the shell has refused it by its role table
+    }
+  }
+
+  #killLeased({ leaseId, why }: MessageBody<"killLeasedWorker">): void {
+    const worker = this.scheduler.workerOf(leaseId);
+    if (worker !== undefined) this.#port.killWorker(worker, why);
+  }
+
+  #createObject(from: ProcessRef, { objectId, sizeBytes }: MessageBody<"createObject">): void {
+    const block = this.store.create(objectId, sizeBytes, from.processId);
+    if (block === "full") {
+      this.#port.send(from, { type: "objectRefused", objectId, reason: storeFull(objectId, sizeBytes, this.store) });
+    } else if (block === "exists") {
+      this.#port.send(from, { type: "objectSealed", objectId }); // a task ran again: the first result stands
+    } else {
+      this.#port.send(from, { type: "objectCreated", objectId, offset: block.offset });
+    }
+  }
+
+  /** Lecture, `storeResult`: the object is in the store from here on; then `registerObject` tells the GCS. */
+  #sealObject(from: ProcessRef, { objectId, holder, contains }: MessageBody<"sealObject">): void {
+    const sizeBytes = this.store.seal(objectId);
+    if (sizeBytes === undefined) return;
+    this.#journey.record("storeResult", objectId);
+    this.#sealing.set(objectId, from);
+    this.#port.send(GCS, { type: "registerObject", objectId, sizeBytes, holder, contains });
+    this.objects.sealedHere(objectId);
+  }
+
+  #objectRegistered(objectId: ObjectId): void {
+    const sealer = this.#sealing.get(objectId);
+    this.#sealing.delete(objectId);
+    if (sealer !== undefined && this.#locals.has(sealer.processId)) {
+      this.#port.send(sealer, { type: "objectSealed", objectId });
+    }
+  }
+
+  #setCluster(nodes: readonly NodeInfo[]): void {
+    this.#cluster.clear();
+    for (const node of nodes) this.#cluster.set(node.nodeId, node);
+    this.scheduler.setAlone(nodes.length <= 1);
+    const totals = this.#totals();
+    for (const { ref, role } of this.#locals.values()) if (role !== "tool") this.#port.send(ref, totals);
+  }
+
+  #totals(): Message {
+    const nodes = this.#cluster.size === 0 ? [this.#info] : [...this.#cluster.values()];
+    const total = nodes.map((node) => node.total).reduce(sum, new Map());
+    const largest = new Map<string, number>();
+    for (const node of nodes) {
+      for (const [name, amount] of node.total) largest.set(name, Math.max(largest.get(name) ?? 0, amount));
+    }
+    return { type: "clusterTotals", nodes: nodes.length, total, largest };
+  }
+
+  #collect(from: ProcessRef, { query, subject }: MessageBody<"collect">): void {
+    const answer = (answers: readonly string[]) =>
+      this.#port.send(from, { type: "collected", query, json: answers.join(",") || "[]", last: true });
+    if (subject === "#workers") return answer([JSON.stringify(this.#workersView())]);
+    const local = [...this.#locals.values()].filter((l) => l.role !== "tool").map((l) => l.ref);
+    const own = JSON.stringify([...this.#journey.records()].filter((r) => r.subject.startsWith(subject)));
+    const asked = local.map((ref) => ref.processId);
+    const number = this.#collector.ask(this.#nowMs, asked, [own], answer);
+    for (const ref of local) this.#port.send(ref, { type: "collect", query: number, subject });
+  }
+
+  #workersView(): readonly unknown[] {
+    return [...this.pool.all()].map((slot) => ({
+      nodeId: this.#info.nodeId,
+      workerId: slot.ref.processId,
+      pid: slot.pid,
+      state: slot.state,
+      leases: slot.leases.size,
+    }));
+  }
+
+  /** Tell the global scheduler what is free, when that has changed. */
+  #report(): void {
+    if (this.#draining) this.#stopIfDrained();
+    const available = this.#available();
+    const text = [...available].join();
+    if (text === this.#reported) return;
+    this.#reported = text;
+    this.#port.send(GCS, { type: "reportResources", available });
+  }
+
+  #available(): Amounts {
+    const available = new Map(this.#resources.available);
+    available.set("objectStoreMemory", Math.max(0, (this.store.capacityBytes - this.store.usedBytes) * 10_000));
+    return available;
+  }
+
+  #stopIfDrained(): void {
+    if (this.scheduler.isIdle) this.#port.stop("the node was removed");
+  }
+
+  #objectPort(): ConstructorParameters<typeof ObjectManager>[1] {
+    return {
+      subscribeObject: (objectId, forTask) => this.#port.send(GCS, { type: "subscribeObject", objectId, forTask }),
+      unsubscribeObject: (objectId) => this.#port.send(GCS, { type: "unsubscribeObject", objectId }),
+      registerReplica: (objectId, sizeBytes) =>
+        this.#port.send(GCS, { type: "registerObject", objectId, sizeBytes, holder: undefined, contains: [] }),
+      fetchObject: (objectId, from, offset, sizeBytes) => this.#fetch(objectId, from, offset, sizeBytes),
+      objectReady: (want, objectId) => this.#objectReady(want, objectId),
+      objectFailed: (want, objectId, reason) => {
+        if (want.kind === "argument") return this.scheduler.argumentFailed(want.leaseId, reason);
+        this.#sendTo(want.process, { type: "objectFailed", objectId, reason });
+      },
+    };
+  }
+
+  #fetch(objectId: ObjectId, from: NodeId, offset: number, sizeBytes: number): void {
+    const node = this.#cluster.get(from) ?? { ...this.#info, nodeId: from, host: "", port: 0 };
+    this.#port.fetchObject(objectId, node, offset, sizeBytes);
+  }
+
+  #objectReady(want: Want, objectId: ObjectId): void {
+    if (want.kind === "argument") return this.scheduler.argumentReady(want.leaseId, objectId);
+    const block = want.fetch ? this.store.pin(objectId, want.process) : undefined;
+    const { offset, sizeBytes } = block ?? { offset: 0, sizeBytes: 0 };
+    this.#sendTo(want.process, { type: "objectReady", objectId, local: block !== undefined, offset, sizeBytes });
+  }
+
+  #sendTo(process: ProcessId, message: Message): void {
+    const local = this.#locals.get(process);
+    if (local !== undefined) this.#port.send(local.ref, message);
+  }
+
+  #schedulerPort(): ConstructorParameters<typeof LocalScheduler>[1] {
+    return {
+      forwardToGlobal: (request) => {
+        this.#port.send(request.owner, { type: "leaseForwarded", leaseId: request.leaseId });
+        this.#port.send(GCS, { type: "placeLease", ...request });
+      },
+      spill: (request) =>
+        this.#port.send(GCS, { type: "leaseSpilled", request, available: this.#resources.available }),
+      wantArgument: (request, objectId) =>
+        this.objects.want(objectId, { kind: "argument", leaseId: request.leaseId, taskId: request.taskId }),
+      dropArguments: (request) => {
+        for (const { objectId } of request.arguments) {
+          this.objects.cancel(objectId, (want) => want.kind === "argument" && want.leaseId === request.leaseId);
+        }
+      },
+      hasObject: (objectId) => this.store.has(objectId),
+      grantLease: (request, slot) => this.#grantLease(request, slot),
+      closeLease: (worker, leaseId) => this.#port.send(worker, { type: "closeLease", leaseId }),
+      leaseCancelled: ({ owner, leaseId }) => this.#port.send(owner, { type: "leaseCancelled", leaseId }),
+      leaseRefused: (request, reason) => this.#refuse(request, { type: "leaseRefused", leaseId: request.leaseId, reason }),
+      leaseLost: (request, reason) => this.#refuse(request, { type: "leaseLost", leaseId: request.leaseId, reason }),
+      leaseWanted: ({ owner, leaseId }) => this.#port.send(owner, { type: "leaseWanted", leaseId }),
+    };
+  }
+
+  /** Bad news about a lease go to its owner, or, for an actor, to the GCS, which asked for it. */
+  #refuse(request: LeaseRequest, message: Message & { readonly leaseId: LeaseRequest["leaseId"]; readonly reason: Failure }): void {
+    if (!isActor(request)) return this.#port.send(request.owner, message);
+    this.#port.send(GCS, { type: "leaseLost", leaseId: message.leaseId, reason: message.reason });
+  }
+
+  #grantLease(request: LeaseRequest, slot: WorkerSlot): void {
+    const { leaseId, owner, jobId, exclusive, task } = request;
+    this.#joinJob(slot.ref, jobId);
+    this.#port.send(slot.ref, { type: "openLease", leaseId, owner, jobId, exclusive });
+    if (task !== undefined) this.#port.send(slot.ref, { type: "dispatchTask", leaseId, task });
+    const address = { unixPath: slot.unixPath, host: this.#info.host, port: this.#info.port };
+    const granted: Message = {
+      type: "leaseGranted",
+      leaseId,
+      worker: slot.ref,
+      pid: slot.pid,
+      address,
+      dispatched: task !== undefined,
+    };
+    if (!isActor(request)) this.#port.send(owner, granted);
+    this.#port.send(GCS, granted);
+  }
+
+  #joinJob(process: ProcessRef, jobId: JobId): void {
+    this.#port.send(GCS, { type: "processJoined", process, jobId });
+  }
+}

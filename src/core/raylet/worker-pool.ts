@@ -1,0 +1,204 @@
+/**
+ * The worker processes of a node.
+ *
+ *     starting ── workerReady ──▶ ready (idle or leased) ── stop, exit ──▶ gone
+ *
+ * Decides: when a worker is started or stopped, and which worker serves a lease. A worker belongs to one job from its
+ * first lease on. A worker whose leases are all blocked in `get` may serve another one of its job, so nested tasks need
+ * no more processes than there are CPUs.
+ * Does not know: resources, queues.
+ *
+ * Invariant: I-07 workers are bounded; I-08 a job's workers end with it.
+ */
+import { assert } from "../../base/assert.js";
+import { hash96 } from "../../base/hash.js";
+import type { JobId, LeaseId, NodeId, ProcessId, ProcessRef } from "../../base/ids.js";
+import {
+  MAX_STARTING_WORKERS,
+  MAX_WORKERS_PER_NODE,
+  WORKER_IDLE_MS,
+  WORKER_START_TIMEOUT_MS,
+} from "../../base/limits.js";
+
+export interface WorkerPoolPort {
+  startWorker(worker: ProcessRef): void;
+  killWorker(worker: ProcessRef, why: string): void;
+}
+
+export interface WorkerSlot {
+  readonly ref: ProcessRef;
+  state: "starting" | "ready";
+  pid: number;
+  unixPath: string;
+  jobId: JobId | undefined;
+  exclusive: boolean;
+  readonly leases: Set<LeaseId>;
+  readonly blocked: Set<LeaseId>;
+  /** When it was started, or last became idle. */
+  sinceMs: number;
+}
+
+/** What a lease asks of its worker. */
+export interface WorkerNeed {
+  readonly leaseId: LeaseId;
+  readonly jobId: JobId;
+  readonly exclusive: boolean;
+}
+
+export class WorkerPool {
+  readonly #nodeId: NodeId;
+  readonly #port: WorkerPoolPort;
+  readonly #warm: number;
+  readonly #slots = new Map<ProcessId, WorkerSlot>();
+  #started = 0;
+  #nowMs = 0;
+
+  /** `warm` workers are kept ready: as many as the node has CPUs. */
+  constructor(nodeId: NodeId, warm: number, port: WorkerPoolPort) {
+    this.#nodeId = nodeId;
+    this.#warm = Math.min(warm, MAX_WORKERS_PER_NODE);
+    this.#port = port;
+  }
+
+  /** Start workers until `count` idle ones exist or are on their way. */
+  prestart(count: number): void {
+    while (this.#spare() < count && this.#start()) {}
+  }
+
+  /** A worker for a lease, or undefined: then one is on its way, or must become free first. */
+  take(need: WorkerNeed): WorkerSlot | undefined {
+    const slot = this.#idle(need.jobId) ?? (need.exclusive ? undefined : this.#blockedIn(need.jobId));
+    if (slot === undefined) return undefined;
+    slot.jobId = need.jobId;
+    slot.exclusive = need.exclusive;
+    slot.leases.add(need.leaseId);
+    return slot;
+  }
+
+  /** `waiting` leases have resources but no worker: see that enough are on their way. */
+  needWorkers(waiting: number): void {
+    let starting = [...this.#slots.values()].filter((slot) => slot.state === "starting").length;
+    while (starting < Math.min(waiting, MAX_STARTING_WORKERS) && this.#start()) starting++;
+  }
+
+  ready(worker: ProcessRef, pid: number, unixPath: string): boolean {
+    const slot = this.#slots.get(worker.processId);
+    if (slot === undefined) return false;
+    slot.state = "ready";
+    slot.pid = pid;
+    slot.unixPath = unixPath;
+    slot.sinceMs = this.#nowMs;
+    return true;
+  }
+
+  giveBack(worker: ProcessId, leaseId: LeaseId): void {
+    const slot = this.#slots.get(worker);
+    if (slot === undefined) return;
+    slot.leases.delete(leaseId);
+    slot.blocked.delete(leaseId);
+    if (slot.leases.size > 0) return;
+    slot.exclusive = false;
+    slot.sinceMs = this.#nowMs;
+  }
+
+  setBlocked(worker: ProcessId, leaseId: LeaseId, blocked: boolean): void {
+    const slot = this.#slots.get(worker);
+    if (slot === undefined || !slot.leases.has(leaseId)) return;
+    if (blocked) slot.blocked.add(leaseId);
+    else slot.blocked.delete(leaseId);
+  }
+
+  get(worker: ProcessId): WorkerSlot | undefined {
+    return this.#slots.get(worker);
+  }
+
+  all(): Iterable<WorkerSlot> {
+    return this.#slots.values();
+  }
+
+  /** The process is gone, whatever the reason. */
+  remove(worker: ProcessId): WorkerSlot | undefined {
+    const slot = this.#slots.get(worker);
+    this.#slots.delete(worker);
+    return slot;
+  }
+
+  jobEnded(jobId: JobId): void {
+    for (const slot of this.#slots.values()) {
+      if (slot.jobId === jobId) this.#port.killWorker(slot.ref, "its job ended");
+    }
+  }
+
+  tick(nowMs: number): void {
+    this.#nowMs = nowMs;
+    let idle = this.#spare();
+    for (const slot of [...this.#slots.values()]) {
+      if (slot.sinceMs === 0) slot.sinceMs = nowMs;
+      const age = nowMs - slot.sinceMs;
+      if (slot.state === "starting" && age > WORKER_START_TIMEOUT_MS) {
+        this.#port.killWorker(slot.ref, `it did not register within ${WORKER_START_TIMEOUT_MS} ms`);
+      } else if (isIdle(slot) && age > WORKER_IDLE_MS && idle > this.#warm) {
+        idle--;
+        this.#port.killWorker(slot.ref, "it was idle");
+      }
+    }
+  }
+
+  check(): void {
+    assert(this.#slots.size <= MAX_WORKERS_PER_NODE, "workers are bounded");
+    for (const slot of this.#slots.values()) {
+      assert(slot.leases.size === 0 || slot.state === "ready", "only a ready worker is leased");
+      assert(!slot.exclusive || slot.leases.size <= 1, "an exclusive worker has one lease");
+      assert(slot.leases.size <= slot.blocked.size + 1, "at most one lease of a worker runs");
+    }
+  }
+
+  #start(): boolean {
+    if (this.#slots.size >= MAX_WORKERS_PER_NODE) return false;
+    const processId = hash96(`${this.#nodeId} worker ${this.#started++}`).slice(0, 12) as ProcessId;
+    const ref = { nodeId: this.#nodeId, processId };
+    const slot: WorkerSlot = {
+      ref,
+      state: "starting",
+      pid: 0,
+      unixPath: "",
+      jobId: undefined,
+      exclusive: false,
+      leases: new Set(),
+      blocked: new Set(),
+      sinceMs: this.#nowMs,
+    };
+    this.#slots.set(processId, slot);
+    this.#port.startWorker(ref);
+    return true;
+  }
+
+  #spare(): number {
+    let spare = 0;
+    for (const slot of this.#slots.values()) if (slot.state === "starting" || isIdle(slot)) spare++;
+    return spare;
+  }
+
+  /** Prefer a worker of the job: it has the job's functions already. */
+  #idle(jobId: JobId): WorkerSlot | undefined {
+    let fresh: WorkerSlot | undefined;
+    for (const slot of this.#slots.values()) {
+      if (!isIdle(slot)) continue;
+      if (slot.jobId === jobId) return slot;
+      if (slot.jobId === undefined) fresh ??= slot;
+    }
+    return fresh;
+  }
+
+  #blockedIn(jobId: JobId): WorkerSlot | undefined {
+    for (const slot of this.#slots.values()) {
+      const allBlocked = slot.leases.size > 0 && slot.blocked.size === slot.leases.size;
+      if (slot.jobId === jobId && !slot.exclusive && allBlocked) return slot;
+    }
+    return undefined;
+  }
+}
+
+function isIdle(slot: WorkerSlot): boolean {
+  return slot.state === "ready" && slot.leases.size === 0;
+}

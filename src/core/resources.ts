@@ -1,0 +1,119 @@
+/**
+ * Amounts of resources: whole multiples of 1/10,000, so that sums are exact and what was taken always comes back.
+ */
+import { assert } from "../base/assert.js";
+import { RESOURCE_UNITS } from "../base/limits.js";
+
+/** Units (1/10,000) by resource name. A name that is absent means none. */
+export type Amounts = ReadonlyMap<string, number>;
+
+export const NOTHING: Amounts = new Map();
+
+export function units(amount: number): number {
+  return Math.round(amount * RESOURCE_UNITS);
+}
+
+/** Amounts as users write them: `{ CPU: 0.5 }`. */
+export function amountsOf(record: Readonly<Record<string, number>>): Amounts {
+  const amounts = new Map<string, number>();
+  for (const [name, amount] of Object.entries(record)) if (amount > 0) amounts.set(name, units(amount));
+  return amounts;
+}
+
+export function recordOf(amounts: Amounts): Record<string, number> {
+  const record: Record<string, number> = {};
+  for (const [name, value] of amounts) record[name] = value / RESOURCE_UNITS;
+  return record;
+}
+
+export function fits(demand: Amounts, available: Amounts): boolean {
+  for (const [name, amount] of demand) if ((available.get(name) ?? 0) < amount) return false;
+  return true;
+}
+
+/** What a demand lacks, in words: `CPU 4 of 2`. Empty when it fits. */
+export function shortage(demand: Amounts, total: Amounts): string {
+  const lacking: string[] = [];
+  for (const [name, amount] of demand) {
+    const has = total.get(name) ?? 0;
+    if (has < amount) lacking.push(`needs ${name} ${amount / RESOURCE_UNITS}, has ${has / RESOURCE_UNITS}`);
+  }
+  return lacking.join(", ");
+}
+
+export function sum(a: Amounts, b: Amounts): Amounts {
+  const result = new Map(a);
+  for (const [name, amount] of b) result.set(name, (result.get(name) ?? 0) + amount);
+  return result;
+}
+
+/** Only the CPU part: what a task gives back while it waits in `get`. */
+export function cpuOf(demand: Amounts): Amounts {
+  const cpu = demand.get("CPU");
+  return cpu === undefined ? NOTHING : new Map([["CPU", cpu]]);
+}
+
+/** How full the fullest resource of a node is, from 0 to 1. */
+export function utilization(total: Amounts, available: Amounts): number {
+  let fullest = 0;
+  for (const [name, amount] of total) {
+    if (amount > 0) fullest = Math.max(fullest, 1 - (available.get(name) ?? 0) / amount);
+  }
+  return fullest;
+}
+
+/**
+ * What one node has, and what of it is free.
+ *
+ * Invariant I-03: admitted ≤ total. Tasks that resume after a `get` are the one exception: they take their CPU back at
+ * once, so free CPUs may be negative until others end.
+ */
+export class NodeResources {
+  readonly total: Amounts;
+  readonly #free: Map<string, number>;
+  /** CPU units taken by resuming tasks beyond the total. */
+  #excess = 0;
+
+  constructor(total: Amounts) {
+    this.total = total;
+    this.#free = new Map(total);
+  }
+
+  get available(): Amounts {
+    const available = new Map<string, number>();
+    for (const [name, amount] of this.#free) available.set(name, Math.max(0, amount));
+    return available;
+  }
+
+  canTake(demand: Amounts): boolean {
+    return fits(demand, this.#free);
+  }
+
+  take(demand: Amounts): void {
+    assert(this.canTake(demand), "a lease is granted only from free resources");
+    this.#change(demand, -1);
+  }
+
+  /** Take the CPU of a task that resumes, also beyond the total. */
+  takeResuming(demand: Amounts): void {
+    this.#change(demand, -1);
+    this.#excess = Math.max(0, -(this.#free.get("CPU") ?? 0));
+  }
+
+  giveBack(demand: Amounts): void {
+    this.#change(demand, 1);
+    this.#excess = Math.max(0, -(this.#free.get("CPU") ?? 0));
+  }
+
+  check(): void {
+    for (const [name, amount] of this.#free) {
+      const total = this.total.get(name) ?? 0;
+      assert(amount <= total, `no more ${name} comes back than was taken`);
+      assert(amount >= (name === "CPU" ? -this.#excess : 0), `no more ${name} is admitted than the node has`);
+    }
+  }
+
+  #change(demand: Amounts, sign: 1 | -1): void {
+    for (const [name, amount] of demand) this.#free.set(name, (this.#free.get(name) ?? 0) + sign * amount);
+  }
+}

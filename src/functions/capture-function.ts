@@ -1,0 +1,91 @@
+/**
+ * Capturing a function by value: its text, the variables it uses, and its own properties.
+ */
+import { captureClass } from "./capture-class.js";
+import { functionFragment } from "./fragments.js";
+import type { Graph, Task } from "./graph.js";
+import { inspectFunction } from "./inspect.js";
+import { step } from "./obstacles.js";
+import { originOf } from "./origins.js";
+import type { PayloadNode } from "./payload.js";
+import { ownPrototype } from "./prototypes.js";
+import { captureNative, exportedFunction, isNative } from "./references.js";
+import { analyse } from "./scope-analysis.js";
+import { hasOuterThis, isStrictAt, textOffset } from "./script-facts.js";
+import { scriptOf } from "./scripts.js";
+import { isOwnOfFunctions, shapeOf } from "./shape.js";
+import type { Subject } from "./subject.js";
+import { captureVariables } from "./variables.js";
+
+export function captureFunction(graph: Graph, task: Task): PayloadNode {
+  const fn = task.value as CallableFunction;
+  const text = Function.prototype.toString.call(fn);
+  if (isNative(text)) return captureNative(graph, task);
+  const facts = inspectFunction(fn);
+  const script = facts.location && scriptOf(facts.location.scriptId);
+  const exported = script && exportedFunction(graph, task, script);
+  if (exported !== undefined) return exported;
+  const analysis = analyse(text);
+  if (analysis === undefined) graph.refuse(task.path, "has source text that cannot be parsed", "define it with ordinary syntax");
+  const offset = script && facts.location && textOffset(script, facts.location, text);
+  const member = script && offset !== undefined && analysis.kind === "method" ? graph.memberAt(script, offset) : undefined;
+  if (member !== undefined) return member;
+  const subject: Subject = { task, fn, text, analysis, facts, script, offset };
+  return analysis.kind === "class" ? captureClass(graph, subject) : capturePlain(graph, subject);
+}
+
+function capturePlain(graph: Graph, subject: Subject): PayloadNode {
+  const { task, fn } = subject;
+  checkSurroundings(graph, subject);
+  const scope = captureVariables(graph, subject);
+  const strict = isStrict(subject);
+  graph.fragments.push(functionFragment(subject, scope, strict));
+  const prototype = ownPrototype(fn);
+  if (prototype !== undefined && isTouched(prototype)) graph.ref(prototype, step(task.path, ".prototype"));
+  const skip = (key: string | symbol, descriptor: PropertyDescriptor): boolean =>
+    isOwnOfFunctions(key, descriptor) || (key === "prototype" && descriptor.value === prototype);
+  const shape = shapeOf(graph, fn, task.path, { defaultProto: defaultPrototype(fn), skip });
+  return { k: "fn", name: fn.name, ...(strict ? { strict } : {}), ...shape };
+}
+
+/** `this`, `super`, `arguments` and private names of the code around a function cannot be captured. */
+export function checkSurroundings(graph: Graph, { task, analysis, script, offset }: Subject): void {
+  const [member] = analysis.privateNames;
+  if (member !== undefined) {
+    graph.refuse(task.path, `uses the private member #${member} of the class around it`, "ship the class itself, or give it a public method for this");
+  }
+  if (analysis.usesSuper && analysis.kind !== "class") {
+    graph.refuse(task.path, "uses `super` of the object around it", "ship the object or class itself");
+  }
+  const [lexical] = analysis.lexical;
+  if (lexical === undefined) return;
+  if (lexical !== "super" && script !== undefined && offset !== undefined && !hasOuterThis(script, offset)) return;
+  graph.refuse(
+    task.path,
+    `uses \`${lexical}\` of the ${lexical === "arguments" ? "function" : "method"} around it`,
+    "copy what it needs into a const before the function, or pass it as an argument",
+  );
+}
+
+function isStrict({ fn, analysis, script, offset }: Subject): boolean {
+  const origin = originOf(fn);
+  if (origin !== undefined) return origin.strict;
+  if (analysis.strict) return true;
+  return script !== undefined && (script.isModule || (offset !== undefined && isStrictAt(script, offset)));
+}
+
+/** Members were added to a `prototype`, or it inherits from another. */
+function isTouched(prototype: object): boolean {
+  if (Reflect.ownKeys(prototype).some((key) => key !== "constructor")) return true;
+  return Object.hasOwn(prototype, "constructor") && Object.getPrototypeOf(prototype) !== Object.prototype;
+}
+
+function defaultPrototype(fn: CallableFunction): object {
+  const proto = Object.getPrototypeOf(fn) as object;
+  return kindPrototypes.includes(proto) ? proto : Function.prototype;
+}
+
+/** What async functions and generators inherit from. */
+const kindPrototypes: readonly object[] = [async () => undefined, function* () {}, async function* () {}].map(
+  (fn) => Object.getPrototypeOf(fn) as object,
+);

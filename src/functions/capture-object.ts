@@ -1,0 +1,227 @@
+/**
+ * Capturing everything that is not a function: plain data, collections, binary data, errors, instances of classes.
+ * What stands for something outside of the process (a socket, a timer, a promise) is refused, with a way out.
+ */
+import { types } from "node:util";
+import { ObjectTooLargeError } from "../errors.js";
+import type { Graph, Task } from "./graph.js";
+import { hostObstacle } from "./host-objects.js";
+import { pathText, step } from "./obstacles.js";
+import type { PayloadNode, Ref, Shape } from "./payload.js";
+import { shapeOf } from "./shape.js";
+
+/** Larger binary data is offered to the layer above as an object of its own. */
+const IMPLICIT_OBJECT_BYTES = 1024 * 1024;
+const WARN_BYTES = 10 * 1024 * 1024;
+const MAX_BYTES = 100 * 1024 * 1024;
+
+export const SERIALIZE = Symbol.for("mobula.serialize");
+
+export function captureObject(graph: Graph, task: Task): PayloadNode {
+  const { value, path } = task;
+  const refused = hostObstacle(value);
+  if (refused !== undefined) graph.refuse(path, refused.what, refused.hint);
+  return (
+    captureBinary(graph, task) ??
+    captureCollection(graph, task) ??
+    captureBuiltin(graph, task) ?? { k: "obj", ...plainShape(graph, task, Object.prototype) }
+  );
+}
+
+function plainShape(graph: Graph, { value, path }: Task, defaultProto: object): Shape {
+  return shapeOf(graph, value, path, { defaultProto });
+}
+
+function captureCollection(graph: Graph, task: Task): PayloadNode | undefined {
+  const { value, path } = task;
+  if (Array.isArray(value)) return captureArray(graph, task, value);
+  if (types.isMap(value)) {
+    const entries: Ref[] = [];
+    for (const [key, item] of Map.prototype.entries.call(value) as Iterable<[unknown, unknown]>) {
+      entries.push(graph.ref(key, step(path, "a key of the Map")), graph.ref(item, step(path, `.get(${show(key)})`)));
+    }
+    return { k: "map", entries, ...plainShape(graph, task, Map.prototype) };
+  }
+  if (types.isSet(value)) {
+    const items: Ref[] = [];
+    for (const item of Set.prototype.values.call(value) as Iterable<unknown>) {
+      items.push(graph.ref(item, step(path, "a member of the Set")));
+    }
+    return { k: "set", items, ...plainShape(graph, task, Set.prototype) };
+  }
+  if (types.isWeakMap(value) || types.isWeakSet(value)) {
+    graph.weak.push(task);
+    return types.isWeakMap(value)
+      ? { k: "wmap", entries: [], ...plainShape(graph, task, WeakMap.prototype) }
+      : { k: "wset", items: [], ...plainShape(graph, task, WeakSet.prototype) };
+  }
+  return undefined;
+}
+
+function show(key: unknown): string {
+  if (typeof key === "string") return JSON.stringify(key);
+  return typeof key === "object" || typeof key === "function" ? "…" : String(key);
+}
+
+/** Dense arrays travel as a list; with holes, element by element as properties. */
+function captureArray(graph: Graph, { value, path }: Task, array: readonly unknown[]): PayloadNode {
+  const items: Ref[] = [];
+  let dense = array.length;
+  for (let i = 0; i < array.length; i++) {
+    const descriptor = Object.getOwnPropertyDescriptor(array, i);
+    if (descriptor === undefined || !descriptor.writable || !descriptor.enumerable || !descriptor.configurable) {
+      dense = i;
+      break;
+    }
+    items.push(graph.ref(descriptor.value, step(path, `[${i}]`)));
+  }
+  const skip = (key: string | symbol): boolean =>
+    key === "length" || (typeof key === "string" && /^\d+$/.test(key) && Number(key) < dense);
+  const shape = shapeOf(graph, value, path, { defaultProto: Array.prototype, skip });
+  return { k: "arr", length: array.length, items, ...shape };
+}
+
+// ── Binary data ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+function captureBinary(graph: Graph, task: Task): PayloadNode | undefined {
+  const { value, path } = task;
+  if (!ArrayBuffer.isView(value) && !types.isAnyArrayBuffer(value)) return undefined;
+  if (value.byteLength >= IMPLICIT_OBJECT_BYTES) {
+    const external = graph.hooks.externalize?.(value as ArrayBuffer | ArrayBufferView);
+    if (external !== undefined) {
+      graph.externals.push(external);
+      return { k: "ext", kind: external.kind, data: external.data };
+    }
+    checkSize(graph, task, value.byteLength);
+  }
+  if (ArrayBuffer.isView(value)) return captureView(graph, task, value);
+  const shared = types.isSharedArrayBuffer(value);
+  const segment = graph.segments.push(new Uint8Array(value)) - 1;
+  const shape = shapeOf(graph, value, path, { defaultProto: shared ? SharedArrayBuffer.prototype : ArrayBuffer.prototype });
+  return shared ? { k: "buffer", segment, shared, ...shape } : { k: "buffer", segment, ...shape };
+}
+
+function checkSize(graph: Graph, { path }: Task, bytes: number): void {
+  const size = `${Math.round(bytes / (1024 * 1024))} MB`;
+  if (bytes > MAX_BYTES) {
+    throw new ObjectTooLargeError(
+      `cannot ship ${graph.subject.name} to a worker: ${pathText(path)} holds ${size}, a function may capture at most 100 MB ` +
+        "(hint: put() the data once and pass the ref as an argument)",
+    );
+  }
+  if (bytes > WARN_BYTES) {
+    graph.hooks.warn(`${pathText(path)} holds ${size} that travel with the function; put() the data and pass the ref instead`);
+  }
+}
+
+/** A view carries its own bytes only; views of one buffer that is captured whole keep sharing it. */
+function captureView(graph: Graph, { value, path }: Task, view: ArrayBufferView): PayloadNode {
+  const type = Buffer.isBuffer(view) ? "Buffer" : types.isDataView(view) ? "DataView" : typedArrayName(view);
+  const whole = view.byteOffset === 0 && view.byteLength === view.buffer.byteLength;
+  const length = "length" in view ? Number(view.length) : view.byteLength;
+  const buffer = whole
+    ? graph.ref(view.buffer, step(path, ".buffer"))
+    : ([graph.add(bufferNode(graph, view))] as const);
+  const shape = shapeOf(graph, value, path, {
+    defaultProto: type === "Buffer" ? Buffer.prototype : (prototypeNamed(type) ?? null),
+    skip: (key) => typeof key === "string" && /^\d+$/.test(key),
+  });
+  return { k: "view", type, buffer, offset: 0, length, ...shape };
+}
+
+function bufferNode(graph: Graph, view: ArrayBufferView): PayloadNode {
+  const bytes = new Uint8Array(view.buffer, view.byteOffset, view.byteLength);
+  return { k: "buffer", segment: graph.segments.push(bytes) - 1 };
+}
+
+const typeTag = Object.getOwnPropertyDescriptor(Object.getPrototypeOf(Uint8Array.prototype), Symbol.toStringTag)?.get;
+
+function typedArrayName(view: ArrayBufferView): string {
+  return String(typeTag?.call(view));
+}
+
+function prototypeNamed(type: string): object | undefined {
+  const constructor: unknown = Reflect.get(globalThis, type);
+  return typeof constructor === "function" ? (constructor.prototype as object) : undefined;
+}
+
+// ── Other builtin kinds ─────────────────────────────────────────────────────────────────────────────────────────────
+
+function captureBuiltin(graph: Graph, task: Task): PayloadNode | undefined {
+  const { value, path } = task;
+  if (types.isDate(value)) {
+    return { k: "date", time: graph.ref(Date.prototype.getTime.call(value), path), ...plainShape(graph, task, Date.prototype) };
+  }
+  if (types.isRegExp(value)) {
+    const shape = shapeOf(graph, value, path, { defaultProto: RegExp.prototype, skip: (key) => key === "lastIndex" });
+    return { k: "regexp", source: value.source, flags: value.flags, last: value.lastIndex, ...shape };
+  }
+  if (types.isNativeError(value)) return captureError(graph, task, value);
+  if (types.isBoxedPrimitive(value)) {
+    const primitive: unknown = Reflect.apply(boxedValueOf(value), value, []);
+    const skip = (key: string | symbol): boolean =>
+      typeof primitive === "string" && typeof key === "string" && (key === "length" || /^\d+$/.test(key));
+    const defaultProto = Object.getPrototypeOf(Object(primitive)) as object;
+    return { k: "boxed", value: graph.ref(primitive, path), ...shapeOf(graph, value, path, { defaultProto, skip }) };
+  }
+  return captureMade(graph, task);
+}
+
+function boxedValueOf(value: object): () => unknown {
+  for (const type of [Number, String, Boolean, Symbol, BigInt]) {
+    const { valueOf } = type.prototype;
+    try {
+      Reflect.apply(valueOf, value, []);
+      return valueOf as () => unknown;
+    } catch {
+      // not this type
+    }
+  }
+  return Object.prototype.valueOf;
+}
+
+/** `stack` is an own accessor with a native getter on Node 22 and later: it is data all the same. */
+function captureError(graph: Graph, { value, path }: Task, error: Error): PayloadNode {
+  const proto = Object.getPrototypeOf(error) as object | null;
+  const type = ERROR_TYPES.find((each) => each.prototype === proto)?.name ?? "Error";
+  const defaultProto = ERROR_TYPES.find((each) => each.name === type)?.prototype ?? Error.prototype;
+  const shape = shapeOf(graph, value, path, { defaultProto, skip: (key) => key === "stack" });
+  const stack = [graph.ref("stack", path), WRITABLE_HIDDEN, graph.ref(String(error.stack), path)] as const;
+  return { k: "error", type, ...shape, slots: [stack, ...(shape.slots ?? [])] };
+}
+
+const WRITABLE_HIDDEN = 1 | 4;
+const ERROR_TYPES = [Error, TypeError, RangeError, SyntaxError, ReferenceError, EvalError, URIError, AggregateError];
+
+/** Builtin objects whose state their own accessors give back, made again by their constructors. */
+const MADE: readonly { readonly path: readonly string[]; readonly args: (value: object) => readonly unknown[] | undefined }[] = [
+  { path: ["URL"], args: (value) => (value instanceof URL ? [value.href] : undefined) },
+  { path: ["URLSearchParams"], args: (value) => (value instanceof URLSearchParams ? [value.toString()] : undefined) },
+  { path: ["TextEncoder"], args: (value) => (value instanceof TextEncoder ? [] : undefined) },
+  {
+    path: ["TextDecoder"],
+    args: (value) =>
+      value instanceof TextDecoder
+        ? [value.encoding, { fatal: value.fatal, ignoreBOM: value.ignoreBOM }]
+        : undefined,
+  },
+  ...["Collator", "DateTimeFormat", "ListFormat", "NumberFormat", "PluralRules", "RelativeTimeFormat", "Segmenter"].map(
+    (name) => ({ path: ["Intl", name], args: (value: object) => intlArguments(name, value) }),
+  ),
+];
+
+function intlArguments(name: string, value: object): readonly unknown[] | undefined {
+  const type: unknown = Reflect.get(Intl, name);
+  if (typeof type !== "function" || !(value instanceof type)) return undefined;
+  const options = (value as Intl.NumberFormat).resolvedOptions();
+  return [options.locale, { ...options }];
+}
+
+function captureMade(graph: Graph, { value, path }: Task): PayloadNode | undefined {
+  for (const { path: type, args } of MADE) {
+    const found = args(value);
+    if (found === undefined) continue;
+    return { k: "made", type, args: found.map((arg) => graph.ref(arg, path)) };
+  }
+  return undefined;
+}

@@ -1,0 +1,184 @@
+/**
+ * Capture: from a function in this process to bytes that any process can revive it from.
+ *
+ * The graph of everything that the function reaches is walked breadth first; functions and classes among it become
+ * fragments of code, everything else data. Nothing of the program runs meanwhile, except `Symbol.for("mobula.serialize")`.
+ */
+import { createHash } from "node:crypto";
+import { SerializationError } from "../errors.js";
+import { captureFunction } from "./capture-function.js";
+import { captureObject, SERIALIZE } from "./capture-object.js";
+import { emit } from "./emit.js";
+import { type CaptureHooks, Graph, type Task } from "./graph.js";
+import { inspectFunction, releaseInspected } from "./inspect.js";
+import { type Path, step } from "./obstacles.js";
+import { stagesOf } from "./order.js";
+import { encodePayload, type External, type PayloadHeader, type PayloadNode } from "./payload.js";
+import { constructorOf } from "./prototypes.js";
+import { exportedObject, referenceTo } from "./references.js";
+import { textOffset } from "./script-facts.js";
+import { scriptOf } from "./scripts.js";
+import { shapeOf } from "./shape.js";
+
+export interface CapturedFunction {
+  /** Self-contained bytes: equal functions with equal captured values give equal bytes. */
+  readonly payload: Uint8Array;
+  /** sha-256 of the payload, its first 32 hex digits. */
+  readonly hash: string;
+  /** The function's name, "anonymous" if it has none. */
+  readonly name: string;
+  /** Where the user wrote it: `file:///…/x.ts:12:3`. */
+  readonly location: string | undefined;
+  readonly externals: readonly External[];
+  readonly kind: "function" | "class";
+}
+
+export function capture(fn: CallableFunction, hooks: CaptureHooks): CapturedFunction {
+  const name = fn.name === "" ? "anonymous" : fn.name;
+  const graph = new Graph(hooks, { name, location: () => locationOf(fn) });
+  try {
+    return finish(graph, fn, name);
+  } finally {
+    releaseInspected();
+  }
+}
+
+function finish(graph: Graph, fn: CallableFunction, name: string): CapturedFunction {
+  const root = graph.idOf(fn, step(undefined, name));
+  graph.drain((task) => captureValue(graph, task));
+  fillWeak(graph);
+  graph.finishPartials();
+  const scopes = graph.scopes.needed();
+  const { code, map } = emit(graph.fragments, scopes);
+  const nodes = placed(graph);
+  const records = scopes.map((scope) => scope.record());
+  const segments = [...graph.segments];
+  const mapSegment = map === undefined ? undefined : segments.push(Buffer.from(map, "utf8")) - 1;
+  const location = locationOf(fn);
+  const kind = nodes[root]?.k === "class" ? "class" : "function";
+  const stages = stagesOf(nodes, records);
+  const header: Omit<PayloadHeader, "segments"> = {
+    v: 1,
+    name,
+    kind,
+    code,
+    root,
+    nodes,
+    ...(records.length > 0 ? { scopes: records } : {}),
+    ...(stages.length > 0 ? { stages } : {}),
+    ...(mapSegment === undefined ? {} : { map: mapSegment }),
+  };
+  const payload = encodePayload(header, segments);
+  return { payload, hash: hashPayload(payload), name, location, externals: graph.externals, kind };
+}
+
+export function hashPayload(payload: Uint8Array): string {
+  return createHash("sha256").update(payload).digest("hex").slice(0, 32);
+}
+
+/** Every node; those made by code with the number of the block that they stand in. */
+function placed(graph: Graph): readonly PayloadNode[] {
+  const nodes = graph.nodes.map((node): PayloadNode => node ?? { k: "obj" });
+  for (const { node: id, scope } of graph.fragments) {
+    const node = nodes[id];
+    if (scope?.id === undefined || node === undefined) continue;
+    if (node.k === "fn" || node.k === "class" || node.k === "replay") nodes[id] = { ...node, scope: scope.id };
+  }
+  return nodes;
+}
+
+/** Look at one object or function of the graph. */
+function captureValue(graph: Graph, task: Task): PayloadNode {
+  const { value, path } = task;
+  const reference = referenceTo(graph, task) ?? graph.members.get(value);
+  if (reference !== undefined) return reference;
+  if (typeof value === "function") return captureFunction(graph, task);
+  const owner = constructorOf(value);
+  if (owner !== undefined) return capturePrototype(graph, task, owner);
+  return captureCustom(graph, task) ?? exportedObject(value) ?? captureObject(graph, task);
+}
+
+/** The `prototype` of a captured function or class. */
+function capturePrototype(graph: Graph, { value, path }: Task, owner: CallableFunction): PayloadNode {
+  const of = graph.idOf(owner, step(path, ".constructor"));
+  graph.finishNode(of);
+  const table = graph.classes.get(owner);
+  if (table !== undefined) return { k: "proto", of, ...table.shapeOf(value, false, path) };
+  if (graph.nodes[of]?.k !== "fn") return exportedPrototype(graph, of, value);
+  const skip = (key: string | symbol, descriptor: PropertyDescriptor): boolean =>
+    key === "constructor" && descriptor.value === owner;
+  return { k: "proto", of, ...shapeOf(graph, value, path, { defaultProto: Object.prototype, skip }) };
+}
+
+/** The prototype of a class that travels by name. */
+function exportedPrototype(graph: Graph, of: number, value: object): PayloadNode {
+  return exportedObject(value) ?? { k: "proto", of };
+}
+
+/** A class's own way to travel: `[Symbol.for("mobula.serialize")]()` gives a reviver and its arguments. */
+function captureCustom(graph: Graph, { value, path }: Task): PayloadNode | undefined {
+  const method: unknown = methodOf(value);
+  if (typeof method !== "function") return undefined;
+  const result: unknown = Reflect.apply(method, value, []);
+  if (!Array.isArray(result) || typeof result[0] !== "function") {
+    graph.refuse(path, 'has a [Symbol.for("mobula.serialize")]() that does not return [reviver, ...args]', "return an array whose first element is a function");
+  }
+  const [reviver, ...args] = result as [unknown, ...unknown[]];
+  return {
+    k: "custom",
+    reviver: graph.ref(reviver, step(path, "its reviver")),
+    args: args.map((arg, index) => graph.ref(arg, step(path, `reviver argument ${index}`))),
+  };
+}
+
+/** Without calling getters, and not on Proxies. */
+function methodOf(value: object): unknown {
+  for (let at: object | null = value; at !== null; at = Object.getPrototypeOf(at) as object | null) {
+    if (isProxy(at)) return undefined;
+    const descriptor = Object.getOwnPropertyDescriptor(at, SERIALIZE);
+    if (descriptor !== undefined) return descriptor.value;
+  }
+  return undefined;
+}
+
+/** Entries of weak collections whose keys were captured; adding one may bring in further keys. */
+function fillWeak(graph: Graph): void {
+  const done = new Set<string>();
+  for (let grown = true; grown; ) {
+    grown = false;
+    for (const { id, value, path } of graph.weak) {
+      for (const [key, keyId] of [...graph.captured()]) {
+        if (typeof key !== "object" && typeof key !== "function") continue;
+        const mark = `${id} ${keyId}`;
+        if (done.has(mark) || key === null || !Reflect.apply(hasOf(value), value, [key])) continue;
+        done.add(mark);
+        grown = true;
+        addWeakEntry(graph, id, value, keyId, path);
+      }
+    }
+    graph.drain((task) => captureValue(graph, task));
+  }
+}
+
+function hasOf(value: object): (key: object) => boolean {
+  return value instanceof WeakMap ? WeakMap.prototype.has : WeakSet.prototype.has;
+}
+
+function addWeakEntry(graph: Graph, id: number, value: object, keyId: number, path: Path): void {
+  const node = graph.nodes[id];
+  if (node?.k === "wset") graph.nodes[id] = { ...node, items: [...node.items, [keyId]] };
+  if (node?.k !== "wmap") return;
+  const held: unknown = WeakMap.prototype.get.call(value, graph.valueOf(keyId));
+  graph.nodes[id] = { ...node, entries: [...node.entries, [keyId], graph.ref(held, step(path, ".get(…)"))] };
+}
+
+/** Where the user wrote a function, through the source map of its script. */
+function locationOf(fn: CallableFunction): string | undefined {
+  const { location } = inspectFunction(fn);
+  if (location === undefined) return undefined;
+  const script = scriptOf(location.scriptId);
+  const offset = textOffset(script, location, Function.prototype.toString.call(fn));
+  const at = offset === undefined ? location : script.lineAndColumn(offset);
+  const original = script.original(at.line, at.column) ?? { source: script.url, ...at };
+  return `${original.source}:${original.line + 1}:${original.column + 1}`;
+}

@@ -1,0 +1,185 @@
+/**
+ * The graph that one capture builds: nodes by identity, and a list of what still has to be looked at.
+ *
+ * Nothing recurses along the captured data, so its depth does not matter; the list is worked off first in, first out,
+ * so the path that an error names is a shortest one.
+ */
+import { SerializationError } from "../errors.js";
+import { wellKnownName } from "./intrinsics.js";
+import { obstacle, type Path, type Subject } from "./obstacles.js";
+import type { MemberTable } from "./capture-class.js";
+import type { External, PayloadNode, Ref } from "./payload.js";
+import { type Scope, ScopeTable } from "./scopes.js";
+import type { Script } from "./scripts.js";
+
+export interface CaptureHooks {
+  /** Called for every object and function met while capturing, before anything else is tried. */
+  describe(value: object): External | undefined;
+  /** Large captured binary data may be handed over as an implicit object; undefined: inline it. */
+  externalize?(value: ArrayBufferView | ArrayBuffer): External | undefined;
+  warn(message: string): void;
+}
+
+/** A function, class or initializer whose text goes into the emitted code. */
+export interface Fragment {
+  readonly node: number;
+  /** The innermost block around it whose variables it uses. */
+  readonly scope: Scope | undefined;
+  readonly strict: boolean;
+  /** The expression, in pieces: text of a script with its place there, or text of our own. */
+  readonly pieces: readonly Piece[];
+}
+
+export type Piece = string | Quote;
+
+export interface Quote {
+  readonly text: string;
+  readonly script: Script | undefined;
+  /** Where the text begins in the script. */
+  readonly offset: number | undefined;
+}
+
+export interface Task {
+  readonly id: number;
+  readonly value: object;
+  readonly path: Path;
+}
+
+export class Graph {
+  readonly hooks: CaptureHooks;
+  readonly subject: Subject;
+  readonly nodes: (PayloadNode | undefined)[] = [];
+  readonly fragments: Fragment[] = [];
+  readonly segments: Uint8Array[] = [];
+  readonly externals: External[] = [];
+  readonly scopes = new ScopeTable();
+  /** Captured classes, and their members that are found again by evaluating them. */
+  readonly classes = new Map<object, MemberTable>();
+  readonly members = new Map<object, PayloadNode>();
+  /** Weak collections are filled last, with those of their keys that were captured anyway. */
+  readonly weak: Task[] = [];
+  readonly #ids = new Map<unknown, number>();
+  readonly #tasks: Task[] = [];
+  readonly #partials: (() => void)[] = [];
+  #next = 0;
+  readonly #collected: SerializationError[] | undefined;
+
+  /** With `collected`, obstacles are listed there instead of ending the capture. */
+  constructor(hooks: CaptureHooks, subject: Subject, collected?: SerializationError[]) {
+    this.hooks = hooks;
+    this.subject = subject;
+    this.#collected = collected;
+  }
+
+  /** How a node names a value. An object or symbol met for the first time is put on the list. */
+  ref(value: unknown, path: Path): Ref {
+    switch (typeof value) {
+      case "string":
+      case "boolean":
+        return value;
+      case "number":
+        return Number.isFinite(value) && !Object.is(value, -0) ? value : ["n", Object.is(value, -0) ? "-0" : String(value)];
+      case "bigint":
+        return ["b", String(value)];
+      case "undefined":
+        return ["u"];
+      case "symbol":
+        return [this.#symbol(value)];
+      default:
+        return value === null ? null : [this.idOf(value as object, path)];
+    }
+  }
+
+  idOf(value: object, path: Path): number {
+    const known = this.#ids.get(value);
+    if (known !== undefined) return known;
+    const id = this.#newId(value);
+    this.#tasks.push({ id, value, path });
+    return id;
+  }
+
+  /** A value whose node is known from where it was found. */
+  refAs(value: unknown, node: PayloadNode, path: Path): Ref {
+    if ((typeof value !== "object" && typeof value !== "function") || value === null) return this.ref(value, path);
+    const known = this.#ids.get(value);
+    if (known !== undefined) return [known];
+    const id = this.#newId(value);
+    this.nodes[id] = node;
+    return [id];
+  }
+
+  /** A node of its own, without identity. */
+  add(node: PayloadNode): number {
+    return this.nodes.push(node) - 1;
+  }
+
+  /** An object of which only these members travel; more may be added until the capture ends. */
+  addPartial(members: ReadonlyMap<string, Ref>): number {
+    const id = this.nodes.push(undefined) - 1;
+    this.#partials.push(() => {
+      this.nodes[id] = { k: "obj", proto: null, props: [...members].flat() };
+    });
+    return id;
+  }
+
+  /** The method that stands at a place of a script, if its class has been captured. */
+  memberAt(script: Script, offset: number): PayloadNode | undefined {
+    for (const table of this.classes.values()) {
+      const found = table.memberAt(script, offset);
+      if (found !== undefined) return found;
+    }
+    return undefined;
+  }
+
+  finishPartials(): void {
+    for (const finish of this.#partials) finish();
+  }
+
+  knownId(value: object): number | undefined {
+    return this.#ids.get(value);
+  }
+
+  captured(): IterableIterator<[unknown, number]> {
+    return this.#ids.entries();
+  }
+
+  /** Work the list off. */
+  drain(work: (task: Task) => PayloadNode): void {
+    for (let next = this.#tasks[this.#next]; next !== undefined; next = this.#tasks[this.#next]) {
+      this.#next++;
+      try {
+        this.nodes[next.id] ??= work(next);
+      } catch (error) {
+        if (this.#collected === undefined || !(error instanceof SerializationError)) throw error;
+        this.#collected.push(error);
+        this.nodes[next.id] = { k: "obj" };
+      }
+    }
+  }
+
+  refuse(path: Path, what: string, hint: string): never {
+    throw obstacle(this.subject, path, what, hint);
+  }
+
+  #newId(value: unknown): number {
+    const id = this.nodes.push(undefined) - 1;
+    this.#ids.set(value, id);
+    return id;
+  }
+
+  #symbol(symbol: symbol): number {
+    const known = this.#ids.get(symbol);
+    if (known !== undefined) return known;
+    const id = this.#newId(symbol);
+    this.nodes[id] = symbolNode(symbol);
+    return id;
+  }
+}
+
+function symbolNode(symbol: symbol): PayloadNode {
+  const key = Symbol.keyFor(symbol);
+  if (key !== undefined) return { k: "symfor", name: key };
+  const known = wellKnownName(symbol);
+  if (known !== undefined) return { k: "wellknown", name: known };
+  return symbol.description === undefined ? { k: "sym" } : { k: "sym", description: symbol.description };
+}

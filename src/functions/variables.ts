@@ -1,0 +1,104 @@
+/**
+ * The variables that a function uses, and what they hold.
+ */
+import { types } from "node:util";
+import type { Graph } from "./graph.js";
+import { isBuiltinGlobal } from "./intrinsics.js";
+import { propertyStep, type Path, variableStep } from "./obstacles.js";
+import { exportedObject } from "./references.js";
+import type { PayloadNode, Ref } from "./payload.js";
+import type { FreeName } from "./scope-analysis.js";
+import { RUNTIME, type Scope } from "./scopes.js";
+import { importedFrom, isDeclaration } from "./script-facts.js";
+import type { Subject } from "./subject.js";
+
+/** Capture what the free names of a function stand for. Returns the innermost block whose variables it uses. */
+export function captureVariables(graph: Graph, subject: Subject): Scope | undefined {
+  const { analysis, facts, fn } = subject;
+  const uses = [...analysis.free.values()].filter(({ name }) => name !== RUNTIME);
+  const self = analysis.selfName?.name;
+  const chain = uses.length > 0 || self !== undefined ? graph.scopes.chainOf(fn, facts) : [];
+  if (self !== undefined && isRenamed(subject, chain, self)) uses.push({ name: self, bare: true, members: new Set() });
+  const owners = uses.map((use) => captureVariable(graph, subject, chain, use));
+  return chain.find((scope) => owners.includes(scope));
+}
+
+/** A declaration whose variable holds something else by now (`f = wrap(f)`): it calls that, not itself. */
+function isRenamed({ fn, script, offset, analysis }: Subject, chain: readonly Scope[], name: string): boolean {
+  if (analysis.kind !== "function" || script === undefined || offset === undefined) return false;
+  const owner = chain.find((scope) => scope.has(name));
+  return owner !== undefined && owner.read(name) !== fn && isDeclaration(script, offset);
+}
+
+function captureVariable(graph: Graph, subject: Subject, chain: readonly Scope[], use: FreeName): Scope | undefined {
+  const { name } = use;
+  const scope = chain.find((each) => each.has(name));
+  if (scope === undefined) {
+    if (Object.hasOwn(globalThis, name) && !isBuiltinGlobal(name)) {
+      graph.hooks.warn(`${subject.fn.name || "a function"} uses the global "${name}", which was added at run time and is not shipped`);
+    }
+    return undefined;
+  }
+  const path = variableStep(subject.task.path, name);
+  if (scope.used.has(name) && !scope.partial.has(name)) return scope;
+  const value = readVariable(graph, scope, name, path);
+  const imported = importOf(subject, scope, name, value);
+  if (imported !== undefined) scope.used.set(name, graph.refAs(value, imported, path));
+  else if (!use.bare && isModuleLike(value)) captureMembers(graph, scope, use, value, path);
+  else captureWhole(graph, scope, name, value, path);
+  return scope;
+}
+
+function captureWhole(graph: Graph, scope: Scope, name: string, value: unknown, path: Path): void {
+  scope.partial.delete(name);
+  scope.used.set(name, graph.ref(value, path));
+}
+
+function readVariable(graph: Graph, scope: Scope, name: string, path: Path): unknown {
+  try {
+    return scope.read(name);
+  } catch {
+    return graph.refuse(path, "is not initialised yet", "call .remote() after the variable's declaration has run");
+  }
+}
+
+/** Bindings imported from packages travel by name, and a module's `require` is made again. Primitives go by value. */
+function importOf({ script }: Subject, scope: Scope, name: string, value: unknown): PayloadNode | undefined {
+  if ((typeof value !== "object" && typeof value !== "function") || value === null || script === undefined) return undefined;
+  if (isRequire(value)) return { k: "require", url: script.url };
+  return scope.isModule ? importedFrom(script, name) : undefined;
+}
+
+function isRequire(value: object): boolean {
+  return typeof value === "function" && value.name === "require" && Object.hasOwn(value, "resolve") && Object.hasOwn(value, "cache");
+}
+
+// ── Modules used member by member ───────────────────────────────────────────────────────────────────────────────────
+
+/** A namespace, or an `exports` object of a module of the project that a compiler wrote. */
+function isModuleLike(value: unknown): value is object {
+  if (typeof value !== "object" || value === null) return false;
+  const module = types.isModuleNamespaceObject(value) || Object.hasOwn(value, "__esModule");
+  return module && exportedObject(value) === undefined;
+}
+
+/** Ship only the members that are used. Their getters only forward to the module's variables. */
+function captureMembers(graph: Graph, scope: Scope, use: FreeName, module: object, path: Path): void {
+  const members = scope.partial.get(use.name) ?? new Map<string, Ref>();
+  for (const member of use.members) {
+    if (members.has(member) || !(member in module)) continue;
+    const at = propertyStep(path, member);
+    members.set(member, graph.ref(readMember(graph, module, member, at), at));
+  }
+  if (scope.partial.has(use.name)) return;
+  scope.partial.set(use.name, members);
+  scope.used.set(use.name, [graph.addPartial(members)]);
+}
+
+function readMember(graph: Graph, module: object, member: string, path: Path): unknown {
+  try {
+    return Reflect.get(module, member);
+  } catch {
+    return graph.refuse(path, "is not initialised yet", "call .remote() after the module has been evaluated");
+  }
+}

@@ -1,0 +1,334 @@
+/**
+ * Every control message, once: its fields, who may send it and to whom. Types, encoder, checking decoder, the role
+ * check and the message table of docs/ARCHITECTURE.md all come from this page.
+ *
+ * Control messages carry ids, sizes and places. The only opaque bytes among them are functions (the function table)
+ * and small inline arguments. Object bytes travel on the data plane: `direct.ts` and bulk transfers.
+ */
+import type {
+  ActorId,
+  FunctionId,
+  JobId,
+  LeaseId,
+  NodeId,
+  ObjectId,
+  ProcessId,
+  ProcessRef,
+  TaskId,
+} from "../base/ids.js";
+import {
+  MAX_ARGUMENTS,
+  MAX_CONTAINED_REFS,
+  MAX_FUNCTION_BYTES,
+  MAX_INLINE_BYTES,
+  MAX_NODES,
+  MAX_RESOURCE_KINDS,
+} from "../base/limits.js";
+import {
+  blob,
+  type Field,
+  flag,
+  id,
+  type Infer,
+  list,
+  map,
+  oneOf,
+  optional,
+  size,
+  struct,
+  text,
+  u16,
+  u32,
+  union,
+} from "./schema.js";
+
+export type Role = "driver" | "worker" | "raylet" | "gcs" | "tool";
+
+const nodeId = id<NodeId>();
+const objectId = id<ObjectId>();
+const taskId = id<TaskId>();
+const leaseId = id<LeaseId>();
+const actorId = id<ActorId>();
+const jobId = id<JobId>();
+const functionId = id<FunctionId>();
+
+export const processRef: Field<ProcessRef> = struct({ nodeId, processId: id<ProcessId>() });
+
+/** Bad news: the code of an error class, and its words. */
+const failure = struct({ code: text(64), message: text() });
+export type Failure = Infer<typeof failure>;
+
+/** Amounts by resource name, in 1/10,000 (see base/limits.ts). */
+const amounts = map(size, MAX_RESOURCE_KINDS);
+
+/** Where a process listens: a Unix socket for its own host, host and port of its node for others. */
+const address = struct({ unixPath: text(256), host: text(256), port: u16 });
+export type ProcessAddress = Infer<typeof address>;
+
+const strategy = union({
+  default: struct({}),
+  spread: struct({}),
+  node: struct({ nodeId: text(64), soft: flag }),
+});
+export type Strategy = Infer<typeof strategy>;
+
+const argument = union({
+  value: struct({ bytes: blob(MAX_INLINE_BYTES) }),
+  object: struct({ objectId }),
+});
+export type Argument = Infer<typeof argument>;
+
+/** A task as a scheduler or a worker sees it: everything needed to run it, nothing about its result's readers. */
+const taskSpec = struct({
+  taskId,
+  jobId,
+  name: text(),
+  functionId,
+  owner: processRef,
+  attempt: u16,
+  depth: u16,
+  numReturns: u16,
+  /** The result's ref left its owner before the task ran: seal the result in the store, whatever its size. */
+  storeResult: flag,
+  arguments: list(argument, MAX_ARGUMENTS),
+});
+export type TaskSpec = Infer<typeof taskSpec>;
+
+const largeArgument = struct({ objectId, sizeBytes: size });
+export type LargeArgument = Infer<typeof largeArgument>;
+
+const leaseRequest = struct({
+  leaseId,
+  owner: processRef,
+  jobId,
+  name: text(),
+  /** The task for which the lease is asked; its journey shows the steps of this request. */
+  taskId,
+  demand: amounts,
+  /** What stays held once the actor lives; tasks hold their whole demand. */
+  held: amounts,
+  strategy,
+  depth: u16,
+  /** Never share the worker with another lease: actors, and tasks that must not run twice. */
+  exclusive: flag,
+  arguments: list(largeArgument, MAX_ARGUMENTS),
+  /** The first task, dispatched by the granting raylet; absent when its inline arguments are too large to ride along. */
+  task: optional(taskSpec),
+});
+export type LeaseRequest = Infer<typeof leaseRequest>;
+
+const actorSpec = struct({
+  actorId,
+  jobId,
+  name: text(),
+  /** Empty for an anonymous actor. */
+  actorName: text(),
+  namespace: text(),
+  functionId,
+  owner: processRef,
+  demand: amounts,
+  held: amounts,
+  strategy,
+  maxConcurrency: u32,
+  arguments: list(argument, MAX_ARGUMENTS),
+  largeArguments: list(largeArgument, MAX_ARGUMENTS),
+});
+export type ActorSpec = Infer<typeof actorSpec>;
+
+const nodeInfo = struct({
+  nodeId,
+  host: text(256),
+  port: u16,
+  isHead: flag,
+  total: amounts,
+  labels: map(text(), MAX_RESOURCE_KINDS),
+});
+export type NodeInfo = Infer<typeof nodeInfo>;
+
+export type ActorState = "pending" | "alive" | "dead";
+
+const OWNERS = ["driver", "worker"] as const;
+const ASKERS = ["driver", "worker", "tool"] as const;
+
+interface Definition<F> {
+  readonly from: readonly Role[];
+  readonly to: readonly Role[];
+  readonly body: F;
+}
+
+function message<F>(from: readonly Role[], to: readonly Role[], body: F): Definition<F> {
+  return { from, to, body };
+}
+
+/** The order of this table is the numbering on the wire: append, never reorder, and raise the protocol version. */
+export const MESSAGES = {
+  // ── Joining and leaving ──────────────────────────────────────────────────────────────────────────────────────────
+  registerNode: message(["raylet"], ["gcs"], nodeInfo),
+  clusterView: message(["gcs"], ["raylet"], struct({ nodes: list(nodeInfo, MAX_NODES) })),
+  reportResources: message(["raylet"], ["gcs"], struct({ available: amounts })),
+  drainNode: message(["tool", "driver"], ["gcs"], struct({ nodeId })),
+  nodeDrained: message(["gcs"], ["raylet"], struct({})),
+  nodeLost: message(["gcs", "raylet"], ["raylet", "driver", "worker"], struct({ nodeId, reason: failure })),
+  attachDriver: message(["driver"], ["gcs"], struct({ namespace: text() })),
+  jobStarted: message(["gcs"], ["driver"], struct({ jobId })),
+  /** A raylet tells every process of its node what the cluster has, and again when that changes. */
+  clusterTotals: message(["raylet"], OWNERS, struct({ nodes: u32, total: amounts, largest: amounts })),
+  workerReady: message(["worker"], ["raylet"], struct({ pid: u32, unixPath: text(256) })),
+  /** Said again when a worker is given to a job. */
+  processJoined: message(["raylet"], ["gcs"], struct({ process: processRef, jobId: optional(jobId) })),
+  processDied: message(["raylet"], ["gcs"], struct({ process: processRef, reason: failure })),
+  jobEnded: message(["gcs"], ["raylet"], struct({ jobId, driver: processRef })),
+
+  // ── Function table (lecture step 0) ──────────────────────────────────────────────────────────────────────────────
+  registerFunction: message(
+    OWNERS,
+    ["gcs"],
+    struct({ functionId, name: text(), payload: blob(MAX_FUNCTION_BYTES) }),
+  ),
+  fetchFunction: message(["worker", "driver", "raylet"], ["gcs", "raylet"], struct({ functionId })),
+  functionFound: message(
+    ["gcs", "raylet"],
+    ["worker", "driver", "raylet"],
+    struct({ functionId, payload: blob(MAX_FUNCTION_BYTES) }),
+  ),
+
+  // ── Leases (lecture steps 1–5, 8) ────────────────────────────────────────────────────────────────────────────────
+  requestLease: message(OWNERS, ["raylet"], leaseRequest),
+  leaseForwarded: message(["raylet"], OWNERS, struct({ leaseId })),
+  placeLease: message(["raylet"], ["gcs"], leaseRequest),
+  queueLease: message(["gcs"], ["raylet"], leaseRequest),
+  /** A raylet's word on its own resources is final: it gives a lease back that the GCS placed on stale news. */
+  leaseSpilled: message(["raylet"], ["gcs"], struct({ request: leaseRequest, available: amounts })),
+  leaseInfeasible: message(["gcs"], OWNERS, struct({ leaseId, reason: text() })),
+  leaseRefused: message(["gcs", "raylet"], OWNERS, struct({ leaseId, reason: failure })),
+  leaseGranted: message(
+    ["raylet"],
+    ["driver", "worker", "gcs"],
+    struct({ leaseId, worker: processRef, pid: u32, address, dispatched: flag }),
+  ),
+  cancelLease: message(["driver", "worker", "raylet", "gcs"], ["raylet", "gcs"], struct({ leaseId })),
+  leaseCancelled: message(["raylet", "gcs"], OWNERS, struct({ leaseId })),
+  returnLease: message(["driver", "worker", "gcs"], ["raylet"], struct({ leaseId })),
+  /** Others wait for what this lease holds: its owner gives it back as soon as nothing is in flight. */
+  leaseWanted: message(["raylet"], OWNERS, struct({ leaseId })),
+  leaseLost: message(["raylet", "gcs"], ["driver", "worker", "gcs"], struct({ leaseId, reason: failure })),
+  /** Requests wait at the global scheduler: idle leases everywhere are wanted back. */
+  leasesWanted: message(["gcs"], ["raylet"], struct({})),
+  openLease: message(["raylet"], ["worker"], struct({ leaseId, owner: processRef, jobId, exclusive: flag })),
+  closeLease: message(["raylet"], ["worker"], struct({ leaseId })),
+  dispatchTask: message(["raylet"], ["worker"], struct({ leaseId, task: taskSpec })),
+  /** The lease's task waits in `get` or `wait`: its CPU is free for others. */
+  taskBlocked: message(["worker"], ["raylet"], struct({ leaseId })),
+  taskResumed: message(["worker"], ["raylet"], struct({ leaseId })),
+  /** The task outlived its `timeoutMs`: the owner asks for the end of the worker that it leased. */
+  killLeasedWorker: message(OWNERS, ["raylet"], struct({ leaseId, why: text() })),
+  killProcess: message(["gcs"], ["raylet"], struct({ process: processRef, reason: failure })),
+
+  // ── Store of the own node ────────────────────────────────────────────────────────────────────────────────────────
+  createObject: message(OWNERS, ["raylet"], struct({ objectId, sizeBytes: size })),
+  objectCreated: message(["raylet"], OWNERS, struct({ objectId, offset: size })),
+  objectRefused: message(["raylet", "gcs"], ["driver", "worker", "raylet"], struct({ objectId, reason: failure })),
+  sealObject: message(
+    OWNERS,
+    ["raylet"],
+    struct({ objectId, holder: processRef, contains: list(id<ObjectId>(), MAX_CONTAINED_REFS) }),
+  ),
+  abortObject: message(OWNERS, ["raylet"], struct({ objectId })),
+  objectSealed: message(["raylet"], OWNERS, struct({ objectId })),
+  /** Make an object local (`fetch`), or just say when it exists. `forTask` names the journey the steps belong to. */
+  getObject: message(OWNERS, ["raylet"], struct({ objectId, fetch: flag })),
+  objectReady: message(["raylet"], OWNERS, struct({ objectId, local: flag, offset: size, sizeBytes: size })),
+  objectFailed: message(["raylet"], OWNERS, struct({ objectId, reason: failure })),
+  cancelGet: message(OWNERS, ["raylet"], struct({ objectId })),
+  /** The reader is done with the block that `objectReady` named. */
+  releaseBlock: message(OWNERS, ["raylet"], struct({ objectId })),
+
+  // ── Object table (lecture steps 3, 6 and get's 2, 4, 5) ──────────────────────────────────────────────────────────
+  registerObject: message(
+    ["raylet"],
+    ["gcs"],
+    struct({
+      objectId,
+      sizeBytes: size,
+      holder: optional(processRef),
+      contains: list(id<ObjectId>(), MAX_CONTAINED_REFS),
+    }),
+  ),
+  objectRegistered: message(["gcs"], ["raylet"], struct({ objectId })),
+  subscribeObject: message(["raylet"], ["gcs"], struct({ objectId, forTask: optional(taskId) })),
+  unsubscribeObject: message(["raylet"], ["gcs"], struct({ objectId })),
+  objectAvailable: message(
+    ["gcs"],
+    ["raylet"],
+    struct({ objectId, sizeBytes: size, locations: list(id<NodeId>(), MAX_NODES) }),
+  ),
+  objectGone: message(["gcs"], ["raylet"], struct({ objectId, reason: failure })),
+  freeObject: message(["gcs"], ["raylet"], struct({ objectId })),
+  /** A copy that the raylet could not keep or read any more. */
+  dropLocation: message(["raylet"], ["gcs"], struct({ objectId, nodeId })),
+
+  // ── Holds ────────────────────────────────────────────────────────────────────────────────────────────────────────
+  /** `declare`: the sender is the owner and the value does not exist yet. */
+  addHolds: message(
+    OWNERS,
+    ["gcs"],
+    struct({ sequence: u32, objects: list(id<ObjectId | ActorId>(), MAX_CONTAINED_REFS), declare: flag }),
+  ),
+  holdsAdded: message(["gcs"], OWNERS, struct({ sequence: u32 })),
+  releaseHolds: message(OWNERS, ["gcs"], struct({ objects: list(id<ObjectId | ActorId>(), MAX_CONTAINED_REFS) })),
+  /** A process of the job died: say when every hold you took so far has been sent. */
+  flushHolds: message(["gcs"], OWNERS, struct({ epoch: u32 })),
+  holdsFlushed: message(OWNERS, ["gcs"], struct({ epoch: u32 })),
+
+  // ── Actors ───────────────────────────────────────────────────────────────────────────────────────────────────────
+  registerActor: message(OWNERS, ["gcs"], actorSpec),
+  subscribeActor: message(OWNERS, ["gcs"], struct({ actorId })),
+  actorState: message(
+    ["gcs"],
+    OWNERS,
+    struct({
+      actorId,
+      state: oneOf("pending", "alive", "dead"),
+      incarnation: u32,
+      worker: optional(processRef),
+      address: optional(address),
+      reason: optional(failure),
+    }),
+  ),
+  createActor: message(["gcs"], ["worker"], struct({ leaseId, actor: actorSpec })),
+  /** `failure` holds the encoded error that the constructor threw, for the calls that wait. */
+  actorCreated: message(
+    ["worker"],
+    ["gcs"],
+    struct({ actorId, leaseId, failure: optional(struct({ message: text(), error: blob(MAX_INLINE_BYTES) })) }),
+  ),
+  /** The raylet of an actor's lease keeps only what the living actor holds. */
+  settleActor: message(["gcs"], ["raylet"], struct({ leaseId })),
+  killActor: message(OWNERS, ["gcs"], struct({ actorId })),
+  findActor: message(OWNERS, ["gcs"], struct({ query: u32, name: text(), namespace: text() })),
+  actorFound: message(
+    ["gcs"],
+    OWNERS,
+    struct({ query: u32, actorId: optional(actorId), functionId: optional(functionId), className: text() }),
+  ),
+
+  // ── Questions of tools and of the API ────────────────────────────────────────────────────────────────────────────
+  query: message(ASKERS, ["gcs"], struct({ query: u32, about: oneOf("nodes", "trace", "workers"), subject: text() })),
+  answer: message(["gcs"], ASKERS, struct({ query: u32, json: text(64 * 1024 * 1024) })),
+  collect: message(["gcs", "raylet"], ["raylet", "driver", "worker"], struct({ query: u32, subject: text() })),
+  collected: message(
+    ["raylet", "driver", "worker"],
+    ["gcs", "raylet"],
+    struct({ query: u32, json: text(64 * 1024 * 1024), last: flag }),
+  ),
+  stopCluster: message(["tool", "driver"], ["gcs"], struct({})),
+  /** The GCS asks a raylet to stop, with everything on its node. */
+  stopNode: message(["gcs"], ["raylet"], struct({ reason: text() })),
+  /** Words for the user of a driver: a demand that cannot be met, a line of a worker's output. */
+  tellUser: message(["raylet", "gcs"], ["driver"], struct({ stream: oneOf("stdout", "stderr"), line: text() })),
+} as const;
+
+export type MessageType = keyof typeof MESSAGES;
+export type MessageBody<T extends MessageType> = Infer<(typeof MESSAGES)[T]["body"]>;
+/** A message in memory: its type beside its fields. */
+export type Message = { [T in MessageType]: { readonly type: T } & MessageBody<T> }[MessageType];

@@ -1,0 +1,54 @@
+/**
+ * The test command: `npm test`, after the build. `--help` lists the options.
+ *
+ * Every test file runs in a process of its own and has a time limit, so one that hangs or crashes fails alone.
+ * The last line is always `N passed, N failed`, and the exit code is 1 if anything failed or nothing ran.
+ */
+import { fileURLToPath } from "node:url";
+import { runChecks } from "./runner/checks.js";
+import { parseOptions, type RunnerOptions, USAGE } from "./runner/options.js";
+import { Report } from "./runner/report.js";
+import { findSuites, type Suite } from "./runner/suites.js";
+import { runTestFile } from "./runner/test-file.js";
+
+const REPOSITORY = fileURLToPath(new URL("../..", import.meta.url)); // this file runs as dist/test/run.js
+
+async function runAll(options: RunnerOptions, report: Report): Promise<void> {
+  if (options.checks) {
+    report.suite("checks");
+    for (const check of await runChecks(options.root)) report.check(check);
+  }
+  const suites = findSuites(options.root, options.filters);
+  for (let round = 1; round <= options.repeat; round++) {
+    for (const suite of suites) {
+      report.suite(options.repeat === 1 ? suite.name : `${suite.name}, round ${round} of ${options.repeat}`);
+      await runSuite(suite, options.fileTimeoutMs, report);
+    }
+  }
+}
+
+/** As many runners as the suite allows, each taking the next file when it has finished one. */
+async function runSuite(suite: Suite, fileTimeoutMs: number, report: Report): Promise<void> {
+  const files = suite.files.values();
+  const runner = async () => {
+    for (const file of files) report.file(await runTestFile(file, fileTimeoutMs));
+  };
+  await Promise.all(Array.from({ length: suite.concurrency }, runner));
+}
+
+async function main(args: readonly string[]): Promise<void> {
+  if (args.includes("--help")) {
+    process.stdout.write(USAGE);
+    return;
+  }
+  const options = parseOptions(args, REPOSITORY);
+  const report = new Report((text) => process.stdout.write(text));
+  await runAll(options, report);
+  report.close();
+  process.exitCode = report.ok ? 0 : 1;
+}
+
+main(process.argv.slice(2)).catch((error: unknown) => {
+  process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n\n${USAGE}`);
+  process.exitCode = 1;
+});
