@@ -23,6 +23,8 @@ export const MAX_FETCH_ATTEMPTS = 5;
 /** Objects that one raylet fetches at the same time. */
 export const MAX_CONCURRENT_FETCHES = 8;
 export const STORE_PAGE_BYTES = 4 * KIB;
+/** One read or write of a file moves at most this much: the kernel cuts it at 2 GiB. */
+export const MAX_IO_BYTES = GIB;
 
 // ── Tasks and leases ────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -71,6 +73,12 @@ export const HEARTBEAT_MS = 1_000;
 export const NODE_TIMEOUT_MS = 10_000;
 /** Last lines of a worker's stderr that its crash error quotes. */
 export const STDERR_TAIL_LINES = 20;
+/** A longer line of a process's output is cut into pieces. */
+export const MAX_LOG_LINE_BYTES = 64 * KIB;
+/** Log directories of ended sessions that are kept for reading. */
+export const MAX_KEPT_LOG_DIRECTORIES = 20;
+/** A process's own log file; beyond it, it begins anew and the old one is kept once. */
+export const MAX_LOG_FILE_BYTES = 64 * MIB;
 
 // ── Functions ───────────────────────────────────────────────────────────────────────────────────────────────────────
 

@@ -21,10 +21,10 @@ export function captureClass(graph: Graph, subject: Subject): PayloadNode {
   checkSurroundings(graph, subject);
   const members = new MemberTable(graph, subject);
   const parent = parentOf(graph, subject);
-  const scope = captureVariables(graph, subject);
+  const variables = captureVariables(graph, subject);
   const statics = [...facts.statics].filter(([name]) => members.staticPrivates.includes(name));
   const pieces = named(fn.name, applyEdits(subject, classEdits(subject, members, statics.map(([name]) => name))));
-  graph.fragments.push({ node: task.id, scope, strict: false, pieces });
+  graph.fragments.push({ node: task.id, variables, strict: true, pieces });
   const shape = members.shapeOf(fn, true, task.path);
   const prototype = fn.prototype as object;
   if (members.isChanged(prototype)) graph.ref(prototype, step(task.path, ".prototype"));

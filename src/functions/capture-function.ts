@@ -37,9 +37,9 @@ export function captureFunction(graph: Graph, task: Task): PayloadNode {
 function capturePlain(graph: Graph, subject: Subject): PayloadNode {
   const { task, fn } = subject;
   checkSurroundings(graph, subject);
-  const scope = captureVariables(graph, subject);
+  const variables = captureVariables(graph, subject);
   const strict = isStrict(subject);
-  graph.fragments.push(functionFragment(subject, scope, strict));
+  graph.fragments.push(functionFragment(subject, variables, strict));
   const prototype = ownPrototype(fn);
   if (prototype !== undefined && isTouched(prototype)) graph.ref(prototype, step(task.path, ".prototype"));
   const skip = (key: string | symbol, descriptor: PropertyDescriptor): boolean =>

@@ -6,8 +6,10 @@ import { types } from "node:util";
 import { ObjectTooLargeError } from "../errors.js";
 import type { Graph, Task } from "./graph.js";
 import { hostObstacle } from "./host-objects.js";
+import { hasNamedProperties, privateFieldsOf } from "./inspect.js";
 import { pathText, step } from "./obstacles.js";
 import type { PayloadNode, Ref, Shape } from "./payload.js";
+import { constructorOf } from "./prototypes.js";
 import { shapeOf } from "./shape.js";
 
 /** Larger binary data is offered to the layer above as an object of its own. */
@@ -21,11 +23,43 @@ export function captureObject(graph: Graph, task: Task): PayloadNode {
   const { value, path } = task;
   const refused = hostObstacle(value);
   if (refused !== undefined) graph.refuse(path, refused.what, refused.hint);
+  checkPrivateFields(graph, task);
   return (
     captureBinary(graph, task) ??
     captureCollection(graph, task) ??
     captureBuiltin(graph, task) ?? { k: "obj", ...plainShape(graph, task, Object.prototype) }
   );
+}
+
+/** Private fields can be seen, but only the class's own code can put them back. */
+function checkPrivateFields(graph: Graph, { value, path }: Task): void {
+  for (let at = prototypeOf(value); at !== null && at !== Object.prototype; at = prototypeOf(at)) {
+    const owner = constructorOf(at);
+    if (owner === undefined || !declaresPrivates(owner)) continue;
+    const [field] = privateFieldsOf(value);
+    if (field === undefined) continue;
+    graph.refuse(
+      path,
+      `is an instance of ${owner.name || "a class"} with the private field ${field}, which only the class itself can copy`,
+      `give the class a [Symbol.for("mobula.serialize")]() that returns [factory, ...args], or create the instance inside the task/actor`,
+    );
+  }
+}
+
+function prototypeOf(value: object): object | null {
+  return Object.getPrototypeOf(value) as object | null;
+}
+
+const withPrivates = new WeakMap<object, boolean>();
+
+/** By its text; a false alarm costs a question to the inspector. */
+function declaresPrivates(type: CallableFunction): boolean {
+  let known = withPrivates.get(type);
+  if (known === undefined) {
+    known = /#[\p{ID_Start}$_\\]/u.test(Function.prototype.toString.call(type));
+    withPrivates.set(type, known);
+  }
+  return known;
 }
 
 function plainShape(graph: Graph, { value, path }: Task, defaultProto: object): Shape {
@@ -92,9 +126,9 @@ function captureBinary(graph: Graph, task: Task): PayloadNode | undefined {
       graph.externals.push(external);
       return { k: "ext", kind: external.kind, data: external.data };
     }
-    checkSize(graph, task, value.byteLength);
   }
   if (ArrayBuffer.isView(value)) return captureView(graph, task, value);
+  checkSize(graph, task, value.byteLength);
   const shared = types.isSharedArrayBuffer(value);
   const segment = graph.segments.push(new Uint8Array(value)) - 1;
   const shape = shapeOf(graph, value, path, { defaultProto: shared ? SharedArrayBuffer.prototype : ArrayBuffer.prototype });
@@ -102,6 +136,7 @@ function captureBinary(graph: Graph, task: Task): PayloadNode | undefined {
 }
 
 function checkSize(graph: Graph, { path }: Task, bytes: number): void {
+  if (bytes <= WARN_BYTES) return;
   const size = `${Math.round(bytes / (1024 * 1024))} MB`;
   if (bytes > MAX_BYTES) {
     throw new ObjectTooLargeError(
@@ -109,27 +144,25 @@ function checkSize(graph: Graph, { path }: Task, bytes: number): void {
         "(hint: put() the data once and pass the ref as an argument)",
     );
   }
-  if (bytes > WARN_BYTES) {
-    graph.hooks.warn(`${pathText(path)} holds ${size} that travel with the function; put() the data and pass the ref instead`);
-  }
+  graph.hooks.warn(`${pathText(path)} holds ${size} that travel with the function; put() the data and pass the ref instead`);
 }
 
 /** A view carries its own bytes only; views of one buffer that is captured whole keep sharing it. */
-function captureView(graph: Graph, { value, path }: Task, view: ArrayBufferView): PayloadNode {
+function captureView(graph: Graph, task: Task, view: ArrayBufferView): PayloadNode {
+  const { value, path } = task;
   const type = Buffer.isBuffer(view) ? "Buffer" : types.isDataView(view) ? "DataView" : typedArrayName(view);
   const whole = view.byteOffset === 0 && view.byteLength === view.buffer.byteLength;
   const length = "length" in view ? Number(view.length) : view.byteLength;
-  const buffer = whole
-    ? graph.ref(view.buffer, step(path, ".buffer"))
-    : ([graph.add(bufferNode(graph, view))] as const);
-  const shape = shapeOf(graph, value, path, {
-    defaultProto: type === "Buffer" ? Buffer.prototype : (prototypeNamed(type) ?? null),
-    skip: (key) => typeof key === "string" && /^\d+$/.test(key),
-  });
+  const buffer = whole ? graph.ref(view.buffer, path) : ([graph.add(partOfBuffer(graph, task, view))] as const);
+  const proto = type === "Buffer" ? Buffer.prototype : (prototypeNamed(type) ?? null);
+  const bare = Object.getPrototypeOf(value) === proto && (length === 0 || !hasNamedProperties(value));
+  const skip = (key: string | symbol): boolean => typeof key === "string" && /^\d+$/.test(key);
+  const shape = bare ? {} : shapeOf(graph, value, path, { defaultProto: proto, skip });
   return { k: "view", type, buffer, offset: 0, length, ...shape };
 }
 
-function bufferNode(graph: Graph, view: ArrayBufferView): PayloadNode {
+function partOfBuffer(graph: Graph, task: Task, view: ArrayBufferView): PayloadNode {
+  checkSize(graph, task, view.byteLength);
   const bytes = new Uint8Array(view.buffer, view.byteOffset, view.byteLength);
   return { k: "buffer", segment: graph.segments.push(bytes) - 1 };
 }

@@ -5,14 +5,14 @@
  * fragments of code, everything else data. Nothing of the program runs meanwhile, except `Symbol.for("mobula.serialize")`.
  */
 import { createHash } from "node:crypto";
-import { SerializationError } from "../errors.js";
+import { types } from "node:util";
 import { captureFunction } from "./capture-function.js";
 import { captureObject, SERIALIZE } from "./capture-object.js";
 import { emit } from "./emit.js";
 import { type CaptureHooks, Graph, type Task } from "./graph.js";
 import { inspectFunction, releaseInspected } from "./inspect.js";
-import { type Path, step } from "./obstacles.js";
-import { stagesOf } from "./order.js";
+import { step } from "./obstacles.js";
+import { stagesOf, type Use } from "./order.js";
 import { encodePayload, type External, type PayloadHeader, type PayloadNode } from "./payload.js";
 import { constructorOf } from "./prototypes.js";
 import { exportedObject, referenceTo } from "./references.js";
@@ -35,7 +35,7 @@ export interface CapturedFunction {
 
 export function capture(fn: CallableFunction, hooks: CaptureHooks): CapturedFunction {
   const name = fn.name === "" ? "anonymous" : fn.name;
-  const graph = new Graph(hooks, { name, location: () => locationOf(fn) });
+  const graph = new Graph(hooks, { name, location: () => locationOf(fn) }, captureValue);
   try {
     return finish(graph, fn, name);
   } finally {
@@ -45,7 +45,7 @@ export function capture(fn: CallableFunction, hooks: CaptureHooks): CapturedFunc
 
 function finish(graph: Graph, fn: CallableFunction, name: string): CapturedFunction {
   const root = graph.idOf(fn, step(undefined, name));
-  graph.drain((task) => captureValue(graph, task));
+  graph.drain();
   fillWeak(graph);
   graph.finishPartials();
   const scopes = graph.scopes.needed();
@@ -56,7 +56,7 @@ function finish(graph: Graph, fn: CallableFunction, name: string): CapturedFunct
   const mapSegment = map === undefined ? undefined : segments.push(Buffer.from(map, "utf8")) - 1;
   const location = locationOf(fn);
   const kind = nodes[root]?.k === "class" ? "class" : "function";
-  const stages = stagesOf(nodes, records);
+  const stages = stagesOf({ nodes, scopes: records, uses: usesOf(graph) });
   const header: Omit<PayloadHeader, "segments"> = {
     v: 1,
     name,
@@ -79,7 +79,8 @@ export function hashPayload(payload: Uint8Array): string {
 /** Every node; those made by code with the number of the block that they stand in. */
 function placed(graph: Graph): readonly PayloadNode[] {
   const nodes = graph.nodes.map((node): PayloadNode => node ?? { k: "obj" });
-  for (const { node: id, scope } of graph.fragments) {
+  for (const { node: id, variables } of graph.fragments) {
+    const { scope } = variables;
     const node = nodes[id];
     if (scope?.id === undefined || node === undefined) continue;
     if (node.k === "fn" || node.k === "class" || node.k === "replay") nodes[id] = { ...node, scope: scope.id };
@@ -87,9 +88,19 @@ function placed(graph: Graph): readonly PayloadNode[] {
   return nodes;
 }
 
+/** The variables that each function, class or initializer uses, by numbers. */
+function usesOf(graph: Graph): ReadonlyMap<number, readonly Use[]> {
+  return new Map(
+    graph.fragments.map(({ node, variables }) => [
+      node,
+      variables.uses.map(([scope, name]): Use => [scope.id ?? 0, [...scope.used.keys()].indexOf(name)]),
+    ]),
+  );
+}
+
 /** Look at one object or function of the graph. */
 function captureValue(graph: Graph, task: Task): PayloadNode {
-  const { value, path } = task;
+  const { value } = task;
   const reference = referenceTo(graph, task) ?? graph.members.get(value);
   if (reference !== undefined) return reference;
   if (typeof value === "function") return captureFunction(graph, task);
@@ -104,14 +115,14 @@ function capturePrototype(graph: Graph, { value, path }: Task, owner: CallableFu
   graph.finishNode(of);
   const table = graph.classes.get(owner);
   if (table !== undefined) return { k: "proto", of, ...table.shapeOf(value, false, path) };
-  if (graph.nodes[of]?.k !== "fn") return exportedPrototype(graph, of, value);
+  if (graph.nodes[of]?.k !== "fn") return exportedPrototype(of, value);
   const skip = (key: string | symbol, descriptor: PropertyDescriptor): boolean =>
     key === "constructor" && descriptor.value === owner;
   return { k: "proto", of, ...shapeOf(graph, value, path, { defaultProto: Object.prototype, skip }) };
 }
 
 /** The prototype of a class that travels by name. */
-function exportedPrototype(graph: Graph, of: number, value: object): PayloadNode {
+function exportedPrototype(of: number, value: object): PayloadNode {
   return exportedObject(value) ?? { k: "proto", of };
 }
 
@@ -134,7 +145,7 @@ function captureCustom(graph: Graph, { value, path }: Task): PayloadNode | undef
 /** Without calling getters, and not on Proxies. */
 function methodOf(value: object): unknown {
   for (let at: object | null = value; at !== null; at = Object.getPrototypeOf(at) as object | null) {
-    if (isProxy(at)) return undefined;
+    if (types.isProxy(at)) return undefined;
     const descriptor = Object.getOwnPropertyDescriptor(at, SERIALIZE);
     if (descriptor !== undefined) return descriptor.value;
   }
@@ -146,29 +157,30 @@ function fillWeak(graph: Graph): void {
   const done = new Set<string>();
   for (let grown = true; grown; ) {
     grown = false;
-    for (const { id, value, path } of graph.weak) {
+    for (const task of graph.weak) {
+      const { id, value } = task;
       for (const [key, keyId] of [...graph.captured()]) {
         if (typeof key !== "object" && typeof key !== "function") continue;
         const mark = `${id} ${keyId}`;
         if (done.has(mark) || key === null || !Reflect.apply(hasOf(value), value, [key])) continue;
         done.add(mark);
         grown = true;
-        addWeakEntry(graph, id, value, keyId, path);
+        addWeakEntry(graph, task, key, keyId);
       }
     }
-    graph.drain((task) => captureValue(graph, task));
+    graph.drain();
   }
 }
 
 function hasOf(value: object): (key: object) => boolean {
-  return value instanceof WeakMap ? WeakMap.prototype.has : WeakSet.prototype.has;
+  return types.isWeakMap(value) ? WeakMap.prototype.has : WeakSet.prototype.has;
 }
 
-function addWeakEntry(graph: Graph, id: number, value: object, keyId: number, path: Path): void {
+function addWeakEntry(graph: Graph, { id, value, path }: Task, key: object, keyId: number): void {
   const node = graph.nodes[id];
   if (node?.k === "wset") graph.nodes[id] = { ...node, items: [...node.items, [keyId]] };
   if (node?.k !== "wmap") return;
-  const held: unknown = WeakMap.prototype.get.call(value, graph.valueOf(keyId));
+  const held: unknown = Reflect.apply(WeakMap.prototype.get, value, [key]);
   graph.nodes[id] = { ...node, entries: [...node.entries, [keyId], graph.ref(held, step(path, ".get(…)"))] };
 }
 

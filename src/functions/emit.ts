@@ -24,15 +24,16 @@ export function emit(fragments: readonly Fragment[], scopes: readonly Scope[]): 
   const inner = new Map<Scope | undefined, Scope[]>();
   const inside = new Map<Scope | undefined, Fragment[]>();
   for (const scope of scopes) append(inner, neededParent(scope), scope);
-  for (const fragment of fragments) append(inside, fragment.scope, fragment);
+  for (const fragment of fragments) append(inside, fragment.variables.scope, fragment);
 
   const block = (scope: Scope | undefined): void => {
     if (scope !== undefined) openBlock(writer, scope);
-    for (const fragment of inside.get(scope) ?? []) writeFragment(writer, fragment);
+    for (const fragment of inside.get(scope) ?? []) writeFragment(writer, fragment, fragment.strict && !allStrict);
     for (const child of inner.get(scope) ?? []) block(child);
     if (scope !== undefined) writer.own("}\n");
   };
-  writer.own(`(function(${RUNTIME}){\n`);
+  const allStrict = fragments.every((fragment) => fragment.strict);
+  writer.own(`(function(${RUNTIME}){${allStrict ? '"use strict";' : ""}\n`);
   block(undefined);
   writer.own("})");
   return writer.finish();
@@ -50,13 +51,13 @@ function openBlock(writer: Writer, scope: Scope): void {
   writer.own(`{let ${names.join(",")};${RUNTIME}.b(${scope.id},(k,v)=>{switch(k){${cases}}});\n`);
 }
 
-function writeFragment(writer: Writer, { node, strict, pieces }: Fragment): void {
-  writer.own(`${RUNTIME}.f(${node},()=>${strict ? '{"use strict";return ' : ""}`);
+function writeFragment(writer: Writer, { node, pieces }: Fragment, directive: boolean): void {
+  writer.own(`${RUNTIME}.f(${node},()=>${directive ? '{"use strict";return ' : ""}`);
   for (const piece of pieces) {
     if (typeof piece === "string") writer.own(piece);
     else writer.quoted(piece);
   }
-  writer.own(`${strict ? "}" : ""});\n`);
+  writer.own(`${directive ? "}" : ""});\n`);
 }
 
 class Writer {

@@ -1,8 +1,8 @@
 /**
  * The text of a function as it is emitted: verbatim but for what cannot mean the same on another machine.
  */
-import type { Fragment, Piece } from "./graph.js";
-import { RUNTIME, type Scope } from "./scopes.js";
+import type { Fragment, Piece, Variables } from "./graph.js";
+import { RUNTIME } from "./scopes.js";
 import type { Subject } from "./subject.js";
 
 /** A change to a text: replace from start to end. */
@@ -12,16 +12,16 @@ export interface Edit {
   readonly text: string;
 }
 
-export function functionFragment(subject: Subject, scope: Scope | undefined, strict: boolean): Fragment {
+export function functionFragment(subject: Subject, variables: Variables, strict: boolean): Fragment {
   const { analysis, fn, task } = subject;
   const edits = rewrites(subject);
   if (analysis.methodKey !== undefined) {
     if (analysis.methodKey.computed) edits.push({ ...analysis.methodKey, text: '["method"]' });
-    return { node: task.id, scope, strict, pieces: [`${RUNTIME}.m({`, ...applyEdits(subject, edits), "})"] };
+    return { node: task.id, variables, strict, pieces: [`${RUNTIME}.m({`, ...applyEdits(subject, edits), "})"] };
   }
   const self = analysis.selfName;
-  if (self !== undefined && scope?.used.has(self.name)) edits.push({ ...self, text: "" });
-  return { node: task.id, scope, strict, pieces: named(fn.name, applyEdits(subject, edits)) };
+  if (self !== undefined && variables.uses.some(([, name]) => name === self.name)) edits.push({ ...self, text: "" });
+  return { node: task.id, variables, strict, pieces: named(fn.name, applyEdits(subject, edits)) };
 }
 
 /** An expression that gives an anonymous function or class its name. */
@@ -47,7 +47,7 @@ export function applyEdits({ text, script, offset }: Subject, edits: readonly Ed
   const keep = (until: number): void => {
     if (until > at) pieces.push({ text: text.slice(at, until), script, offset: offset === undefined ? undefined : offset + at });
   };
-  for (const edit of [...edits].sort((a, b) => a.start - b.start)) {
+  for (const edit of [...edits].sort((a, b) => a.start - b.start || a.end - b.end)) {
     keep(edit.start);
     if (edit.text !== "") pieces.push(edit.text);
     at = edit.end;

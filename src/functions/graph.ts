@@ -23,11 +23,17 @@ export interface CaptureHooks {
 /** A function, class or initializer whose text goes into the emitted code. */
 export interface Fragment {
   readonly node: number;
-  /** The innermost block around it whose variables it uses. */
-  readonly scope: Scope | undefined;
+  readonly variables: Variables;
   readonly strict: boolean;
   /** The expression, in pieces: text of a script with its place there, or text of our own. */
   readonly pieces: readonly Piece[];
+}
+
+/** The variables that code uses. */
+export interface Variables {
+  /** The innermost block that has one of them. */
+  readonly scope: Scope | undefined;
+  readonly uses: readonly (readonly [scope: Scope, name: string])[];
 }
 
 export type Piece = string | Quote;
@@ -44,6 +50,9 @@ export interface Task {
   readonly value: object;
   readonly path: Path;
 }
+
+/** Makes the node of an object or function. */
+export type Work = (graph: Graph, task: Task) => PayloadNode;
 
 export class Graph {
   readonly hooks: CaptureHooks;
@@ -62,12 +71,14 @@ export class Graph {
   readonly #tasks: Task[] = [];
   readonly #partials: (() => void)[] = [];
   #next = 0;
+  readonly #work: Work;
   readonly #collected: SerializationError[] | undefined;
 
   /** With `collected`, obstacles are listed there instead of ending the capture. */
-  constructor(hooks: CaptureHooks, subject: Subject, collected?: SerializationError[]) {
+  constructor(hooks: CaptureHooks, subject: Subject, work: Work, collected?: SerializationError[]) {
     this.hooks = hooks;
     this.subject = subject;
+    this.#work = work;
     this.#collected = collected;
   }
 
@@ -144,16 +155,27 @@ export class Graph {
   }
 
   /** Work the list off. */
-  drain(work: (task: Task) => PayloadNode): void {
+  drain(): void {
     for (let next = this.#tasks[this.#next]; next !== undefined; next = this.#tasks[this.#next]) {
       this.#next++;
-      try {
-        this.nodes[next.id] ??= work(next);
-      } catch (error) {
-        if (this.#collected === undefined || !(error instanceof SerializationError)) throw error;
-        this.#collected.push(error);
-        this.nodes[next.id] = { k: "obj" };
-      }
+      this.#process(next);
+    }
+  }
+
+  /** Look at one object of the list before its turn. */
+  finishNode(id: number): void {
+    const task = this.#tasks.find((each) => each.id === id);
+    if (task !== undefined) this.#process(task);
+  }
+
+  #process(task: Task): void {
+    if (this.nodes[task.id] !== undefined) return;
+    try {
+      this.nodes[task.id] = this.#work(this, task);
+    } catch (error) {
+      if (this.#collected === undefined || !(error instanceof SerializationError)) throw error;
+      this.#collected.push(error);
+      this.nodes[task.id] = { k: "obj" };
     }
   }
 

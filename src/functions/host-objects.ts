@@ -28,7 +28,8 @@ const KINDS: readonly { readonly is: (value: object) => boolean; readonly name: 
 export function hostObstacle(value: object): Refusal | undefined {
   for (const { is, name, hint } of KINDS) if (is(value)) return { what: `is ${withArticle(name)}, ${CANNOT}`, hint };
   const owner = hostConstructor(value);
-  return owner && { what: `is ${withArticle(owner)}, ${CANNOT}`, hint: hostHint(value, owner) };
+  if (owner === undefined) return undefined;
+  return { what: `is ${withArticle(owner)}, ${CANNOT}`, hint: hostHint(value, owner) };
 }
 
 /** What a hint can say depends on what the object does, which its methods show. */

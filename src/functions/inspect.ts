@@ -47,6 +47,7 @@ interface Property {
 }
 
 interface Properties {
+  readonly result?: readonly Property[];
   readonly internalProperties?: readonly Property[];
   readonly privateProperties?: readonly Property[];
 }
@@ -150,7 +151,13 @@ export function releaseInspected(): void {
   if (session !== undefined) call("Runtime.releaseObjectGroup", { objectGroup: GROUP });
 }
 
-function properties(value: object): Properties {
+/** Does an array have properties besides its elements? Listing them all would make a string of every index. */
+export function hasNamedProperties(array: object): boolean {
+  const found = properties(array, { nonIndexedPropertiesOnly: true }).result ?? [];
+  return found.some(({ name }) => name !== "length" && name !== "__proto__");
+}
+
+function properties(value: object, options: object = {}): Properties {
   openSession();
   slot.value = value;
   const { result } = call<{ result: RemoteObject }>("Runtime.callFunctionOn", {
@@ -158,7 +165,7 @@ function properties(value: object): Properties {
     functionDeclaration: "function () { return this.value }",
     objectGroup: GROUP,
   });
-  return call<Properties>("Runtime.getProperties", { objectId: result.objectId, ownProperties: true });
+  return call<Properties>("Runtime.getProperties", { objectId: result.objectId, ownProperties: true, ...options });
 }
 
 /** The real values behind remote objects. */

@@ -7,7 +7,10 @@ import { types } from "node:util";
 const BUILTIN_GLOBALS: ReadonlySet<string> = new Set(Object.getOwnPropertyNames(globalThis));
 
 /** Intrinsics without a global name. */
-const UNNAMED: ReadonlyMap<string, (global: typeof globalThis) => object> = new Map([
+const UNNAMED: ReadonlyMap<string, (global: typeof globalThis) => object> = new Map<
+  string,
+  (global: typeof globalThis) => object
+>([
   ["%TypedArray%", (global) => Object.getPrototypeOf(global.Uint8Array) as object],
   ["%AsyncFunction%", () => (async () => undefined).constructor],
   ["%GeneratorFunction%", () => function* () {}.constructor],

@@ -137,11 +137,11 @@ export interface PayloadHeader {
   readonly location?: string;
 }
 
-/** Run node `run` once the nodes and scopes listed are complete. */
+/** Run node `run` once the nodes and variables listed are complete. */
 export interface Stage {
   readonly run: number;
   readonly nodes: readonly number[];
-  readonly scopes: readonly number[];
+  readonly variables: readonly (readonly [scope: number, index: number])[];
 }
 
 export interface Payload {

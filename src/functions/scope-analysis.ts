@@ -113,9 +113,9 @@ class Walk {
 
   result(): Analysis {
     const { kind, node, method, offset } = this.#parsed;
-    const parts = isClassNode(node as AnyNode) ? classParts(node as Class, offset, this.#text) : undefined;
-    if (parts === undefined) this.#function(node as FunctionNode, this.#outside(), kind === "function");
-    else this.#class(node as Class, this.#outside(), parts);
+    const parts = isClassNode(node) ? classParts(node, offset, this.#text) : undefined;
+    if (!isClassNode(node)) this.#function(node, this.#outside(), kind === "function");
+    else this.#class(node, this.#outside(), parts);
     const id = node.id;
     const selfName = this.#selfUsed && id ? { name: id.name, start: id.start - offset, end: id.end - offset } : undefined;
     const key = method?.key;
@@ -129,7 +129,7 @@ class Walk {
       rewrites: this.#rewrites.sort((a, b) => a.start - b.start),
       methodKey: key && { ...this.#keyRange(key, method.computed, offset), computed: method.computed },
       class: parts,
-      strict: parts !== undefined || hasStrictDirective(node as FunctionNode),
+      strict: parts !== undefined || (isFunctionNode(node) && hasStrictDirective(node)),
     };
   }
 
@@ -372,7 +372,7 @@ function hoistVariables(statements: readonly AnyNode[], into: Set<string>): void
     if (node.type === "VariableDeclaration") {
       if (node.kind === "var") for (const declarator of node.declarations) bindingNames(declarator.id, into);
     } else if (node.type === "FunctionDeclaration") {
-      into.add(node.id.name);
+      if (node.id) into.add(node.id.name);
     } else if (/Statement|SwitchCase|CatchClause/.test(node.type)) {
       hoistVariables([...children(node)], into);
     }
@@ -385,7 +385,7 @@ function declareBlock(statements: readonly AnyNode[], into: Set<string>): void {
     if (node.type === "VariableDeclaration") {
       if (node.kind !== "var") for (const declarator of node.declarations) bindingNames(declarator.id, into);
     } else if (node.type === "FunctionDeclaration" || node.type === "ClassDeclaration") {
-      into.add(node.id.name);
+      if (node.id) into.add(node.id.name);
     } else if (node.type === "SwitchCase") {
       declareBlock(node.consequent, into);
     } else if (node.type === "LabeledStatement") {

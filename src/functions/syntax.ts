@@ -3,9 +3,11 @@
  * inspector see what a loader made of TypeScript. acorn is loaded at the first parse: many programs never need it.
  */
 import { createRequire } from "node:module";
-import type { AnyNode, Class, Function as FunctionNode, Options, Program } from "acorn";
+import type { AnyNode, Options, Program } from "acorn";
 
-export type { AnyNode, Class, FunctionNode, Program };
+export type { AnyNode, Program };
+export type FunctionNode = Extract<AnyNode, { type: "FunctionDeclaration" | "FunctionExpression" | "ArrowFunctionExpression" }>;
+export type Class = Extract<AnyNode, { type: "ClassDeclaration" | "ClassExpression" }>;
 
 let acorn: typeof import("acorn") | undefined;
 

@@ -2,7 +2,7 @@
  * The variables that a function uses, and what they hold.
  */
 import { types } from "node:util";
-import type { Graph } from "./graph.js";
+import type { Graph, Variables } from "./graph.js";
 import { isBuiltinGlobal } from "./intrinsics.js";
 import { propertyStep, type Path, variableStep } from "./obstacles.js";
 import { exportedObject } from "./references.js";
@@ -12,15 +12,19 @@ import { RUNTIME, type Scope } from "./scopes.js";
 import { importedFrom, isDeclaration } from "./script-facts.js";
 import type { Subject } from "./subject.js";
 
-/** Capture what the free names of a function stand for. Returns the innermost block whose variables it uses. */
-export function captureVariables(graph: Graph, subject: Subject): Scope | undefined {
+/** Capture what the free names of a function stand for. */
+export function captureVariables(graph: Graph, subject: Subject): Variables {
   const { analysis, facts, fn } = subject;
   const uses = [...analysis.free.values()].filter(({ name }) => name !== RUNTIME);
   const self = analysis.selfName?.name;
   const chain = uses.length > 0 || self !== undefined ? graph.scopes.chainOf(fn, facts) : [];
   if (self !== undefined && isRenamed(subject, chain, self)) uses.push({ name: self, bare: true, members: new Set() });
-  const owners = uses.map((use) => captureVariable(graph, subject, chain, use));
-  return chain.find((scope) => owners.includes(scope));
+  const found: [Scope, string][] = [];
+  for (const use of uses) {
+    const scope = captureVariable(graph, subject, chain, use);
+    if (scope !== undefined) found.push([scope, use.name]);
+  }
+  return { scope: chain.find((scope) => found.some(([owner]) => owner === scope)), uses: found };
 }
 
 /** A declaration whose variable holds something else by now (`f = wrap(f)`): it calls that, not itself. */

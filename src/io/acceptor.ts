@@ -13,7 +13,7 @@ import {
   MAX_UNAUTHENTICATED_CONNECTIONS,
   MAX_UNAUTHENTICATED_PER_ADDRESS,
 } from "../base/limits.js";
-import { AuthenticationError, MobulaError, ProtocolError, VersionMismatchError } from "../errors.js";
+import { AuthenticationError, ProtocolError, VersionMismatchError } from "../errors.js";
 import { FrameSplitter } from "../protocol/frames.js";
 import { type Accepted, REFUSAL_FRAME, type ServerIdentity, ServerHandshake } from "../protocol/handshake.js";
 import { encodePreamble, mayBePreamble, PREAMBLE_BYTES, parsePreamble } from "../protocol/preamble.js";
@@ -35,6 +35,8 @@ export interface AcceptorOptions {
   readonly log?: (line: string) => void;
 }
 
+const NO_BYTES = new Uint8Array(0);
+
 export class Acceptor {
   readonly options: AcceptorOptions;
   readonly #strangers = new Set<Stranger>();
@@ -53,7 +55,7 @@ export class Acceptor {
   }
 
   /** Let a new socket try. `bytes` were read from it already, by the process that passed it on. */
-  take(socket: Socket, bytes: Uint8Array = new Uint8Array(0)): void {
+  take(socket: Socket, bytes: Uint8Array = NO_BYTES): void {
     const address = socket.remoteAddress ?? "a local socket";
     const fromAddress = this.#perAddress.get(address) ?? 0;
     if (
@@ -97,7 +99,10 @@ class Stranger {
   readonly #liftDeadline: () => void;
   readonly #splitter: FrameSplitter;
   #received = 0;
-  #first: Uint8Array = new Uint8Array(0);
+  /** The beginning of the preamble. */
+  #first: Uint8Array = NO_BYTES;
+  /** What came behind the handshake. */
+  #early: Uint8Array = NO_BYTES;
   #handshake: ServerHandshake | undefined;
   #accepted: Accepted | undefined;
   #gone = false;
@@ -125,41 +130,34 @@ class Stranger {
     this.#received += chunk.length;
     try {
       if (this.#received > MAX_UNAUTHENTICATED_BYTES) throw new ProtocolError("too many bytes before the handshake");
-      if (this.#handshake !== undefined) this.#takeFrames(chunk);
-      else this.#takePreamble(chunk);
+      const rest = this.#handshake === undefined ? this.#takePreamble(chunk) : chunk;
+      if (rest.length === 0) return;
+      const used = this.#splitter.push(rest);
+      if (this.#accepted !== undefined) this.#early = rest.slice(used);
     } catch (error) {
-      if (!(error instanceof MobulaError)) throw error;
-      if (error instanceof AuthenticationError) this.#close(error.message, REFUSAL_FRAME);
-      else if (error instanceof VersionMismatchError) this.#close(error.message, encodePreamble());
-      else this.#close(error.message);
+      return this.#refuse(error);
     }
+    if (this.#accepted !== undefined) this.#letIn(this.#accepted);
   }
 
-  #takePreamble(chunk: Uint8Array): void {
-    const bytes = this.#first.length === 0 ? chunk : Buffer.concat([this.#first, chunk]);
+  /** Gather the preamble; gives what follows it, once a handshake has begun. */
+  #takePreamble(chunk: Uint8Array): Uint8Array {
+    const bytes = this.#first.length === 0 ? chunk : new Uint8Array(Buffer.concat([this.#first, chunk]));
     if (!mayBePreamble(bytes)) return this.#notOurs(bytes);
     if (bytes.length < PREAMBLE_BYTES) {
       this.#first = bytes.slice();
-      return;
+      return NO_BYTES;
     }
     const { target } = parsePreamble(bytes);
     const { identity, secret, route } = this.#options;
     if (target !== undefined && target !== identity.processId) {
       const socket = this.#passOn();
-      if (route?.(target, socket, bytes.slice()) !== true) socket.on("error", () => {}).destroy();
-      return;
+      if (route?.(target, socket, bytes.slice()) !== true) socket.destroy();
+      return NO_BYTES;
     }
     this.#handshake = new ServerHandshake(handshakeCrypto, secret, identity);
     this.#wire.socket.write(this.#handshake.challenge());
-    if (bytes.length > PREAMBLE_BYTES) this.#takeFrames(bytes.subarray(PREAMBLE_BYTES));
-  }
-
-  #takeFrames(bytes: Uint8Array): void {
-    const used = this.#splitter.push(bytes);
-    if (this.#accepted === undefined) return;
-    const { client, purpose, reply } = this.#accepted;
-    this.#passOn().write(reply);
-    this.#options.accept(new Connection({ wire: this.#wire, peer: client, purpose, early: bytes.slice(used) }));
+    return bytes.subarray(PREAMBLE_BYTES);
   }
 
   #answer(type: number, bytes: Uint8Array, start: number, end: number): void {
@@ -167,32 +165,48 @@ class Stranger {
     this.#splitter.stop();
   }
 
+  #letIn({ client, purpose, reply }: Accepted): void {
+    this.#depart();
+    this.#wire.hold();
+    this.#wire.socket.write(reply);
+    this.#options.accept(new Connection({ wire: this.#wire, peer: client, purpose, early: this.#early }));
+  }
+
+  /** What each failed check is answered with. Nothing of it depends on what exactly was wrong. */
+  #refuse(error: unknown): void {
+    if (error instanceof AuthenticationError) this.#close(error.message, REFUSAL_FRAME);
+    else if (error instanceof VersionMismatchError) this.#close(error.message, encodePreamble());
+    else if (error instanceof ProtocolError) this.#close(error.message);
+    else throw error;
+  }
+
   /** Text in capitals may be HTTP: somebody pointed a browser here, or a scanner. They get one line, and no more. */
-  #notOurs(bytes: Uint8Array): void {
-    const text = Buffer.from(bytes.buffer, bytes.byteOffset, Math.min(bytes.length, 8)).toString("latin1");
-    if (bytes.length < 4 && /^[A-Z]+$/.test(text)) {
-      this.#first = bytes.slice();
-      return;
-    }
-    if (!/^[A-Z]{3,7}( |$)/.test(text)) throw new ProtocolError("the peer does not speak the mobula protocol");
-    this.#close("HTTP on the cluster's port", HTTP_ANSWER);
+  #notOurs(bytes: Uint8Array): Uint8Array {
+    const text = String.fromCharCode(...bytes.subarray(0, 8));
+    if (bytes.length < 4 && /^[A-Z]+$/.test(text)) this.#first = bytes.slice();
+    else if (/^[A-Z]{3,7}( |$)/.test(text)) this.#close("HTTP on the cluster's port", HTTP_ANSWER);
+    else throw new ProtocolError("the peer does not speak the mobula protocol");
+    return NO_BYTES;
   }
 
   #passOn(): Socket {
-    this.#gone = true;
-    this.#liftDeadline();
-    this.#leave();
+    this.#depart();
     return this.#wire.release();
   }
 
   #close(why?: string, lastWords?: Uint8Array): void {
     if (this.#gone) return;
+    this.#depart(why);
+    const socket = this.#wire.release();
+    if (lastWords === undefined) socket.destroy();
+    else socket.end(lastWords, () => socket.destroy());
+  }
+
+  /** No stranger any more, one way or another. */
+  #depart(why?: string): void {
     this.#gone = true;
     this.#liftDeadline();
     this.#leave(why);
-    const socket = this.#wire.release().on("error", () => {});
-    if (lastWords === undefined) socket.destroy();
-    else socket.end(lastWords, () => socket.destroy());
   }
 }
 

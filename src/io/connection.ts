@@ -148,9 +148,10 @@ export class Connection {
     this.#frameAt = -1;
     this.#socket.cork();
     this.flush();
-    this.#socket.write(tail, taken);
+    this.#socket.write(tail, () => taken());
     this.#socket.uncork();
     this.bytesSent += tail.length;
+    this.#checkQueue();
   }
 
   /** Drop the frame that was begun: its body could not be written. */
@@ -182,10 +183,14 @@ export class Connection {
     this.bytesSent += writer.length;
     this.#inFlight.push(writer);
     this.#socket.write(Buffer.from(writer.bytes.buffer as ArrayBuffer, 0, writer.length), this.#taken);
-    if (this.#socket.writableLength > MAX_SEND_QUEUE_BYTES) {
-      const waiting = `${this.#socket.writableLength} bytes wait for ${describePeer(this.peer)}, ${MAX_SEND_QUEUE_BYTES} may`;
-      this.destroy(new ConnectionError(`the peer does not read: ${waiting}`));
-    }
+    this.#checkQueue();
+  }
+
+  #checkQueue(): void {
+    const waiting = this.#socket.writableLength;
+    if (waiting <= MAX_SEND_QUEUE_BYTES) return;
+    const peer = describePeer(this.peer);
+    this.destroy(new ConnectionError(`${peer} does not read: ${waiting} bytes wait for it, the limit is ${MAX_SEND_QUEUE_BYTES}`));
   }
 
   /**

@@ -71,17 +71,16 @@ class Dialling {
     this.#liftDeadline = deadline(timeoutMs, () => this.#fail(this.#unreachable(`no answer within ${timeoutMs} ms`)));
     this.#wire = Wire.dialled(address, options.readBuffer);
     this.#wire.receive = (chunk) => this.#receive(chunk);
-    this.#wire.socket.on("error", this.#onError).on("close", this.#onClose).write(encodePreamble(options.target));
+    this.#wire.socket
+      .on("error", (error: NodeJS.ErrnoException) => {
+        this.#fail(this.#unreachable(EXPLAINED[error.code ?? ""] ?? error.message, error));
+      })
+      .on("close", () => {
+        const whom = options.target === undefined ? "the peer" : `process ${options.target}, or its node,`;
+        this.#fail(this.#unreachable(`${whom} closed the connection during the handshake`));
+      })
+      .write(encodePreamble(options.target));
   }
-
-  readonly #onError = (error: NodeJS.ErrnoException): void => {
-    this.#fail(this.#unreachable(EXPLAINED[error.code ?? ""] ?? error.message, error));
-  };
-
-  readonly #onClose = (): void => {
-    const whom = this.#options.target === undefined ? "the peer" : `process ${this.#options.target}, or its node,`;
-    this.#fail(this.#unreachable(`${whom} closed the connection during the handshake`));
-  };
 
   #receive(chunk: Uint8Array): void {
     try {
@@ -130,15 +129,13 @@ class Dialling {
 
   #done(peer: ServerIdentity, early: Uint8Array): void {
     this.#liftDeadline();
-    this.#wire.receive = () => {};
-    this.#wire.socket.pause().off("error", this.#onError).off("close", this.#onClose).on("error", ignored);
+    this.#wire.hold();
     this.#resolve({ wire: this.#wire, peer, purpose: this.#options.purpose ?? "messages", early });
   }
 
   #fail(error: Error): void {
     this.#liftDeadline();
-    this.#wire.receive = () => {};
-    this.#wire.socket.destroy();
+    this.#wire.release().destroy();
     this.#reject(error); // a second call changes nothing
   }
 
@@ -147,9 +144,6 @@ class Dialling {
     return new ConnectionError(`cannot connect to ${formatAddress(this.#address)}: ${why} (after ${elapsed} ms)`, { cause });
   }
 }
-
-/** Until its owner listens, which is within the turn, an error must not become an uncaught exception. */
-function ignored(): void {}
 
 const EXPLAINED: Readonly<Record<string, string>> = {
   ECONNREFUSED: "ECONNREFUSED, nobody listens there",

@@ -13,8 +13,10 @@ const BACKLOG = 1_024;
 export interface Listener {
   /** Where it listens, with the port that was given for port 0. */
   readonly address: Address;
-  /** Listen no more. Connections stay; the Unix socket's file is removed. */
-  close(): Promise<void>;
+  /** Listen no more. Connections stay; the Unix socket's file is removed at once. */
+  close(): void;
+  /** Do not keep the process alive for the sake of listening. */
+  unref(): void;
 }
 
 /** Listen at `where` (port 0: any free port). Several listeners may share an acceptor, and with it its limits. */
@@ -23,7 +25,7 @@ export async function listen(where: Address, acceptor: Acceptor): Promise<Listen
   if ("unixPath" in where) await listenOnPath(server, where.unixPath);
   else await listening(server, { host: where.host, port: where.port });
   server.on("error", (error) => acceptor.options.log?.(`${formatAddress(where)}: ${error.message}`));
-  return { address: boundAddress(server, where), close: () => new Promise((resolve) => server.close(() => resolve())) };
+  return { address: boundAddress(server, where), close: () => void server.close(), unref: () => void server.unref() };
 }
 
 async function listenOnPath(server: Server, path: string): Promise<void> {

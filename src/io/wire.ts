@@ -13,28 +13,27 @@ let shared: Uint8Array | undefined;
 
 export class Wire {
   readonly socket: Socket;
-  /** Takes each chunk as it is read; the chunk is valid only during the call. */
-  receive: (chunk: Uint8Array) => void = () => {};
+  /**
+   * Takes each chunk as it is read; the chunk is valid only during the call. It is never a `Buffer`, whose `slice`
+   * would give a view where that of a `Uint8Array` gives a copy.
+   */
+  receive: (chunk: Uint8Array) => void = nothing;
 
-  private constructor(connectSocket: (receive: (chunk: Uint8Array) => void) => Socket) {
-    this.socket = connectSocket((chunk) => this.receive(chunk));
+  private constructor(open: (receive: (chunk: Uint8Array) => void) => Socket) {
+    this.socket = open((chunk) => this.receive(chunk));
     if (this.socket.remoteFamily !== undefined) this.socket.setNoDelay(true);
   }
 
   /** A socket that came in. Reading begins at once, so `receive` is to be set in the same turn. */
   static accepted(socket: Socket): Wire {
-    return new Wire((receive) => socket.on("data", receive));
-  }
-
-  /** Stop reading and give the socket away: to another process, or to nobody. */
-  release(): Socket {
-    this.receive = () => {};
-    return this.socket.pause().removeAllListeners("data").removeAllListeners("error").removeAllListeners("close");
+    return new Wire((receive) =>
+      socket.on("data", (chunk) => receive(new Uint8Array(chunk.buffer, chunk.byteOffset, chunk.length))),
+    );
   }
 
   /** A new socket to this address, not yet connected. Reads go into `buffer`, by default the one shared by all. */
   static dialled(address: Address, buffer?: Uint8Array): Wire {
-    shared ??= Buffer.allocUnsafeSlow(READ_BYTES);
+    shared ??= new Uint8Array(READ_BYTES);
     const into = buffer ?? shared;
     return new Wire((receive) => {
       const onread = {
@@ -49,4 +48,18 @@ export class Wire {
         : connect({ host: address.host, port: address.port, noDelay: true, onread });
     });
   }
+
+  /** Stop reading, and let the owner so far hear nothing more; the next one sets `receive` and resumes the socket. */
+  hold(): void {
+    this.receive = nothing;
+    this.socket.pause().removeAllListeners("error").removeAllListeners("close").on("error", nothing);
+  }
+
+  /** Give the bare socket away: to another process, or to nobody. */
+  release(): Socket {
+    this.hold();
+    return this.socket.removeAllListeners("data");
+  }
 }
+
+function nothing(): void {}

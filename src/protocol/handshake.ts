@@ -169,7 +169,7 @@ export class ClientHandshake {
   }
 
   #answer(reader: ByteReader): Uint8Array {
-    const serverNonce = reader.raw(NONCE_BYTES).slice();
+    const serverNonce = new Uint8Array(reader.raw(NONCE_BYTES)); // a copy: it is kept beyond the call
     reader.finish();
     const clientNonce = this.#crypto.nonce();
     assert(clientNonce.length === NONCE_BYTES, "a nonce has 32 bytes");

@@ -90,6 +90,10 @@ export class Executor {
     if (lease.current === undefined) this.#leases.delete(id);
   }
 
+  find(id: LeaseId): LeaseSlot | undefined {
+    return this.#leases.get(id);
+  }
+
   /** The owner has connected: it gets the answers that waited for it. Undefined: no such lease (any more). */
   attach(id: LeaseId, caller: Caller): LeaseSlot | undefined {
     const lease = this.#leases.get(id);

@@ -12,9 +12,9 @@ import type { LeaseRequest, Message } from "../../protocol/messages.js";
 import type { Journey } from "../journey.js";
 import { type ActorLink, ActorSubmitter } from "./actor-submitter.js";
 import { type Lease, LeasePool } from "./lease-pool.js";
-import type { ObjectEntry, Opaque } from "./object-entry.js";
+import { ObjectEntry, type Opaque } from "./object-entry.js";
 import { ReferenceTable } from "./reference-table.js";
-import { type Outcome, Task, type TaskTemplate, upstreamFailure } from "./task.js";
+import { type Held, type Outcome, Task, type TaskTemplate, upstreamFailure } from "./task.js";
 
 /** After its time a task's worker has this long to end it by itself. */
 export const KILL_AFTER_ABORT_MS = 100;
@@ -34,6 +34,7 @@ export interface OwnerPort {
   abortTask(where: Lease | ActorLink, task: Task): void;
   storeValue(entry: ObjectEntry): void;
   readObject(id: ObjectEntry["id"], offset: number, sizeBytes: number): Opaque;
+  track(entry: ObjectEntry, handle: object): void;
   /** Words for the user. */
   warn(text: string): void;
   wakeUp(): void;
@@ -66,6 +67,7 @@ export class Owner {
       sendToGcs: (message) => port.sendToGcs(message),
       storeValue: (entry) => port.storeValue(entry),
       readObject: (id, offset, sizeBytes) => port.readObject(id, offset, sizeBytes),
+      track: (entry, handle) => port.track(entry, handle),
       dependencyReady: (task) => this.#dependencyReady(task),
       wakeUp: () => port.wakeUp(),
     });
@@ -106,7 +108,7 @@ export class Owner {
     depth: number,
     args: Opaque,
     dependencies: readonly ObjectEntry[],
-    nested: readonly ObjectEntry[],
+    nested: readonly Held[],
     actor: ActorLink | undefined,
   ): Task {
     const task = new Task(template, context, counter, depth, args, dependencies, nested, (made) =>
@@ -114,7 +116,7 @@ export class Owner {
     );
     this.#pending++;
     for (const entry of dependencies) this.references.pin(entry);
-    for (const entry of nested) this.references.pin(entry);
+    for (const held of nested) this.#keep(held);
     if (template.timeoutMs > 0) this.#startTimer(task, actor);
     const ready = dependencies.length === 0 || this.references.awaitDependencies(task);
     if (actor !== undefined) {
@@ -217,6 +219,16 @@ export class Owner {
     return entries;
   }
 
+  #keep(held: Held): void {
+    if (held instanceof ObjectEntry) this.references.pin(held);
+    else this.actors.addHandle(held);
+  }
+
+  #letGo(held: Held): void {
+    if (held instanceof ObjectEntry) this.references.unpin(held);
+    else this.actors.dropHandle(held);
+  }
+
   #dependencyReady(task: Task): void {
     const actor = this.#actorOf.get(task);
     if (actor !== undefined) this.actors.dependencyReady(actor);
@@ -251,7 +263,7 @@ export class Owner {
     const { returns } = task;
     for (let index = 0; index < returns.length; index++) this.#resolve(returns[index], index, outcome);
     for (const entry of task.dependencies) this.references.unpin(entry);
-    for (const entry of task.nested) this.references.unpin(entry);
+    for (const held of task.nested) this.#letGo(held);
   }
 
   #resolve(entry: ObjectEntry | undefined, index: number, outcome: Outcome): void {

@@ -22,6 +22,8 @@ export interface ReferenceTablePort {
   storeValue(entry: ObjectEntry): void;
   /** Copy an object out of the local store: its block is released afterwards. */
   readObject(id: ObjectId, offset: number, sizeBytes: number): Opaque;
+  /** The object lives outside this process: `dropRef` must follow when the user's ref object is garbage. */
+  track(entry: ObjectEntry, handle: object): void;
   /** Every object that the task waits for here can be sent now. */
   dependencyReady(task: Task): void;
   /** Call `flush` at the end of this turn. */
@@ -115,6 +117,8 @@ export class ReferenceTable {
     entry.value = value;
     entry.large = large;
     entry.task = undefined;
+    if (large) this.#track(entry);
+    else entry.handle = undefined;
     this.#tellWaiters(entry, value);
     if (large || entry.hold === "held") this.#store(entry);
     this.#readyForTasks(entry);
@@ -130,6 +134,7 @@ export class ReferenceTable {
     entry.sizeBytes = sizeBytes;
     entry.hold = "held";
     entry.task = undefined;
+    this.#track(entry);
     this.#serveStored(entry);
     this.#readyForTasks(entry);
     this.#dropIfUnused(entry);
@@ -140,6 +145,7 @@ export class ReferenceTable {
     entry.state = "failed";
     entry.failure = failure;
     entry.task = undefined;
+    entry.handle = undefined;
     this.#tellWaiters(entry, undefined);
     if (entry.owned && entry.hold === "held" && !entry.storing) this.#store(entry);
     this.#readyForTasks(entry);
@@ -304,6 +310,14 @@ export class ReferenceTable {
       const used = entry.localRefs > 0 || entry.pins > 0 || entry.state === "pending" || entry.storing;
       assert(used || entry.waiters !== undefined, "an object that nobody here uses has been let go");
     }
+  }
+
+  #track(entry: ObjectEntry): void {
+    const { handle } = entry;
+    entry.handle = undefined;
+    if (handle === undefined || entry.tracked) return;
+    entry.tracked = true;
+    this.#port.track(entry, handle);
   }
 
   #ask(): number {

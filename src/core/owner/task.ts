@@ -2,7 +2,11 @@
 import { type ContextId, type TaskId, taskIdOf } from "../../base/ids.js";
 import type { Strategy } from "../../protocol/messages.js";
 import type { Amounts } from "../resources.js";
+import type { ActorLink } from "./actor-submitter.js";
 import type { ObjectEntry, Opaque } from "./object-entry.js";
+
+/** What a value names, and a pending task keeps alive. */
+export type Held = ObjectEntry | ActorLink;
 
 /** What all calls of one remote function (or method) with the same options share. */
 export interface TaskTemplate {
@@ -31,8 +35,8 @@ export class Task {
   readonly args: Opaque;
   /** Refs among the top-level arguments: resolved before the task starts. */
   readonly dependencies: readonly ObjectEntry[];
-  /** Refs inside arguments: kept until the task has answered. */
-  readonly nested: readonly ObjectEntry[];
+  /** Refs and handles inside arguments: kept until the task has answered. */
+  readonly nested: readonly Held[];
   readonly returns: readonly ObjectEntry[];
   state: TaskState = "waiting";
   attempt = 0;
@@ -52,7 +56,7 @@ export class Task {
     depth: number,
     args: Opaque,
     dependencies: readonly ObjectEntry[],
-    nested: readonly ObjectEntry[],
+    nested: readonly Held[],
     makeReturns: (task: Task) => readonly ObjectEntry[],
   ) {
     this.template = template;

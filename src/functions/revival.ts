@@ -1,0 +1,360 @@
+/**
+ * One payload coming to life.
+ *
+ * Empty objects first, so that cycles close; then variables, properties and contents; extensibility last. Code runs
+ * only to make functions and classes, and for the stages that `order.ts` put in order.
+ */
+import { intrinsicAt, wellKnownSymbol } from "./intrinsics.js";
+import { dynamicImport, importMeta, requireAt } from "./imports.js";
+import { rememberOrigin, rememberReference } from "./origins.js";
+import { ACCESSOR, CONFIGURABLE, ENUMERABLE, type External, type Payload, type PayloadNode, type Ref, type ScopeRecord, type Shape, type Slot, WRITABLE } from "./payload.js";
+
+type Setter = (index: number, value: unknown) => void;
+
+/** What emitted code calls; see emit.ts. */
+interface Runtime {
+  /** A block's variables can be set. */
+  b(scope: number, set: Setter): void;
+  /** How to make a function, class or replayed value. */
+  f(node: number, make: () => unknown): void;
+  /** The parent of a class. */
+  p(node: number): unknown;
+  /** A class's static private fields can be set. */
+  s(node: number, set: Setter): void;
+  /** The only member of an object literal. */
+  m(holder: object): unknown;
+  v(ref: Ref): unknown;
+  meta(url: string): object;
+  imp(url: string, spec: unknown): Promise<unknown>;
+}
+
+export class Revival {
+  readonly #payload: Payload;
+  readonly #hash: string;
+  readonly #nodes: readonly PayloadNode[];
+  readonly #scopes: readonly ScopeRecord[];
+  readonly #imported: ReadonlyMap<number, unknown>;
+  readonly #reviveExternal: (external: External) => unknown;
+  readonly #values: unknown[];
+  readonly #made: boolean[];
+  readonly #filled: boolean[];
+  readonly #makers = new Map<number, () => unknown>();
+  readonly #blocks = new Map<number, Setter>();
+  readonly #statics = new Map<number, Setter>();
+  readonly #tokens: readonly object[];
+  readonly #variablesSet: readonly Set<number>[];
+
+  constructor(payload: Payload, hash: string, imported: ReadonlyMap<number, unknown>, reviveExternal: (external: External) => unknown) {
+    this.#payload = payload;
+    this.#hash = hash;
+    this.#nodes = payload.header.nodes;
+    this.#scopes = payload.header.scopes ?? [];
+    this.#imported = imported;
+    this.#reviveExternal = reviveExternal;
+    this.#values = new Array<unknown>(this.#nodes.length);
+    this.#made = new Array<boolean>(this.#nodes.length).fill(false);
+    this.#filled = new Array<boolean>(this.#nodes.length).fill(false);
+    this.#tokens = this.#scopes.map(() => ({}));
+    this.#variablesSet = this.#scopes.map(() => new Set());
+  }
+
+  run(): unknown {
+    this.#evaluate();
+    this.#setEarlyVariables();
+    const { stages = [], root } = this.#payload.header;
+    for (let id = 0; id < this.#nodes.length; id++) if (!isStaged(this.#nodes[id])) this.#make(id);
+    for (const stage of stages) {
+      for (const id of stage.nodes) this.#fill(id);
+      for (const [scope, index] of stage.variables) this.#setVariable(scope, index);
+      this.#make(stage.run);
+    }
+    this.#scopes.forEach((scope, id) => {
+      for (let index = 0; index < scope.values.length; index++) this.#setVariable(id, index);
+    });
+    for (let id = 0; id < this.#nodes.length; id++) this.#fill(id);
+    for (let id = 0; id < this.#nodes.length; id++) this.#close(id);
+    return this.#values[root];
+  }
+
+  // ── Code ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+  #evaluate(): void {
+    const { code, name, map } = this.#payload.header;
+    const mapBytes = map === undefined ? undefined : this.#payload.segments[map];
+    let text = `${code}\n//# sourceURL=mobula:${encodeURIComponent(name)}/${this.#hash}`;
+    if (mapBytes !== undefined) {
+      process.setSourceMapsEnabled(true);
+      text += `\n//# sourceMappingURL=data:application/json;base64,${Buffer.from(mapBytes).toString("base64")}`;
+    }
+    // An indirect eval: Node reads the source map of evaluated code, and of no other code that has no file.
+    const enter = (0, eval)(text) as (runtime: Runtime) => void;
+    enter(this.#runtime());
+  }
+
+  #runtime(): Runtime {
+    return {
+      b: (scope, set) => this.#blocks.set(scope, set),
+      f: (node, make) => this.#makers.set(node, make),
+      p: (node) => this.#parentOf(node),
+      s: (node, set) => this.#statics.set(node, set),
+      m: onlyMember,
+      v: (ref) => this.#value(ref),
+      meta: importMeta,
+      imp: dynamicImport,
+    };
+  }
+
+  #parentOf(node: number): unknown {
+    const found = this.#nodes[node];
+    return found?.k === "class" && found.parent !== undefined ? this.#value(found.parent) : undefined;
+  }
+
+  /** Primitives and values by name are there before classes are evaluated: computed keys need them. */
+  #setEarlyVariables(): void {
+    this.#scopes.forEach((scope, id) => {
+      scope.values.forEach((ref, index) => {
+        const node = Array.isArray(ref) && typeof ref[0] === "number" ? this.#nodes[ref[0]] : undefined;
+        if (node === undefined || isEarly(node)) this.#setVariable(id, index);
+      });
+    });
+  }
+
+  /** Once: code that runs while the rest is still being made may change the variable. */
+  #setVariable(scope: number, index: number): void {
+    const ref = this.#scopes[scope]?.values[index];
+    const set = this.#variablesSet[scope];
+    if (ref === undefined || set === undefined || set.has(index)) return;
+    set.add(index);
+    this.#blocks.get(scope)?.(index, this.#value(ref));
+  }
+
+  // ── Identities ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+  #value(ref: Ref): unknown {
+    if (!Array.isArray(ref)) return ref;
+    const [tag, text] = ref as readonly [number | string, string?];
+    if (typeof tag === "number") return this.#make(tag);
+    if (tag === "u") return undefined;
+    return tag === "b" ? BigInt(text ?? "") : Number(text);
+  }
+
+  #make(id: number): unknown {
+    if (this.#made[id]) return this.#values[id];
+    const node = this.#nodes[id];
+    if (node === undefined) throw new Error(`node ${id} is not in the payload`);
+    const value = this.#create(id, node);
+    this.#values[id] = value;
+    this.#made[id] = true;
+    return value;
+  }
+
+  #create(id: number, node: PayloadNode): unknown {
+    switch (node.k) {
+      case "mod":
+        return this.#remember(this.#imported.get(id), node);
+      case "require":
+        return this.#remember(requireAt(node.url), node);
+      case "intrinsic":
+        return intrinsicAt(node.path);
+      case "ext":
+        return this.#reviveExternal({ kind: node.kind, data: node.data });
+      case "sym":
+        return Symbol(node.description);
+      case "symfor":
+        return Symbol.for(node.name);
+      case "wellknown":
+        return wellKnownSymbol(node.name);
+      case "fn":
+      case "class":
+        return this.#function(id, node);
+      case "replay":
+        return this.#remake(id);
+      case "bound":
+        return Function.prototype.bind.call(this.#value(node.target) as CallableFunction, this.#value(node.self), ...node.args.map((arg) => this.#value(arg)));
+      case "member":
+        return this.#member(node);
+      case "proto":
+        return Reflect.get(this.#make(node.of) as object, "prototype");
+      case "custom":
+        return Reflect.apply(this.#value(node.reviver) as CallableFunction, undefined, node.args.map((arg) => this.#value(arg)));
+      default:
+        return this.#object(node);
+    }
+  }
+
+  #remember(value: unknown, node: PayloadNode): unknown {
+    if ((typeof value === "object" && value !== null) || typeof value === "function") rememberReference(value, node);
+    return value;
+  }
+
+  #remake(id: number): unknown {
+    const make = this.#makers.get(id);
+    if (make === undefined) throw new Error(`the payload has no code for node ${id}`);
+    return make();
+  }
+
+  #function(id: number, node: Extract<PayloadNode, { k: "fn" | "class" }>): unknown {
+    const fn = this.#remake(id) as CallableFunction;
+    if (node.name !== undefined && fn.name !== node.name && isPlainName(fn)) {
+      Object.defineProperty(fn, "name", { value: node.name, configurable: true });
+    }
+    const scopes: object[] = [];
+    for (let at = node.scope; at !== undefined; at = this.#scopes[at]?.parent) scopes.push(this.#tokens[at] ?? {});
+    rememberOrigin(fn, { scopes, strict: node.k === "class" || node.strict === true });
+    return fn;
+  }
+
+  #member(node: Extract<PayloadNode, { k: "member" }>): unknown {
+    const owner = this.#make(node.of) as CallableFunction;
+    const holder = node.static ? owner : (owner.prototype as object);
+    return Object.getOwnPropertyDescriptor(holder, this.#value(node.key) as string)?.[node.part];
+  }
+
+  #object(node: PayloadNode): unknown {
+    switch (node.k) {
+      case "obj":
+        return node.proto === undefined ? {} : (Object.create(this.#value(node.proto) as object | null) as object);
+      case "arr":
+        return new Array(node.length);
+      case "map":
+        return new Map();
+      case "set":
+        return new Set();
+      case "wmap":
+        return new WeakMap();
+      case "wset":
+        return new WeakSet();
+      case "date":
+        return new Date(this.#value(node.time) as number);
+      case "regexp": {
+        const regexp = new RegExp(node.source, node.flags);
+        regexp.lastIndex = node.last;
+        return regexp;
+      }
+      case "error":
+        return Object.create((intrinsicAt([node.type]) as ErrorConstructor).prototype) as object;
+      case "buffer":
+        return this.#buffer(node.segment, node.shared === true);
+      case "view":
+        return this.#view(node);
+      case "boxed":
+        return Object(this.#value(node.value)) as object;
+      case "made":
+        return Reflect.construct(intrinsicAt(node.type) as FunctionConstructor, node.args.map((arg) => this.#complete(arg)));
+      default:
+        throw new Error(`the payload has a node of an unknown kind`);
+    }
+  }
+
+  /** An argument of a constructor has to be whole. */
+  #complete(ref: Ref): unknown {
+    const value = this.#value(ref);
+    if (Array.isArray(ref) && typeof ref[0] === "number") this.#fill(ref[0]);
+    return value;
+  }
+
+  #buffer(segment: number, shared: boolean): ArrayBufferLike {
+    const bytes = this.#payload.segments[segment] ?? new Uint8Array();
+    const buffer = shared ? new SharedArrayBuffer(bytes.byteLength) : new ArrayBuffer(bytes.byteLength);
+    new Uint8Array(buffer).set(bytes);
+    return buffer;
+  }
+
+  #view(node: Extract<PayloadNode, { k: "view" }>): ArrayBufferView {
+    const buffer = this.#value(node.buffer) as ArrayBuffer;
+    if (node.type === "Buffer") return Buffer.from(buffer, node.offset, node.length);
+    const type = intrinsicAt([node.type]) as new (buffer: ArrayBuffer, offset: number, length: number) => ArrayBufferView;
+    return new type(buffer, node.offset, node.length);
+  }
+
+  // ── Contents ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+  #fill(id: number): void {
+    if (this.#filled[id] || !this.#made[id]) return;
+    this.#filled[id] = true;
+    const node = this.#nodes[id];
+    const value = this.#values[id];
+    if (node === undefined || !hasShape(node)) return;
+    this.#fillContents(id, node, value);
+    this.#fillShape(node, value as object, node.k === "obj");
+  }
+
+  #fillContents(id: number, node: PayloadNode, value: unknown): void {
+    switch (node.k) {
+      case "class": {
+        const set = this.#statics.get(id);
+        if (set !== undefined) node.statics?.forEach((ref, index) => set(index, this.#value(ref)));
+        return;
+      }
+      case "arr":
+        node.items?.forEach((ref, index) => {
+          (value as unknown[])[index] = this.#value(ref);
+        });
+        return;
+      case "map":
+      case "wmap":
+        for (let i = 0; i < node.entries.length; i += 2) {
+          (value as Map<unknown, unknown>).set(this.#value(node.entries[i] ?? null), this.#value(node.entries[i + 1] ?? null));
+        }
+        return;
+      case "set":
+      case "wset":
+        for (const ref of node.items) (value as Set<unknown>).add(this.#value(ref));
+        return;
+      default:
+    }
+  }
+
+  #fillShape(shape: Shape, target: object, hasPrototype: boolean): void {
+    if (shape.proto !== undefined && !hasPrototype) Object.setPrototypeOf(target, this.#value(shape.proto) as object | null);
+    for (const ref of shape.gone ?? []) Reflect.deleteProperty(target, this.#value(ref) as string);
+    const { props = [], slots = [] } = shape;
+    for (let i = 0; i < props.length; i += 2) {
+      const key = props[i] as string;
+      const value = this.#value(props[i + 1] ?? null);
+      Object.defineProperty(target, key, { value, writable: true, enumerable: true, configurable: true });
+    }
+    for (const slot of slots) Object.defineProperty(target, this.#value(slot[0]) as string, this.#descriptor(slot));
+  }
+
+  #descriptor([, attributes, value, setter]: Slot): PropertyDescriptor {
+    const shared = { enumerable: (attributes & ENUMERABLE) !== 0, configurable: (attributes & CONFIGURABLE) !== 0 };
+    if ((attributes & ACCESSOR) === 0) return { ...shared, value: this.#value(value), writable: (attributes & WRITABLE) !== 0 };
+    const accessor = (ref: Ref | undefined): never => (ref === undefined ? undefined : this.#value(ref)) as never;
+    return { ...shared, get: accessor(value), set: accessor(setter) };
+  }
+
+  #close(id: number): void {
+    const node = this.#nodes[id];
+    if (node === undefined || !hasShape(node) || node.level === undefined) return;
+    const value = this.#values[id] as object;
+    if (node.level === 3) Object.freeze(value);
+    else if (node.level === 2) Object.seal(value);
+    else Object.preventExtensions(value);
+  }
+}
+
+function onlyMember(holder: object): unknown {
+  const [key] = Reflect.ownKeys(holder);
+  const descriptor = key === undefined ? undefined : Object.getOwnPropertyDescriptor(holder, key);
+  return descriptor?.value ?? descriptor?.get ?? descriptor?.set;
+}
+
+function isPlainName(fn: CallableFunction): boolean {
+  const descriptor = Object.getOwnPropertyDescriptor(fn, "name");
+  return descriptor === undefined || typeof descriptor.value === "string";
+}
+
+function isStaged(node: PayloadNode | undefined): boolean {
+  return node?.k === "custom" || node?.k === "replay";
+}
+
+/** Made without any code of the payload. */
+function isEarly(node: PayloadNode): boolean {
+  return ["mod", "require", "intrinsic", "ext", "sym", "symfor", "wellknown"].includes(node.k);
+}
+
+function hasShape(node: PayloadNode): node is Extract<PayloadNode, Shape> {
+  return !isEarly(node) && node.k !== "member" && !isStaged(node);
+}
+

@@ -1,0 +1,76 @@
+/**
+ * Revival: from the bytes that `capture` made back to a function of this process.
+ */
+import { SerializationError } from "../errors.js";
+import { importNodes } from "./imports.js";
+import { rememberHash } from "./origins.js";
+import { decodePayload, type External, type Payload } from "./payload.js";
+import { Revival } from "./revival.js";
+
+export interface ReviveHooks {
+  revive(external: External): unknown;
+  /** Directories to look for packages in when the one that the function comes from is not on this machine. */
+  readonly directories?: readonly string[];
+}
+
+/** Revived functions that a process keeps. */
+const MAX_REVIVED = 1_000;
+
+/** One per process; keeps revived values by hash. */
+export class Reviver {
+  readonly #hooks: ReviveHooks;
+  /** In order of use, the latest last. */
+  readonly #revived = new Map<string, Promise<CallableFunction>>();
+  readonly #ready = new Map<string, CallableFunction>();
+
+  constructor(hooks: ReviveHooks) {
+    this.#hooks = hooks;
+  }
+
+  revive(hash: string, payload: Uint8Array): Promise<CallableFunction> {
+    const known = this.#revived.get(hash);
+    if (known !== undefined) {
+      this.#touch(hash, known);
+      return known;
+    }
+    const revived = this.#start(hash, payload);
+    this.#touch(hash, revived);
+    revived.catch(() => this.#forget(hash)); // the next attempt starts afresh
+    return revived;
+  }
+
+  get(hash: string): CallableFunction | undefined {
+    return this.#ready.get(hash);
+  }
+
+  async #start(hash: string, bytes: Uint8Array): Promise<CallableFunction> {
+    const payload = decode(hash, bytes);
+    const imported = await importNodes(payload.header, this.#hooks.directories ?? []);
+    const value = new Revival(payload, hash, imported, this.#hooks.revive.bind(this.#hooks)).run();
+    if (typeof value !== "function") throw new SerializationError(`function ${hash} revived as ${typeof value}`);
+    rememberHash(value, hash);
+    if (this.#revived.has(hash)) this.#ready.set(hash, value as CallableFunction);
+    return value as CallableFunction;
+  }
+
+  #touch(hash: string, revived: Promise<CallableFunction>): void {
+    this.#revived.delete(hash);
+    this.#revived.set(hash, revived);
+    if (this.#revived.size <= MAX_REVIVED) return;
+    const [oldest] = this.#revived.keys();
+    if (oldest !== undefined) this.#forget(oldest);
+  }
+
+  #forget(hash: string): void {
+    this.#revived.delete(hash);
+    this.#ready.delete(hash);
+  }
+}
+
+function decode(hash: string, bytes: Uint8Array): Payload {
+  try {
+    return decodePayload(bytes);
+  } catch (cause) {
+    throw new SerializationError(`the payload of function ${hash} cannot be read`, { cause });
+  }
+}

@@ -1,0 +1,91 @@
+// What is written at a place is read from there, by any process that opens the file; a full file system is an error.
+// Method: arenas in real shared memory and, where it may be mounted, a file system of one megabyte.
+import assert from "node:assert/strict";
+import { execFileSync, spawnSync } from "node:child_process";
+import { existsSync, mkdtempSync, rmSync, statSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { after, test } from "node:test";
+import { InvariantError, ObjectLostError, ObjectStoreFullError } from "../errors.js";
+import { Arena, chooseArenaPath } from "./arena.js";
+
+const directory = mkdtempSync(join(tmpdir(), "mobula-test-"));
+after(() => rmSync(directory, { recursive: true }));
+const MIB = 1024 * 1024;
+
+function arena(name: string, capacity = 64 * MIB): Arena {
+  const made = Arena.create(join(directory, name), capacity);
+  after(() => made.close());
+  return made;
+}
+
+test("pieces are written one after the other and read back as one, also through a second opening", () => {
+  const a = arena("pieces");
+  a.write(4096, [Uint8Array.of(1, 2), new Uint8Array(0), Uint8Array.of(3)]);
+  const other = Arena.open(a.path, a.capacity);
+  assert.deepEqual(other.read(4096, 3), Uint8Array.of(1, 2, 3));
+  assert.deepEqual(other.read(4095, 1), Uint8Array.of(0));
+  other.write(0, [Uint8Array.of(9)]);
+  assert.deepEqual(a.read(0, 1), Uint8Array.of(9));
+  assert.equal(a.read(0, 0).length, 0);
+  other.close();
+});
+
+test("thousands of pieces go in one call, whatever the kernel takes at a time", () => {
+  const a = arena("many");
+  const pieces = Array.from({ length: 5_000 }, (_, i) => new Uint8Array(1 + (i % 7)).fill(i));
+  a.write(10, pieces);
+  assert.deepEqual(Buffer.from(a.read(10, pieces.reduce((n, p) => n + p.length, 0))), Buffer.concat(pieces));
+});
+
+test("each read has memory of its own", () => {
+  const a = arena("own");
+  const first = a.read(0, 8);
+  first.fill(7);
+  assert.deepEqual(a.read(0, 8), new Uint8Array(8));
+  assert.equal(first.buffer.byteLength, 8);
+});
+
+test("the file is sparse, for its owner only, and gone after unlink", () => {
+  const a = arena("sparse", 1024 * MIB);
+  const { mode, blocks, size } = statSync(a.path);
+  assert.equal(mode & 0o777, 0o600);
+  assert.equal(size, 1024 * MIB);
+  assert.ok(blocks * 512 < MIB);
+  a.unlink();
+  a.unlink(); // a second time: harmless
+  assert.ok(!existsSync(a.path));
+  a.write(0, [Uint8Array.of(1)]); // who has it open goes on
+});
+
+test("a block outside the arena is a bug of ours; a file that was cut is a lost object", () => {
+  const a = arena("places", 100);
+  assert.throws(() => a.write(99, [Uint8Array.of(1, 2)]), InvariantError);
+  assert.throws(() => a.read(-1, 1), InvariantError);
+  execFileSync("truncate", ["-s", "10", a.path]);
+  assert.throws(() => a.read(0, 11), ObjectLostError);
+  assert.throws(() => Arena.create(a.path, 100), /EEXIST/);
+});
+
+test("a full file system is an ObjectStoreFullError, also after a short write", (t) => {
+  const mount = join(directory, "small");
+  const mounted = spawnSync("sh", ["-c", `mkdir ${mount} && mount -t tmpfs -o size=1m none ${mount}`]);
+  if (mounted.status !== 0) return t.skip("needs the right to mount");
+  try {
+    const a = Arena.create(join(mount, "arena"), 8 * MIB);
+    a.write(0, [new Uint8Array(MIB / 2)]);
+    assert.throws(() => a.write(MIB, [new Uint8Array(MIB / 4), new Uint8Array(2 * MIB)]), ObjectStoreFullError);
+    a.close();
+  } finally {
+    execFileSync("umount", [mount]);
+  }
+});
+
+test("shared memory is taken when it has room, else the session's directory with a warning", () => {
+  const session = { name: "session-x", directory };
+  const warnings: string[] = [];
+  assert.equal(chooseArenaPath(session, "n1", 4096, (line) => warnings.push(line)), "/dev/shm/mobula-session-x-n1");
+  assert.equal(warnings.length, 0);
+  assert.equal(chooseArenaPath(session, "n1", 2 ** 52, (line) => warnings.push(line)), join(directory, "mobula-session-x-n1"));
+  assert.equal(warnings.length, 1);
+});

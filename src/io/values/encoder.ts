@@ -1,0 +1,317 @@
+/**
+ * One encoding: its state, and plain objects and arrays, the bulk of all values.
+ *
+ * What has contents of its own is in encode-builtins.ts, errors in encode-errors.ts, instances of users' classes and
+ * what cannot be copied at all in encode-instances.ts.
+ * Runs user code (getters, `mobula.serialize` methods), which may throw and may start another encoding meanwhile.
+ */
+import { types } from "node:util";
+import { assert } from "../../base/assert.js";
+import { extraKeysOf, indicesIfSparse } from "./arrays.js";
+import { builtinOf, writeBigInt, writeSymbol } from "./encode-builtins.js";
+import { writeOther } from "./encode-instances.js";
+import { writeIfRevivable } from "./encode-revivable.js";
+import { explain, sentenceOf } from "./failures.js";
+import type { AnyFunction, Handle, ValueHooks } from "./hooks.js";
+import { ALIGN_FROM, ALIGNMENT } from "./limits.js";
+import { functionObstacle, HookFailure, Obstacle, proxyObstacle } from "./obstacles.js";
+import { Path } from "./paths.js";
+import { writeNumber, writeString } from "./primitives.js";
+import { Seen } from "./seen.js";
+import { isShape, ShapeTable } from "./shapes.js";
+import { SERIALIZE, sharedSymbolKeys } from "./symbols.js";
+import * as tags from "./tags.js";
+import { writeTrailer } from "./trailer.js";
+import type { ValueWriter, WriterMark } from "./writer.js";
+
+/** How far an encoding has come, to return to when an attempt fails. */
+interface Mark {
+  readonly writer: WriterMark;
+  readonly depth: number;
+  readonly seen: number;
+  readonly shapes: number;
+  readonly handles: number;
+  readonly classes: number;
+  readonly reviving: number;
+}
+
+export class Encoder {
+  readonly path = new Path();
+  readonly seen = new Seen();
+  /** Numbers of objects whose `mobula.serialize` arguments are being written: nothing in there can refer to them. */
+  readonly reviving: number[] = [];
+  handles: Handle[] = [];
+  classIds: string[] = [];
+  writer!: ValueWriter;
+  /** Inside an error: what cannot be copied is replaced by its description, because errors must always arrive. */
+  lenient = false;
+  readonly #shapes = new ShapeTable();
+  #hooks!: ValueHooks;
+  #classes: AnyFunction[] = [];
+  /** Where the value begins in all that the writer has: alignment counts from here. */
+  #start = 0;
+
+  /** Append a value. On failure the writer is as it was before. */
+  run(writer: ValueWriter, value: unknown, hooks: ValueHooks, label: string): void {
+    assert(!writer.busy, "user code that runs while a value is encoded does not write to the same writer");
+    this.writer = writer;
+    this.#hooks = hooks;
+    this.path.begin(label);
+    const first = writer.position;
+    const mark = writer.mark();
+    this.#start = writer.size;
+    writer.busy = true;
+    try {
+      this.write(value);
+      if (this.handles.length > 0 || this.classIds.length > 0) {
+        (writer.buffer[first] as number) |= tags.HAS_TRAILER;
+        writeTrailer(writer, this.classIds, this.handles);
+      }
+    } catch (error) {
+      writer.rollBack(mark);
+      throw explain(error, this.path);
+    } finally {
+      writer.busy = false;
+    }
+  }
+
+  /** Let go of everything of the user's, to be used again. */
+  clear(): void {
+    this.path.clear();
+    this.seen.clear();
+    this.#shapes.clear();
+    this.lenient = false;
+    // The lists may have been handed out. Setting a length takes 40 ns, also if it is 0 already.
+    if (this.handles.length > 0) this.handles = [];
+    if (this.classIds.length > 0) this.classIds = [];
+    if (this.#classes.length > 0) this.#classes = [];
+    if (this.reviving.length > 0) this.reviving.length = 0;
+  }
+
+  write(value: unknown): void {
+    switch (typeof value) {
+      case "string":
+        return writeString(this.writer, value);
+      case "number":
+        return writeNumber(this.writer, value);
+      case "object":
+        return value === null ? this.writer.byte(tags.NULL) : this.#writeObject(value);
+      case "boolean":
+        return this.writer.byte(value ? tags.TRUE : tags.FALSE);
+      case "undefined":
+        return this.writer.byte(tags.UNDEFINED);
+      case "bigint":
+        return writeBigInt(this, value);
+      case "symbol":
+        return writeSymbol(this, value);
+      case "function":
+        return this.#writeFunction(value);
+    }
+  }
+
+  /** Write a property. Its key is noted before it is read: a getter that throws is reported at this path. */
+  writeProperty(holder: object, key: PropertyKey, level: number): void {
+    this.path.keys[level] = key;
+    if (this.lenient) this.attempt(() => this.write(Reflect.get(holder, key)));
+    else this.write((holder as Record<PropertyKey, unknown>)[key]);
+  }
+
+  /** Write what a container holds, its place having been noted. */
+  writeHeld(value: unknown): void {
+    if (this.lenient) this.attempt(() => this.write(value));
+    else this.write(value);
+  }
+
+  /** Write something; if that fails, undo it and write something else: why it failed, unless told otherwise. */
+  attempt(write: () => void, instead?: () => void): void {
+    const mark = this.#mark();
+    try {
+      write();
+    } catch (error) {
+      this.#rollBack(mark);
+      if (instead === undefined) writeString(this.writer, `[${sentenceOf(error).replace(/^is /, "")}]`);
+      else instead();
+    }
+  }
+
+  /** The properties of an object under string keys, after a tag that says what object it is. */
+  writeProperties(value: object): void {
+    const { writer } = this;
+    const keys = Object.keys(value);
+    const count = keys.length;
+    const shape = isShape(count) ? this.#shapes.findOrAdd(keys) : -1;
+    const level = this.path.enter();
+    if (shape >= 0) {
+      writer.byte(tags.OBJECT_OF_SHAPE);
+      writer.varint(shape);
+    } else {
+      writer.byte(tags.OBJECT_OF_NEW_SHAPE);
+      writer.varint(count);
+      for (let i = 0; i < count; i++) writeString(writer, keys[i] as string);
+    }
+    for (let i = 0; i < count; i++) this.writeProperty(value, keys[i] as string, level);
+    this.path.leave();
+  }
+
+  /** The elements of an array of any class. */
+  writeArray(value: readonly unknown[]): void {
+    const indices = indicesIfSparse(value);
+    if (indices !== undefined) return this.#writeSparse(value, indices);
+    const { writer } = this;
+    const { length } = value;
+    writer.byte(tags.ARRAY);
+    writer.varint(length);
+    const level = this.path.enter();
+    for (let i = 0; i < length; i++) {
+      this.path.keys[level] = i;
+      if (this.lenient) this.attempt(() => this.#writeElement(value, i));
+      else this.#writeElement(value, i);
+    }
+    this.path.leave();
+  }
+
+  /** An object that is more than its tag says: of a user's class, or with properties beside its contents. */
+  writeDressed(value: object, writeInner: () => void, classPlusOne: number, keys: readonly PropertyKey[]): void {
+    const { writer } = this;
+    writer.byte(tags.DRESSED);
+    writeInner();
+    writer.varint(classPlusOne);
+    writer.varint(keys.length);
+    const level = this.path.enter();
+    for (const key of keys) {
+      this.write(key);
+      this.writeProperty(value, key, level);
+    }
+    this.path.leave();
+  }
+
+  /** Length, padding and bytes. */
+  writeBinary(bytes: Uint8Array): void {
+    const { writer } = this;
+    writer.varint(bytes.length);
+    if (bytes.length >= ALIGN_FROM) writer.zeros(-(writer.size - this.#start) & (ALIGNMENT - 1));
+    writer.append(bytes);
+  }
+
+  /** Write a value by its handle, if it has one. */
+  writeIfHandle(value: object): boolean {
+    const handle = this.#ask(() => this.#hooks.describe(value, () => this.path.text()));
+    if (handle === undefined) return false;
+    this.writer.byte(tags.HANDLE);
+    this.writer.varint(this.handles.length);
+    this.handles.push(handle);
+    return true;
+  }
+
+  /** The index of a class or reviver in the trailer. */
+  classIndex(type: AnyFunction): number {
+    const known = this.#classes.indexOf(type);
+    if (known >= 0) return known;
+    this.classIds.push(this.#ask(() => this.#hooks.classId(type, () => this.path.text())));
+    return this.#classes.push(type) - 1;
+  }
+
+  #writeObject(value: object): void {
+    const before = this.seen.findOrAdd(value);
+    if (before >= 0) return this.#writeAgain(before);
+    if (types.isProxy(value)) return this.#writeProxy(value);
+    const prototype: object | null = Object.getPrototypeOf(value);
+    if (prototype === Object.prototype) return this.#writePlain(value);
+    if (prototype === Array.prototype && Array.isArray(value)) return this.#writePlainArray(value);
+    if (prototype === null) return this.#writePlain(value, tags.NULL_PROTOTYPE);
+    const builtin = builtinOf(value, prototype);
+    if (builtin === undefined) return writeOther(this, value, prototype);
+    const keys = builtin.hasProperties ? Object.keys(value) : [];
+    if (keys.length > 0) this.writeDressed(value, () => builtin.write(this, value), 0, keys);
+    else builtin.write(this, value);
+  }
+
+  #writePlain(value: object, tag?: number): void {
+    // 60 ns: a symbol key must not be lost in silence.
+    if (Object.getOwnPropertySymbols(value).length > 0) return this.#writePlainWithSymbols(value, tag);
+    if (tag !== undefined) this.writer.byte(tag);
+    this.writeProperties(value);
+  }
+
+  #writePlainWithSymbols(value: object, tag?: number): void {
+    if (Object.hasOwn(value, SERIALIZE) && writeIfRevivable(this, value)) return;
+    const write = (): void => {
+      if (tag !== undefined) this.writer.byte(tag);
+      this.writeProperties(value);
+    };
+    const symbols = sharedSymbolKeys(value);
+    if (symbols.length > 0) this.writeDressed(value, write, 0, symbols);
+    else write();
+  }
+
+  #writePlainArray(value: readonly unknown[]): void {
+    const extra = extraKeysOf(value);
+    if (extra.length > 0) this.writeDressed(value, () => this.writeArray(value), 0, extra);
+    else this.writeArray(value);
+  }
+
+  #writeElement(array: readonly unknown[], index: number): void {
+    const element = array[index];
+    if (element === undefined && !Object.hasOwn(array, index)) this.writer.byte(tags.HOLE);
+    else this.write(element);
+  }
+
+  #writeSparse(value: readonly unknown[], indices: readonly number[]): void {
+    const { writer } = this;
+    writer.byte(tags.SPARSE_ARRAY);
+    writer.varint(value.length);
+    writer.varint(indices.length);
+    const level = this.path.enter();
+    for (const index of indices) {
+      writer.varint(index);
+      this.writeProperty(value, index, level);
+    }
+    this.path.leave();
+  }
+
+  #writeAgain(number: number): void {
+    if (this.reviving.includes(number)) {
+      throw new Obstacle("is contained in what its own mobula.serialize method returned", "return data without the object itself");
+    }
+    this.writer.byte(tags.BACKREF);
+    this.writer.varint(number);
+  }
+
+  /** A handle may be a proxy; all others are refused, because their traps are code. */
+  #writeProxy(value: object): void {
+    if (!this.writeIfHandle(value)) throw proxyObstacle();
+  }
+
+  #writeFunction(value: AnyFunction): void {
+    const before = this.seen.findOrAdd(value);
+    if (before >= 0) return this.#writeAgain(before);
+    if (!this.writeIfHandle(value)) throw types.isProxy(value) ? proxyObstacle() : functionObstacle(value);
+  }
+
+  /** What a hook throws reaches the user as it is. */
+  #ask<T>(question: () => T): T {
+    try {
+      return question();
+    } catch (error) {
+      throw new HookFailure(error);
+    }
+  }
+
+  #mark(): Mark {
+    return {
+      writer: this.writer.mark(), depth: this.path.depth, seen: this.seen.count, shapes: this.#shapes.count,
+      handles: this.handles.length, classes: this.classIds.length, reviving: this.reviving.length,
+    };
+  }
+
+  #rollBack(mark: Mark): void {
+    this.writer.rollBack(mark.writer);
+    this.path.depth = mark.depth;
+    this.seen.truncate(mark.seen);
+    this.#shapes.truncate(mark.shapes);
+    this.handles.length = mark.handles;
+    this.classIds.length = mark.classes;
+    this.#classes.length = mark.classes;
+    this.reviving.length = mark.reviving;
+  }
+}

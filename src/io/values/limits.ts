@@ -1,0 +1,21 @@
+/** The limits of the value encoder. Each has a defined refusal. */
+import { constants } from "node:buffer";
+
+const KIB = 1024;
+
+/** Containers within containers. Deeper values are refused: the recursion of both ends must fit any stack. */
+export const MAX_DEPTH = 1_000;
+/** A value with its binary data, so that one Buffer can hold it together with the head of a frame. */
+export const MAX_VALUE_BYTES = Math.min(constants.MAX_LENGTH, 4 * KIB ** 3) - 64 * KIB;
+/** Binary data of at least this size is not copied while encoding but listed (see ValueWriter.outOfBand). */
+export const OUT_OF_BAND_FROM = 64 * KIB;
+/** Binary data of at least this size starts at a multiple of ALIGNMENT. Part of the wire format. */
+export const ALIGN_FROM = 64 * KIB;
+/** A cache line, and enough for every element type. Part of the wire format. */
+export const ALIGNMENT = 64;
+/** Objects with more keys than this are dictionaries: their keys are not remembered. Part of the wire format. */
+export const MAX_SHAPE_KEYS = 64;
+/** The stack of an error is text for people; more of it is cut off. */
+export const MAX_STACK_CHARACTERS = 16 * KIB;
+/** Strings up to this length count as primitives for a task frame. */
+export const MAX_DIRECT_STRING = KIB;

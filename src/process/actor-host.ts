@@ -1,0 +1,61 @@
+/** A worker that has become an actor: its instance, and the machine that orders its calls. */
+import type { LeaseId } from "../base/ids.js";
+import { ActorExecutor, type Call } from "../core/executor/actor-executor.js";
+import type { Outcome } from "../core/owner/task.js";
+import type { ActorSpec } from "../protocol/messages.js";
+import type { CoreProcess } from "./core-process.js";
+import { argumentsOf, type TaskRunner, type WorkerTask } from "./task-runner.js";
+
+export interface ActorHostEvents {
+  answer(caller: unknown, call: Call, outcome: Outcome): void;
+}
+
+export class ActorHost {
+  readonly executor: ActorExecutor;
+
+  /** Lecture, `createActor`: run the constructor. Rejects with what it throws. */
+  static async create(
+    core: CoreProcess,
+    runner: TaskRunner,
+    leaseId: LeaseId,
+    spec: ActorSpec,
+    events: ActorHostEvents,
+  ): Promise<ActorHost> {
+    runner.actorId = spec.actorId;
+    const instance = await runner.construct(spec, argumentsOf(spec.arguments));
+    runner.instance = instance;
+    return new ActorHost(core, runner, leaseId, spec, events);
+  }
+
+  private constructor(
+    core: CoreProcess,
+    runner: TaskRunner,
+    leaseId: LeaseId,
+    spec: ActorSpec,
+    events: ActorHostEvents,
+  ) {
+    this.executor = new ActorExecutor(leaseId, spec.maxConcurrency, {
+      sendToRaylet: (message) => core.raylet.sendToRaylet(message),
+      prepare: (call) =>
+        runner.prepare(
+          call.task as WorkerTask,
+          () => this.executor.prepared(call),
+          (outcome) => this.executor.failedToPrepare(call, outcome),
+        ),
+      execute: (call) =>
+        runner.execute(call.task as WorkerTask, {
+          owner: callerOf(call),
+          block: () => this.executor.block(call),
+          resume: () => this.executor.resume(call),
+          finished: (outcome) => this.executor.finished(call, outcome),
+        }),
+      answer: (caller, call, outcome) => events.answer(caller, call, outcome),
+    });
+  }
+}
+
+/** Results of a call belong to the process that called. */
+function callerOf(call: Call): { nodeId: never; processId: never } {
+  const { peer } = (call.caller as { connection: { peer: { nodeId: string; processId: string } } }).connection;
+  return { nodeId: peer.nodeId as never, processId: peer.processId as never };
+}

@@ -1,0 +1,65 @@
+/**
+ * What a process is told at its start by the one that starts it. It travels in one environment variable, which the
+ * child deletes before it runs anything else: never in argv, where other users could read it.
+ */
+import { InvalidOptionError } from "../errors.js";
+
+export interface NodeConfig {
+  readonly nodeId: string;
+  readonly clusterId: string;
+  readonly isHead: boolean;
+  /** Where the node listens for others; port 0 takes a free one. */
+  readonly host: string;
+  readonly port: number;
+  /** The head to join, as `host:port`; empty for the head itself. */
+  readonly headAddress: string;
+  readonly secretHex: string;
+  readonly sessionDirectory: string;
+  readonly resources: Readonly<Record<string, number>>;
+  readonly labels: Readonly<Record<string, string>>;
+  readonly objectStoreBytes: number;
+  readonly workerEntry: string;
+  readonly execArgv: readonly string[];
+  /** The cluster belongs to the process that started it and ends with it. */
+  readonly endsWithParent: boolean;
+}
+
+export interface WorkerConfig {
+  readonly nodeId: string;
+  readonly processId: string;
+  readonly clusterId: string;
+  readonly secretHex: string;
+  readonly rayletPath: string;
+  readonly socketPath: string;
+  readonly arenaPath: string;
+  readonly arenaBytes: number;
+}
+
+const VARIABLE = "MOBULA_PROCESS_CONFIG";
+
+export function configEnvironment(config: NodeConfig | WorkerConfig): NodeJS.ProcessEnv {
+  return { [VARIABLE]: JSON.stringify(config) };
+}
+
+/** @throws InvalidOptionError when the process was not started by mobula. */
+export function takeConfig<Config extends NodeConfig | WorkerConfig>(): Config {
+  const text = process.env[VARIABLE];
+  delete process.env[VARIABLE];
+  if (text === undefined) throw new InvalidOptionError("this program is started by mobula itself; use the mobula command");
+  return JSON.parse(text) as Config;
+}
+
+/** What a node says over its IPC channel when it is ready. */
+export interface NodeReady {
+  readonly type: "mobula.ready";
+  readonly address: string;
+  readonly nodeId: string;
+  readonly rayletPath: string;
+}
+
+/** Or why it cannot be. */
+export interface NodeFailed {
+  readonly type: "mobula.failed";
+  readonly code: string;
+  readonly message: string;
+}

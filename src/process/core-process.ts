@@ -1,0 +1,291 @@
+/**
+ * What drivers and workers have in common: an owner with its connections, the way into the node's store, functions and
+ * values. Wiring only: the machines decide.
+ */
+import type { ContextId, JobId, ObjectId, ProcessRef } from "../base/ids.js";
+import { GCS } from "../base/ids.js";
+import { MAX_LEASE_ARGUMENT_BYTES } from "../base/limits.js";
+import { Journey } from "../core/journey.js";
+import type { ActorLink } from "../core/owner/actor-submitter.js";
+import { ObjectEntry, type Waiter } from "../core/owner/object-entry.js";
+import { Owner } from "../core/owner/owner.js";
+import type { Task, TaskTemplate } from "../core/owner/task.js";
+import { NotInitializedError } from "../errors.js";
+import type { Address } from "../io/address.js";
+import { Arena } from "../io/arena.js";
+import type { Connection } from "../io/connection.js";
+import { dial } from "../io/dial.js";
+import type { Argument, LeaseRequest, Message, Role } from "../protocol/messages.js";
+import { nowMs } from "./clock.js";
+import { DirectLinks } from "./direct-links.js";
+import { encodedValue } from "./encoded-value.js";
+import { ControlLink } from "./control-link.js";
+import { FunctionRegistry } from "./function-registry.js";
+import { ObjectWriter } from "./object-writer.js";
+import { EncodedBytes, failurePieces, readStored, type StoredValue, storedPieces } from "./stored-value.js";
+import { type HandleHooks, ValueCodec } from "./value-codec.js";
+
+/** How often owners look at their clocks while they have leases, time limits or broken connections. */
+const TICK_MS = 20;
+
+export interface CoreProcessOptions {
+  readonly self: ProcessRef;
+  readonly role: "driver" | "worker";
+  readonly secret: Uint8Array;
+  readonly arenaPath: string;
+  readonly arenaBytes: number;
+  readonly raylet: Connection;
+  readonly handles: HandleHooks;
+  readonly warn: (text: string) => void;
+}
+
+/** In which task code runs: children take their ids from here. */
+export interface Lineage {
+  readonly contextId: ContextId;
+  readonly depth: number;
+  counter: number;
+}
+
+export class CoreProcess {
+  readonly self: ProcessRef;
+  readonly owner: Owner;
+  readonly functions: FunctionRegistry;
+  readonly values: ValueCodec;
+  readonly journey: Journey;
+  readonly raylet: ControlLink;
+  readonly objects: ObjectWriter;
+  readonly #options: CoreProcessOptions;
+  readonly #links: DirectLinks;
+  readonly #finalizer: FinalizationRegistry<ObjectEntry>;
+  #arena: Arena | undefined;
+  #flushing = false;
+  #ticker: NodeJS.Timeout | undefined;
+  #closed = false;
+  jobId = "" as JobId;
+  /** What the role does with messages that are not for an owner. */
+  onMessage: (message: Message, from: ProcessRef) => void = () => {};
+  onRayletLost: (error: Error | undefined) => void = () => {};
+
+  constructor(options: CoreProcessOptions) {
+    this.#options = options;
+    this.self = options.self;
+    this.journey = new Journey(options.self.nodeId, nowMs);
+    this.raylet = new ControlLink(options.raylet, options.self, options.role as Role, {
+      message: (message, from) => this.#receive(message, from),
+      closed: (error) => this.onRayletLost(error),
+    });
+    this.objects = new ObjectWriter(() => this.arena, (message) => this.raylet.sendToRaylet(message));
+    this.functions = new FunctionRegistry(
+      {
+        describe: (value) => options.handles.describeExternal(value),
+        revive: (external) => options.handles.reviveExternal(external),
+        warn: options.warn,
+      },
+      (message) => this.raylet.send(GCS, message),
+    );
+    this.owner = new Owner(options.self, this.#ownerPort(), this.journey);
+    this.values = new ValueCodec(options.handles, this.functions, (entry) => this.owner.references.escape(entry));
+    this.#finalizer = new FinalizationRegistry((entry) => this.owner.references.dropRef(entry));
+    const process = this;
+    this.#links = new DirectLinks({
+      self: options.self,
+      get jobId() {
+        return process.jobId;
+      },
+      owner: this.owner,
+      dial: (address, worker) => this.#dial(address, worker),
+    });
+  }
+
+  get arena(): Arena {
+    this.#arena ??= Arena.open(this.#options.arenaPath, this.#options.arenaBytes);
+    return this.#arena;
+  }
+
+  // ── Objects ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+  /** Copy a value into an object of this process. A large one, or one that names others, goes to the node's store. */
+  put(value: unknown, lineage: Lineage): ObjectEntry {
+    const { stored, isLarge } = this.values.encode(value, "value");
+    const entry = this.owner.references.create(lineage.contextId, lineage.counter++, 0, undefined);
+    this.owner.references.resolveInline(entry, stored, isLarge);
+    return entry;
+  }
+
+  /** The user's ref object names an object that lives elsewhere: its end must be noticed. */
+  track(entry: ObjectEntry, handle: object): void {
+    entry.tracked = true;
+    this.#finalizer.register(handle, entry);
+  }
+
+  /** Sealed results of a task that ran here; `done` is called once the object table has it. */
+  storeResult(
+    objectId: ObjectId,
+    value: StoredValue,
+    isError: boolean,
+    holder: ProcessRef,
+    done: (error: { readonly code: string; readonly message: string } | undefined, sizeBytes: number) => void,
+  ): void {
+    const contains = value instanceof EncodedBytes ? value.contains : [];
+    this.objects.store(objectId, storedPieces(value, isError), holder, contains, done);
+  }
+
+  // ── Tasks ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+  /** Lecture, `submitTask` and `callActor`: from a call in user code to the owner's machine. */
+  submit(template: TaskTemplate, lineage: Lineage, args: readonly unknown[], actor: ActorLink | undefined): Task {
+    if (this.#closed) throw new NotInitializedError("the cluster connection was shut down; call init() first");
+    const prepared = this.values.encodeArguments(args, this, lineage);
+    const { contextId, depth } = lineage;
+    const counter = lineage.counter++;
+    return this.owner.submit(
+      template,
+      contextId,
+      counter,
+      depth + 1,
+      prepared.args,
+      prepared.dependencies,
+      prepared.nested,
+      actor,
+    );
+  }
+
+  want(entry: ObjectEntry, waiter: Waiter): void {
+    this.owner.references.want(entry, waiter);
+  }
+
+  /** Arguments of an actor's constructor: small ones travel with its registration, others as objects. */
+  controlArguments(args: readonly unknown[]): Argument[] {
+    return args.map((arg): Argument => {
+      if (arg instanceof ObjectEntry && arg.state !== "inline") return { kind: "object", objectId: arg.id };
+      const value = arg instanceof ObjectEntry ? arg.value : arg;
+      return { kind: "value", bytes: encodedValue(value as StoredValue) };
+    });
+  }
+
+  close(): void {
+    this.#closed = true;
+    clearInterval(this.#ticker);
+    this.#links.closeAll();
+    this.raylet.close();
+    this.#arena?.close();
+  }
+
+  #receive(message: Message, from: ProcessRef): void {
+    if (this.owner.receive(message) || this.objects.receive(message)) return;
+    if (message.type === "functionFound") this.functions.functionFound(message.functionId, message.payload);
+    else if (message.type === "collect") this.#answerTrace(message.query, message.subject, from);
+    else this.onMessage(message, from);
+  }
+
+  #answerTrace(query: number, subject: string, from: ProcessRef): void {
+    const records = [...this.journey.records()].filter((record) => record.subject.startsWith(subject));
+    this.raylet.send(from, { type: "collected", query, json: JSON.stringify(records), last: true });
+  }
+
+  #ownerPort(): ConstructorParameters<typeof Owner>[1] {
+    return {
+      sendToRaylet: (message) => this.raylet.sendToRaylet(message),
+      send: (to, message) => this.raylet.send(to, message),
+      sendToGcs: (message) => this.raylet.send(GCS, message),
+      leaseRequest: (leaseId, task) => this.#leaseRequest(leaseId, task),
+      connectLease: (lease) => {
+        this.#links.connectLease(lease);
+        this.#wakeUp();
+      },
+      pushTask: (lease, task) => this.#links.push(lease, task),
+      disconnectLease: (lease) => this.#links.disconnectLease(lease),
+      connectActor: (actor) => this.#links.connectActor(actor),
+      callActor: (actor, task) => this.#links.call(actor, task),
+      disconnectActor: (actor) => this.#links.disconnectActor(actor),
+      abortTask: (where, task) => this.#links.abort(where, task),
+      storeValue: (entry) => this.#storeValue(entry),
+      readObject: (_id, offset, sizeBytes) => readStored(bufferOver(this.arena.read(offset, sizeBytes))),
+      track: (entry, handle) => this.track(entry, handle),
+      warn: (text) => this.#options.warn(text),
+      wakeUp: () => this.#wakeUp(),
+    };
+  }
+
+  #leaseRequest(leaseId: LeaseRequest["leaseId"], task: Task): LeaseRequest {
+    const { template, depth, attempt } = task;
+    const large = task.dependencies.filter((entry) => entry.state === "stored" || !entry.owned);
+    const args = this.controlArguments(task.args as readonly unknown[]);
+    const inlineBytes = args.reduce((sum, arg) => sum + (arg.kind === "value" ? arg.bytes.length : 0), 0);
+    const taskId = task.id;
+    return {
+      leaseId,
+      owner: this.self,
+      jobId: this.jobId,
+      name: template.name,
+      taskId,
+      demand: template.demand,
+      held: template.demand,
+      strategy: template.strategy,
+      depth,
+      exclusive: template.maxRetries === 0,
+      arguments: large.map((entry) => ({ objectId: entry.id, sizeBytes: entry.sizeBytes })),
+      task:
+        inlineBytes > MAX_LEASE_ARGUMENT_BYTES
+          ? undefined
+          : {
+              taskId,
+              jobId: this.jobId,
+              name: template.name,
+              functionId: template.functionId as never,
+              owner: this.self,
+              attempt,
+              depth,
+              numReturns: template.numReturns,
+              storeResult: task.storeResult,
+              arguments: args,
+            },
+    };
+  }
+
+  /** The value of an own object goes to the store, because it is large or because others may ask for it. */
+  #storeValue(entry: ObjectEntry): void {
+    const { failure } = entry;
+    const value = entry.value as StoredValue;
+    const pieces = failure === undefined ? storedPieces(value, entry.isError) : failurePieces(failure);
+    const contains = value instanceof EncodedBytes ? value.contains : [];
+    this.objects.store(entry.id, pieces, this.self, contains, (error, sizeBytes) => {
+      if (error === undefined) this.owner.references.stored(entry.id, this.self.nodeId, sizeBytes);
+      else this.owner.references.storeFailed(entry.id, error);
+    });
+  }
+
+  #dial(address: Address, worker: ProcessRef): Promise<Connection> {
+    const { nodeId, processId } = this.self;
+    return dial(address, {
+      identity: { role: this.#options.role, nodeId, processId },
+      secret: this.#options.secret,
+      target: worker.processId,
+    });
+  }
+
+  /** Something waits for the end of this turn, or for time to pass. */
+  #wakeUp(): void {
+    if (!this.#flushing) {
+      this.#flushing = true;
+      queueMicrotask(() => {
+        this.#flushing = false;
+        if (!this.#closed) this.owner.references.flush();
+      });
+    }
+    if (this.#ticker !== undefined || this.#closed) return;
+    this.owner.tick(nowMs());
+    this.#ticker = setInterval(() => this.#tick(), TICK_MS).unref();
+  }
+
+  #tick(): void {
+    this.owner.tick(nowMs());
+    if (this.owner.isBusy) return;
+    clearInterval(this.#ticker);
+    this.#ticker = undefined;
+  }
+}
+
+function bufferOver(bytes: Uint8Array): Buffer {
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
+}

@@ -1,0 +1,277 @@
+/**
+ * The owner's connections to workers and actors: one for each worker process, shared by everything that goes there.
+ *
+ * Lecture: `callActor`, and the way of tasks on a reused lease. No decision is made here; the owner's machines decide,
+ * and this page writes and reads frames.
+ */
+import { MalformedBytes } from "../base/bytes.js";
+import type { ContextId, JobId, ProcessId, ProcessRef } from "../base/ids.js";
+import type { ActorLink } from "../core/owner/actor-submitter.js";
+import type { Lease } from "../core/owner/lease-pool.js";
+import { ObjectEntry } from "../core/owner/object-entry.js";
+import type { Owner } from "../core/owner/owner.js";
+import type { Task, TaskTemplate } from "../core/owner/task.js";
+import type { Connection } from "../io/connection.js";
+import type { Address } from "../io/address.js";
+import type { ProcessAddress } from "../protocol/messages.js";
+import {
+  ANSWER_HEADER_BYTES,
+  FRAME,
+  flagsOf,
+  type IncomingTemplate,
+  MAX_TEMPLATES,
+  NO_LEASE,
+  readOutcome,
+  writeArguments,
+  writeTemplate,
+} from "./direct-frames.js";
+
+export interface DirectLinksHost {
+  readonly self: ProcessRef;
+  readonly jobId: JobId;
+  readonly owner: Owner;
+  /** Dial a worker; rejects when it cannot be reached. */
+  dial(address: Address, worker: ProcessRef): Promise<Connection>;
+}
+
+interface Link {
+  readonly worker: ProcessRef;
+  connection: Connection | undefined;
+  readonly leases: Map<number, Lease>;
+  readonly numbers: Map<Lease, number>;
+  actor: ActorLink | undefined;
+  nextNumber: number;
+  readonly templates: Map<TaskTemplate, Map<ContextId, number>>;
+  nextTemplate: number;
+  /** Leases whose answers came in this chunk: settled together at its end. */
+  readonly touched: Set<Lease>;
+}
+
+export class DirectLinks {
+  readonly #host: DirectLinksHost;
+  readonly #links = new Map<ProcessId, Link>();
+
+  constructor(host: DirectLinksHost) {
+    this.#host = host;
+  }
+
+  connectLease(lease: Lease): void {
+    this.#withLink(
+      lease.worker,
+      lease.address,
+      (link) => {
+        const number = link.nextNumber++ % NO_LEASE;
+        link.leases.set(number, lease);
+        link.numbers.set(lease, number);
+        this.#writeAttach(link, number, lease);
+        this.#host.owner.leases.connected(lease);
+      },
+      () => this.#host.owner.leases.disconnected(lease),
+    );
+  }
+
+  disconnectLease(lease: Lease): void {
+    const link = this.#links.get(lease.worker.processId);
+    const number = link?.numbers.get(lease);
+    if (link === undefined || number === undefined) return;
+    link.numbers.delete(lease);
+    link.leases.delete(number);
+  }
+
+  connectActor(actor: ActorLink): void {
+    if (actor.worker === undefined || actor.address === undefined) return;
+    this.#withLink(
+      actor.worker,
+      actor.address,
+      (link) => {
+        link.actor = actor;
+        this.#host.owner.actors.connected(actor);
+      },
+      () => this.#host.owner.actors.disconnected(actor),
+    );
+  }
+
+  disconnectActor(actor: ActorLink): void {
+    const link = actor.worker === undefined ? undefined : this.#links.get(actor.worker.processId);
+    if (link !== undefined && link.actor === actor) link.actor = undefined;
+  }
+
+  /** Hot path. */
+  push(lease: Lease, task: Task): void {
+    const link = this.#links.get(lease.worker.processId);
+    if (link?.connection === undefined) return; // lost: its end is on its way to the machine
+    const template = this.#templateOf(link, link.connection, task);
+    const writer = link.connection.beginFrame(FRAME.push);
+    writer.u16(link.numbers.get(lease) ?? NO_LEASE);
+    writer.u32(task.sequence);
+    writer.u16(template);
+    writer.u32(task.counter);
+    writer.u8(task.attempt & 0xff);
+    writer.u8(flagsOf(task.storeResult));
+    writeArguments(writer, task.args as readonly unknown[], isEntry);
+    link.connection.endFrame();
+  }
+
+  /** Hot path. */
+  call(actor: ActorLink, task: Task): void {
+    const link = actor.worker === undefined ? undefined : this.#links.get(actor.worker.processId);
+    if (link?.connection === undefined) return;
+    const template = this.#templateOf(link, link.connection, task);
+    const writer = link.connection.beginFrame(FRAME.call);
+    writer.u32(task.sequence);
+    writer.u16(template);
+    writer.u32(task.counter);
+    writer.u8(flagsOf(task.storeResult));
+    writeArguments(writer, task.args as readonly unknown[], isEntry);
+    link.connection.endFrame();
+  }
+
+  abort(where: Lease | ActorLink, task: Task): void {
+    const link = where.worker === undefined ? undefined : this.#links.get(where.worker.processId);
+    if (link?.connection === undefined) return;
+    const writer = link.connection.beginFrame(FRAME.abort);
+    writer.u16("inFlight" in where && "queue" in where ? (link.numbers.get(where) ?? NO_LEASE) : NO_LEASE);
+    writer.u32(task.sequence);
+    link.connection.endFrame();
+  }
+
+  closeAll(): void {
+    for (const link of this.#links.values()) link.connection?.close();
+  }
+
+  #withLink(
+    worker: ProcessRef,
+    address: ProcessAddress,
+    connected: (link: Link) => void,
+    lost: () => void,
+  ): void {
+    const known = this.#links.get(worker.processId);
+    if (known?.connection !== undefined) {
+      queueMicrotask(() => (known.connection === undefined ? lost() : connected(known)));
+      return;
+    }
+    const isLocal = worker.nodeId === this.#host.self.nodeId;
+    const where = isLocal ? { unixPath: address.unixPath } : { host: address.host, port: address.port };
+    this.#host.dial(where, worker).then(
+      (connection) => connected(this.#open(worker, connection)),
+      () => lost(),
+    );
+  }
+
+  #open(worker: ProcessRef, connection: Connection): Link {
+    const known = this.#links.get(worker.processId);
+    if (known?.connection !== undefined) {
+      connection.close(); // two dials at once: one is enough
+      return known;
+    }
+    const link: Link = {
+      worker,
+      connection,
+      leases: new Map(),
+      numbers: new Map(),
+      actor: undefined,
+      nextNumber: 0,
+      templates: new Map(),
+      nextTemplate: 0,
+      touched: new Set(),
+    };
+    this.#links.set(worker.processId, link);
+    connection.unref();
+    connection.start({
+      frame: (type, bytes, start, end) => this.#frame(link, type, bytes, start, end),
+      closed: () => this.#closed(link),
+    });
+    return link;
+  }
+
+  #closed(link: Link): void {
+    link.connection = undefined;
+    if (this.#links.get(link.worker.processId) === link) this.#links.delete(link.worker.processId);
+    for (const lease of [...link.leases.values()]) this.#host.owner.leases.disconnected(lease);
+    if (link.actor !== undefined) this.#host.owner.actors.disconnected(link.actor);
+  }
+
+  #frame(link: Link, type: number, chunk: Uint8Array, start: number, end: number): void {
+    const bytes = bufferOf(chunk);
+    if (type === FRAME.answer) this.#answer(link, bytes, start, end);
+    else if (type === FRAME.handBack) this.#handBack(link, bytes, start, end);
+    else throw new MalformedBytes(`frame type ${type} from a worker`);
+  }
+
+  /** Hot path: one answer. The lease is settled once for all answers of this turn. */
+  #answer(link: Link, bytes: Buffer, start: number, end: number): void {
+    if (end - start < ANSWER_HEADER_BYTES) throw new MalformedBytes("an answer that is too short");
+    const number = bytes.readUInt16LE(start);
+    const sequence = bytes.readUInt32LE(start + 2);
+    const outcome = readOutcome(bytes, start + 10, end);
+    if (number === NO_LEASE) {
+      if (link.actor !== undefined) this.#host.owner.actors.answered(link.actor, sequence, outcome);
+      return;
+    }
+    const lease = link.leases.get(number);
+    if (lease === undefined) return;
+    this.#host.owner.leases.answered(lease, sequence, outcome, bytes.readUInt32LE(start + 6) / 1_000);
+    if (link.touched.size === 0) queueMicrotask(() => this.#settle(link));
+    link.touched.add(lease);
+  }
+
+  #settle(link: Link): void {
+    for (const lease of link.touched) this.#host.owner.leases.settle(lease);
+    link.touched.clear();
+  }
+
+  #handBack(link: Link, bytes: Buffer, start: number, end: number): void {
+    const lease = link.leases.get(bytes.readUInt16LE(start));
+    const blocked = bytes[start + 2] === 1;
+    const count = bytes.readUInt32LE(start + 3);
+    if (count * 4 !== end - start - 7) throw new MalformedBytes("a list of tasks of the wrong length");
+    const sequences: number[] = [];
+    for (let i = 0; i < count; i++) sequences.push(bytes.readUInt32LE(start + 7 + 4 * i));
+    if (lease !== undefined) this.#host.owner.leases.handedBack(lease, sequences, blocked);
+  }
+
+  #writeAttach(link: Link, number: number, lease: Lease): void {
+    const writer = link.connection?.beginFrame(FRAME.attach);
+    writer?.u16(number);
+    writer?.text(lease.id);
+    link.connection?.endFrame();
+  }
+
+  /** The number of a task's template on this connection; told to the worker at its first use. */
+  #templateOf(link: Link, connection: Connection, task: Task): number {
+    const byContext = link.templates.get(task.template);
+    const known = byContext?.get(task.context);
+    if (known !== undefined) return known;
+    if (link.nextTemplate === MAX_TEMPLATES) {
+      link.templates.clear();
+      link.nextTemplate = 0;
+    }
+    const index = link.nextTemplate++;
+    const contexts = link.templates.get(task.template) ?? new Map<ContextId, number>();
+    link.templates.set(task.template, contexts.set(task.context, index));
+    writeTemplate(connection.beginFrame(FRAME.template), index, incomingTemplate(task, this.#host.jobId));
+    connection.endFrame();
+    return index;
+  }
+}
+
+function incomingTemplate(task: Task, jobId: JobId): IncomingTemplate {
+  const { functionId, name, method, numReturns } = task.template;
+  const { context, depth } = task;
+  return { functionId: functionId as IncomingTemplate["functionId"], name, method, jobId, context, depth, numReturns };
+}
+
+function isEntry(value: unknown): boolean {
+  return value instanceof ObjectEntry;
+}
+
+let lastChunk: Uint8Array | undefined;
+let lastBuffer: Buffer = Buffer.alloc(0);
+
+/** A chunk holds many frames: one view of it serves them all. */
+export function bufferOf(chunk: Uint8Array): Buffer {
+  if (chunk === lastChunk) return lastBuffer;
+  lastChunk = chunk;
+  lastBuffer = Buffer.from(chunk.buffer, chunk.byteOffset, chunk.length);
+  return lastBuffer;
+}

@@ -1,0 +1,86 @@
+/**
+ * Functions and classes of a process: captured at their first use and registered in the function table, fetched from
+ * there once when a task needs them.
+ *
+ * Lecture: step `registerFunction`.
+ */
+import type { FunctionId } from "../base/ids.js";
+import { MAX_FUNCTION_BYTES } from "../base/limits.js";
+import { ObjectTooLargeError } from "../errors.js";
+import { type CaptureHooks, capture, type External, hashOf, Reviver } from "../functions/index.js";
+import type { AnyFunction } from "../io/values/index.js";
+import type { Message } from "../protocol/messages.js";
+
+export interface FunctionRegistryHooks {
+  describe(value: object): External | undefined;
+  revive(external: External): unknown;
+  warn(message: string): void;
+}
+
+interface Fetching {
+  readonly promise: Promise<AnyFunction>;
+  readonly found: (payload: Uint8Array) => void;
+}
+
+export class FunctionRegistry {
+  readonly #sendToGcs: (message: Message) => void;
+  readonly #capture: CaptureHooks;
+  readonly #reviver: Reviver;
+  /** What this process captured itself: its own classes come back as themselves. */
+  readonly #captured = new Map<FunctionId, AnyFunction>();
+  readonly #ids = new WeakMap<AnyFunction, FunctionId>();
+  readonly #fetching = new Map<FunctionId, Fetching>();
+
+  constructor(hooks: FunctionRegistryHooks, sendToGcs: (message: Message) => void) {
+    this.#sendToGcs = sendToGcs;
+    this.#capture = { describe: (value) => hooks.describe(value), warn: (message) => hooks.warn(message) };
+    this.#reviver = new Reviver({ revive: (external) => hooks.revive(external) });
+  }
+
+  /**
+   * Lecture, `registerFunction`: capture a function or class at its first use; the same one again is known by its id.
+   *
+   * @throws SerializationError when it cannot be shipped; ObjectTooLargeError above 100 MB.
+   */
+  registerFunction(fn: AnyFunction): FunctionId {
+    const known = this.#ids.get(fn) ?? (hashOf(fn) as FunctionId | undefined);
+    if (known !== undefined) return known;
+    const { hash, payload, name } = capture(fn as CallableFunction, this.#capture);
+    if (payload.length > MAX_FUNCTION_BYTES) {
+      throw new ObjectTooLargeError(`function ${name} is ${payload.length} bytes with what it captures, ${MAX_FUNCTION_BYTES} are allowed: put() the data and pass the ref`);
+    }
+    const functionId = hash as FunctionId;
+    this.#ids.set(fn, functionId);
+    this.#captured.set(functionId, fn);
+    this.#sendToGcs({ type: "registerFunction", functionId, name, payload });
+    return functionId;
+  }
+
+  /** The function, if this process has it already. */
+  get(functionId: FunctionId): AnyFunction | undefined {
+    return this.#captured.get(functionId) ?? this.#reviver.get(functionId);
+  }
+
+  /** The function, fetched and revived if need be. Rejects when it cannot be revived here. */
+  load(functionId: FunctionId): Promise<AnyFunction> {
+    const known = this.get(functionId);
+    if (known !== undefined) return Promise.resolve(known);
+    const fetching = this.#fetching.get(functionId);
+    if (fetching !== undefined) return fetching.promise;
+    let found: (payload: Uint8Array) => void = () => {};
+    const payload = new Promise<Uint8Array>((resolve) => {
+      found = resolve;
+    });
+    const promise = payload.then((bytes) => this.#reviver.revive(functionId, bytes));
+    const done = () => this.#fetching.delete(functionId);
+    promise.then(done, done);
+    this.#fetching.set(functionId, { promise, found });
+    this.#sendToGcs({ type: "fetchFunction", functionId });
+    return promise;
+  }
+
+  /** The function table's answer. */
+  functionFound(functionId: FunctionId, payload: Uint8Array): void {
+    this.#fetching.get(functionId)?.found(payload);
+  }
+}

@@ -1,0 +1,318 @@
+/**
+ * The process of a node: its raylet, and on the head node the GCS beside it. Sockets, children and files on one side,
+ * the two machines on the other; this page carries messages between them and performs what the machines ask.
+ */
+import { ByteReader } from "../base/bytes.js";
+import { GCS, type NodeId, type ObjectId, type ProcessId, type ProcessRef } from "../base/ids.js";
+import { HEARTBEAT_MS } from "../base/limits.js";
+import { Gcs } from "../core/gcs/gcs.js";
+import { Journey } from "../core/journey.js";
+import { Raylet } from "../core/raylet/raylet.js";
+import { amountsOf } from "../core/resources.js";
+import { ProtocolError } from "../errors.js";
+import { Acceptor } from "../io/acceptor.js";
+import { type Address, formatAddress, parseAddress } from "../io/address.js";
+import { Arena } from "../io/arena.js";
+import type { Connection } from "../io/connection.js";
+import { dial } from "../io/dial.js";
+import { type Listener, listen } from "../io/listener.js";
+import type { Logger } from "../io/log.js";
+import { TransferClient, TransferServer } from "../io/transfer.js";
+import { type Envelope, mayReceive, maySend, readEnvelope, writeEnvelope } from "../protocol/codec.js";
+import type { Message, NodeInfo, Role } from "../protocol/messages.js";
+import { nowMs } from "./clock.js";
+import type { NodeConfig } from "./config.js";
+import { FRAME } from "./direct-frames.js";
+import { WorkerSpawner } from "./worker-spawner.js";
+
+export interface NodePlaces {
+  readonly rayletPath: string;
+  readonly arenaPath: string;
+}
+
+export class NodeProcess {
+  readonly #config: NodeConfig;
+  readonly #places: NodePlaces;
+  readonly #log: Logger;
+  readonly #secret: Uint8Array;
+  readonly #self: ProcessRef;
+  readonly #journey: Journey;
+  readonly #arena: Arena;
+  readonly #acceptor: Acceptor;
+  readonly #transferServer: TransferServer;
+  readonly #transferClient: TransferClient;
+  readonly #spawner: WorkerSpawner;
+  readonly #gcs: Gcs | undefined;
+  #raylet: Raylet | undefined;
+  #listeners: Listener[] = [];
+  /** The connection to the head; on the head itself there is none. */
+  #head: Connection | undefined;
+  /** On the head: the raylets of other nodes. */
+  readonly #nodes = new Map<string, Connection>();
+  readonly #locals = new Map<ProcessId, Connection>();
+  /** Messages for the machines of this process, taken one after the other: a machine is never entered twice. */
+  readonly #inbox: Envelope[] = [];
+  #entered = false;
+  #stopping = false;
+  readonly #onStop: (reason: string) => void;
+
+  constructor(config: NodeConfig, places: NodePlaces, log: Logger, onStop: (reason: string) => void) {
+    this.#config = config;
+    this.#places = places;
+    this.#log = log;
+    this.#onStop = onStop;
+    this.#secret = Buffer.from(config.secretHex, "hex");
+    this.#self = { nodeId: config.nodeId as NodeId, processId: config.nodeId as ProcessId };
+    this.#journey = new Journey(config.nodeId, nowMs);
+    this.#arena = Arena.create(places.arenaPath, config.objectStoreBytes);
+    const identity = { nodeId: config.nodeId, processId: config.nodeId, clusterId: config.clusterId };
+    const logLine = (line: string) => log.warn(line);
+    this.#acceptor = new Acceptor({
+      identity: { role: config.isHead ? "head" : "raylet", ...identity },
+      secret: this.#secret,
+      accept: (connection) => this.#accept(connection),
+      route: (target, socket, bytes) => this.#spawner.passSocket(target as ProcessId, socket, bytes),
+      log: logLine,
+    });
+    this.#transferServer = new TransferServer(this.#arena, {
+      open: (objectId) => this.#raylet?.store.pin(objectId as ObjectId, this.#self.processId),
+      close: (objectId) => this.#raylet?.store.unpin(objectId as ObjectId, this.#self.processId),
+    });
+    this.#transferClient = new TransferClient({
+      identity: { role: "raylet", nodeId: config.nodeId, processId: config.nodeId },
+      secret: this.#secret,
+    });
+    this.#spawner = new WorkerSpawner(config, places, log, {
+      exited: (worker, reason) => this.#enter(() => this.#raylet?.processDied(worker, reason)),
+      output: (worker, stream, line) => this.#output(worker, stream, line),
+    });
+    this.#gcs = config.isHead ? this.#makeGcs() : undefined;
+  }
+
+  /** Listen, join, start the first workers. Resolves with the node's address when it is ready. */
+  async start(): Promise<Address> {
+    const { config } = { config: this.#config };
+    const info = (port: number): NodeInfo => this.#nodeInfo(port);
+    // Workers take longest to start: the first is on its way before anything else.
+    this.#spawner.prepare();
+    const tcp = await listen({ host: config.host, port: config.port }, this.#acceptor);
+    const unix = await listen({ unixPath: this.#places.rayletPath }, this.#acceptor);
+    this.#listeners = [tcp, unix];
+    const port = "port" in tcp.address ? tcp.address.port : config.port;
+    if (!config.isHead) await this.#joinHead();
+    const warm = Math.max(1, Math.floor(config.resources["CPU"] ?? 1));
+    this.#raylet = new Raylet(info(port), config.objectStoreBytes, warm, this.#rayletPort(), this.#journey);
+    this.#enter(() => {
+      this.#raylet?.start();
+      this.#raylet?.pool.prestart(warm);
+    });
+    setInterval(() => this.#tick(), HEARTBEAT_MS);
+    this.#log.info(`node ${config.nodeId} listens on ${formatAddress(tcp.address)} and ${this.#places.rayletPath}`);
+    return tcp.address;
+  }
+
+  /** Everything on this node ends. Synchronous, so that it also works on the way out of the process. */
+  stop(): void {
+    if (this.#stopping) return;
+    this.#stopping = true;
+    this.#spawner.killAll();
+    for (const listener of this.#listeners) listener.close();
+    this.#acceptor.close();
+    for (const connection of this.#locals.values()) connection.close();
+    for (const connection of this.#nodes.values()) connection.close();
+    this.#head?.close();
+    this.#transferClient.close();
+    this.#arena.close();
+    this.#arena.unlink();
+  }
+
+  get hasDrivers(): boolean {
+    for (const connection of this.#locals.values()) if (connection.peer.role === "driver") return true;
+    return false;
+  }
+
+  onDriverGone: () => void = () => {};
+
+  // ── Connections ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+  #accept(connection: Connection): void {
+    const { peer, purpose } = connection;
+    if (peer.role === "raylet") {
+      if (purpose === "objects") this.#transferServer.serve(connection);
+      else if (this.#config.isHead) this.#acceptNode(connection);
+      else connection.destroy(new ProtocolError("this node is not the head: join the head's address"));
+      return;
+    }
+    const role = peer.role as Role;
+    const ref = { nodeId: this.#self.nodeId, processId: peer.processId as ProcessId };
+    if (this.#raylet === undefined || this.#locals.has(ref.processId)) {
+      connection.destroy(new ProtocolError("the node is not ready, or the process is connected already"));
+      return;
+    }
+    this.#locals.set(ref.processId, connection);
+    connection.start({
+      frame: (type, bytes, start, end) => this.#fromLocal(ref, role, type, bytes, start, end),
+      closed: () => this.#localClosed(ref, role),
+    });
+    this.#enter(() => this.#raylet?.processConnected(ref, role));
+  }
+
+  #fromLocal(ref: ProcessRef, role: Role, type: number, bytes: Uint8Array, start: number, end: number): void {
+    const { to, message } = this.#read(type, bytes, start, end);
+    if (!maySend(role, message.type)) throw new ProtocolError(`a ${role} may not send ${message.type}`);
+    this.#route({ to, from: ref, message });
+  }
+
+  #localClosed(ref: ProcessRef, role: Role): void {
+    this.#locals.delete(ref.processId);
+    if (this.#stopping) return;
+    // A worker's end is known by its exit, with code and last words.
+    if (role === "worker" && this.#spawner.kill(ref.processId)) return;
+    const message = `${role} ${ref.processId} on node ${ref.nodeId} closed its connection`;
+    this.#enter(() => this.#raylet?.processDied(ref, { code: "CONNECTION", message }));
+    if (role === "driver") this.onDriverGone();
+  }
+
+  #acceptNode(connection: Connection): void {
+    const nodeId = connection.peer.nodeId as NodeId;
+    this.#nodes.set(nodeId, connection);
+    connection.start({
+      frame: (type, bytes, start, end) => {
+        const envelope = this.#read(type, bytes, start, end);
+        if (envelope.from.nodeId !== nodeId) throw new ProtocolError(`node ${nodeId} speaks for ${envelope.from.nodeId}`);
+        this.#route(envelope);
+      },
+      closed: (error) => {
+        if (this.#nodes.get(nodeId) === connection) this.#nodes.delete(nodeId);
+        const why = error?.message ?? "it closed its connection";
+        if (!this.#stopping) this.#enter(() => this.#gcs?.nodeDied(nodeId, why));
+      },
+    });
+  }
+
+  async #joinHead(): Promise<void> {
+    const identity = { role: "raylet", nodeId: this.#config.nodeId, processId: this.#config.nodeId } as const;
+    const expect = { role: "head" } as const;
+    const head = await dial(parseAddress(this.#config.headAddress), { identity, secret: this.#secret, expect });
+    this.#head = head;
+    head.start({
+      frame: (type, bytes, start, end) => this.#route(this.#read(type, bytes, start, end)),
+      closed: (error) => {
+        if (!this.#stopping) this.#onStop(`the head is gone: ${error?.message ?? "it closed the connection"}`);
+      },
+    });
+  }
+
+  #read(type: number, bytes: Uint8Array, start: number, end: number): Envelope {
+    if (type !== FRAME.envelope) throw new ProtocolError(`frame type ${type} on a control connection`);
+    return readEnvelope(new ByteReader(bytes, start, end));
+  }
+
+  // ── Messages ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+  /** To a machine of this process, to a process of this node, or on towards the node that it is for. */
+  #route(envelope: Envelope): void {
+    const { to } = envelope;
+    const isForGcs = to.processId === GCS.processId;
+    const isHere = to.nodeId === this.#self.nodeId;
+    if (isForGcs ? this.#config.isHead : isHere && to.processId === this.#self.processId) {
+      this.#inbox.push(envelope);
+      if (!this.#entered) this.#enter(() => {});
+      return;
+    }
+    const connection = this.#wayTo(to, isHere && !isForGcs);
+    if (connection === undefined) return; // it is gone; whoever must know learns of its death
+    writeEnvelope(connection.beginFrame(FRAME.envelope), envelope);
+    connection.endFrame();
+  }
+
+  #wayTo(to: ProcessRef, isHere: boolean): Connection | undefined {
+    if (isHere) return this.#locals.get(to.processId);
+    return this.#config.isHead ? this.#nodes.get(to.nodeId) : this.#head;
+  }
+
+  /** Run a machine, then everything that it and its answers put into the inbox. */
+  #enter(action: () => void): void {
+    if (this.#stopping) return;
+    const outer = this.#entered;
+    this.#entered = true;
+    try {
+      action();
+      if (outer) return;
+      for (let next = this.#inbox.shift(); next !== undefined; next = this.#inbox.shift()) this.#take(next);
+    } finally {
+      this.#entered = outer;
+    }
+  }
+
+  #take({ to, from, message }: Envelope): void {
+    const role: Role = to.processId === GCS.processId ? "gcs" : "raylet";
+    if (!mayReceive(role, message.type)) throw new ProtocolError(`${message.type} is not for the ${role}`);
+    if (role === "gcs") this.#gcs?.receive(from, message);
+    else this.#raylet?.receive(from, message);
+  }
+
+  #tick(): void {
+    this.#enter(() => {
+      this.#raylet?.tick(nowMs());
+      this.#gcs?.tick(nowMs());
+    });
+  }
+
+  // ── What the machines ask for ─────────────────────────────────────────────────────────────────────────────────────
+
+  #makeGcs(): Gcs {
+    const port = {
+      send: (to: ProcessRef, message: Message) => this.#route({ to, from: GCS, message }),
+      stop: (reason: string) => this.#stopSoon(reason),
+    };
+    return new Gcs(port, new Journey(this.#config.nodeId, nowMs));
+  }
+
+  #rayletPort(): ConstructorParameters<typeof Raylet>[3] {
+    return {
+      send: (to, message) => this.#route({ to, from: this.#self, message }),
+      startWorker: (worker) => this.#spawner.start(worker),
+      killWorker: (worker, why) => {
+        this.#log.info(`worker ${worker.processId} is stopped: ${why}`);
+        this.#spawner.kill(worker.processId, why);
+      },
+      fetchObject: (objectId, from, offset, sizeBytes) => this.#fetch(objectId, from, offset, sizeBytes),
+      stop: (reason) => this.#stopSoon(reason),
+    };
+  }
+
+  /** Lecture, `fetchArgument` and `fetchResult`: bytes go from store to store on a connection of their own. */
+  #fetch(objectId: ObjectId, from: NodeInfo, offset: number, sizeBytes: number): void {
+    const address = { host: from.host, port: from.port };
+    this.#transferClient.pull(address, objectId, sizeBytes, this.#arena, offset).then(
+      () => this.#enter(() => this.#raylet?.fetched(objectId, true)),
+      (error: Error) => {
+        this.#log.warn(`object ${objectId} could not be fetched from node ${from.nodeId}: ${error.message}`);
+        this.#enter(() => this.#raylet?.fetched(objectId, false));
+      },
+    );
+  }
+
+  /** After what is under way has been written. */
+  #stopSoon(reason: string): void {
+    setImmediate(() => setImmediate(() => this.#onStop(reason)));
+  }
+
+  #output(worker: ProcessRef, stream: "stdout" | "stderr", line: string): void {
+    const pid = this.#raylet?.pool.get(worker.processId)?.pid ?? 0;
+    const text = `(pid=${pid}, node=${worker.nodeId}) ${line}`;
+    for (const [processId, connection] of this.#locals) {
+      if (connection.peer.role !== "driver") continue;
+      const to = { nodeId: this.#self.nodeId, processId };
+      this.#route({ to, from: this.#self, message: { type: "tellUser", stream, line: text } });
+    }
+  }
+
+  #nodeInfo(port: number): NodeInfo {
+    const { nodeId, host, isHead, resources, labels, objectStoreBytes } = this.#config;
+    const total = new Map(amountsOf(resources));
+    total.set("objectStoreMemory", objectStoreBytes * 10_000);
+    return { nodeId: nodeId as NodeId, host, port, isHead, total, labels: new Map(Object.entries(labels)) };
+  }
+}

@@ -1,0 +1,93 @@
+/**
+ * Values as processes keep them: a primitive as it is, everything else encoded, so that each `get` gives a fresh copy
+ * and nobody's later change is seen. What the machines call opaque.
+ */
+import type { ObjectId } from "../base/ids.js";
+import { ByteReader, ByteWriter } from "../base/bytes.js";
+import { MAX_TEXT_BYTES } from "../base/limits.js";
+import type { Failure } from "../protocol/messages.js";
+import { decodePrimitive, NOT_PRIMITIVE, tryEncodePrimitive, ValueWriter } from "../io/values/index.js";
+
+/** An encoded value. */
+export class EncodedBytes {
+  readonly bytes: Buffer;
+  /** Objects and actors that the value names: they live as long as the object does. */
+  readonly contains: readonly ObjectId[];
+
+  constructor(bytes: Buffer, contains: readonly ObjectId[] = NONE) {
+    this.bytes = bytes;
+    this.contains = contains;
+  }
+}
+
+const NONE: readonly ObjectId[] = [];
+
+/** What the store has in place of a value when the task threw. */
+export class StoredError {
+  readonly error: EncodedBytes;
+
+  constructor(error: EncodedBytes) {
+    this.error = error;
+  }
+}
+
+export type StoredValue = EncodedBytes | number | string | boolean | null | undefined;
+
+/** A task failed without a word from user code. */
+export class StoredFailure {
+  readonly failure: Failure;
+
+  constructor(failure: Failure) {
+    this.failure = failure;
+  }
+}
+
+/** What a reader finds in the store. */
+export type StoredObject = EncodedBytes | StoredError | StoredFailure;
+
+// In the store an object begins with a byte that tells a value from an error. The value follows at `VALUE_OFFSET`:
+// aligned, so that arrays in it can be used in place.
+const VALUE_BYTE = 0;
+const ERROR_BYTE = 1;
+const FAILURE_BYTE = 2;
+const VALUE_OFFSET = 64;
+
+/** The bytes of an object in the store, in pieces. */
+export function storedPieces(value: StoredValue, isError: boolean): readonly Uint8Array[] {
+  const header = Buffer.alloc(VALUE_OFFSET);
+  header[0] = isError ? ERROR_BYTE : VALUE_BYTE;
+  return [header, value instanceof EncodedBytes ? value.bytes : encodedPrimitive(value)];
+}
+
+export function failurePieces(failure: Failure): readonly Uint8Array[] {
+  const header = Buffer.alloc(VALUE_OFFSET);
+  header[0] = FAILURE_BYTE;
+  const words = new ByteWriter();
+  words.text(failure.code);
+  words.text(failure.message);
+  return [header, words.copy()];
+}
+
+/** The inverse of the two: `bytes` belong to the caller alone. */
+export function readStored(bytes: Buffer): StoredObject {
+  const body = bytes.subarray(VALUE_OFFSET);
+  if (bytes[0] === VALUE_BYTE) return new EncodedBytes(body);
+  if (bytes[0] === ERROR_BYTE) return new StoredError(new EncodedBytes(body));
+  const reader = new ByteReader(body);
+  return new StoredFailure({ code: reader.text(MAX_TEXT_BYTES), message: reader.text(MAX_TEXT_BYTES) });
+}
+
+function encodedPrimitive(value: Exclude<StoredValue, EncodedBytes>): Uint8Array {
+  const writer = new ValueWriter();
+  tryEncodePrimitive(writer, value);
+  return writer.buffer.subarray(0, writer.position);
+}
+
+/** The value in [start, end) of a frame. Copied out, since the frame's bytes are gone after this turn. */
+export function takeValue(bytes: Buffer, start: number, end: number): StoredValue {
+  const primitive = decodePrimitive(bytes, start, end);
+  if (primitive !== NOT_PRIMITIVE) return primitive as StoredValue;
+  const copy = Buffer.allocUnsafeSlow(end - start);
+  bytes.copy(copy, 0, start, end);
+  return new EncodedBytes(copy);
+}

@@ -1,0 +1,232 @@
+/**
+ * Values of user code to stored values and back, with everything they name: refs, handles, functions, classes.
+ */
+import type { ObjectId } from "../base/ids.js";
+import { MAX_INLINE_BYTES } from "../base/limits.js";
+import { ObjectEntry } from "../core/owner/object-entry.js";
+import type { Held } from "../core/owner/task.js";
+import { errorFromCode, MobulaError, markAsTaskError, SerializationError, TaskError, type TaskInfo } from "../errors.js";
+import type { External } from "../functions/index.js";
+import {
+  type AnyFunction,
+  classIdsOf,
+  decodeValue,
+  type EncodedValue,
+  encodeValue,
+  type Handle,
+  type ValueHooks,
+} from "../io/values/index.js";
+import type { Failure } from "../protocol/messages.js";
+import type { CoreProcess, Lineage } from "./core-process.js";
+import type { FunctionRegistry } from "./function-registry.js";
+import { EncodedBytes, StoredError, StoredFailure, type StoredValue } from "./stored-value.js";
+
+/** What an encoded value names and must be kept alive with it. */
+export interface Named {
+  readonly held: Held[];
+  readonly ids: ObjectId[];
+}
+
+/** The user-facing things of the layer above: refs, actor handles, remote functions and classes. */
+export interface HandleHooks {
+  /** The object behind a ref; undefined when the value is no ref. */
+  entryOf(value: object): ObjectEntry | undefined;
+  describe(value: object, named: Named): Handle | undefined;
+  revive(handle: Handle): unknown;
+  describeExternal(value: object): External | undefined;
+  reviveExternal(external: External): unknown;
+}
+
+export interface Encoding {
+  readonly stored: StoredValue;
+  /** It belongs into the store: too large to stay with its owner, or it names others and must keep them alive. */
+  readonly isLarge: boolean;
+}
+
+export interface EncodedArguments {
+  readonly args: readonly unknown[];
+  readonly dependencies: readonly ObjectEntry[];
+  readonly nested: readonly Held[];
+}
+
+const NO_ENTRIES: readonly ObjectEntry[] = [];
+const NO_HELD: readonly Held[] = [];
+/** Strings up to this length travel as they are; longer ones are encoded once. */
+const MAX_PRIMITIVE_STRING = 1_024;
+
+export class ValueCodec {
+  readonly #handles: HandleHooks;
+  readonly #functions: FunctionRegistry;
+  readonly #hooks: ValueHooks;
+  readonly #escape: (entry: ObjectEntry) => void;
+  #named: Named = { held: [], ids: [] };
+
+  constructor(handles: HandleHooks, functions: FunctionRegistry, escape: (entry: ObjectEntry) => void) {
+    this.#handles = handles;
+    this.#functions = functions;
+    this.#escape = escape;
+    this.#hooks = {
+      describe: (value) => handles.describe(value, this.#named),
+      revive: (handle) => handles.revive(handle),
+      classId: (type, path) => this.#classId(type, path),
+      classById: (id) => this.#classById(id),
+    };
+  }
+
+  /** @throws SerializationError with the path to what cannot be copied. */
+  encode(value: unknown, label: string): Encoding {
+    if (isPrimitive(value)) return { stored: value, isLarge: false };
+    const { encoded, named } = this.#encode(value, label);
+    const bytes = new EncodedBytes(copyOf(encoded), named.ids);
+    return { stored: bytes, isLarge: bytes.bytes.length > MAX_INLINE_BYTES || named.ids.length > 0 };
+  }
+
+  /**
+   * Hot path: arguments of a call. Primitives stay as they are, refs become dependencies, the rest is encoded now, so
+   * that nobody's later change is seen. A large argument becomes an object of its own.
+   */
+  encodeArguments(args: readonly unknown[], core: CoreProcess, lineage: Lineage): EncodedArguments {
+    let prepared: unknown[] | undefined;
+    let dependencies: ObjectEntry[] | undefined;
+    let nested: Held[] | undefined;
+    for (let i = 0; i < args.length; i++) {
+      const arg = args[i];
+      if (isPrimitive(arg)) continue;
+      prepared ??= [...args];
+      let entry = typeof arg === "object" && arg !== null ? this.#handles.entryOf(arg) : undefined;
+      if (entry === undefined) {
+        const { encoded, named } = this.#encode(arg, `args[${i}]`);
+        const bytes = new EncodedBytes(copyOf(encoded), named.ids);
+        if (bytes.bytes.length <= MAX_INLINE_BYTES) {
+          prepared[i] = bytes;
+          if (named.held.length > 0) nested = [...(nested ?? []), ...named.held];
+          continue;
+        }
+        entry = core.owner.references.create(lineage.contextId, lineage.counter++, 0, undefined);
+        core.owner.references.resolveInline(entry, bytes, true);
+      }
+      prepared[i] = entry;
+      dependencies = dependencies ?? [];
+      dependencies.push(entry);
+    }
+    return { args: prepared ?? args, dependencies: dependencies ?? NO_ENTRIES, nested: nested ?? NO_HELD };
+  }
+
+  /** The classes of a value must be here before it is decoded; undefined when they are. */
+  prepare(value: unknown): Promise<void> | undefined {
+    if (value instanceof StoredError) return this.prepare(value.error);
+    // The first bit of a value says whether it names anything at all.
+    if (!(value instanceof EncodedBytes) || ((value.bytes[0] ?? 0) & 0x80) === 0) return undefined;
+    const missing = classIdsOf(value.bytes).filter((id) => this.#functions.get(id as never) === undefined);
+    if (missing.length === 0) return undefined;
+    return Promise.all(missing.map((id) => this.#functions.load(id as never))).then(() => undefined);
+  }
+
+  /** A fresh copy of a value whose classes are here. */
+  decode(value: StoredValue): unknown {
+    return value instanceof EncodedBytes ? decodeValue(value.bytes, this.#hooks) : value;
+  }
+
+  // ── Errors ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+  /** What a task threw, with the place: always encodable. */
+  encodeError(thrown: unknown, task: TaskInfo): EncodedBytes {
+    if (thrown instanceof MobulaError && !(thrown instanceof TaskError)) {
+      const { code, message } = thrown;
+      return new EncodedBytes(copyOf(encodeValue({ code, message, task }, this.#hooks, "error")));
+    }
+    try {
+      return new EncodedBytes(copyOf(encodeValue({ thrown, task }, this.#hooks, "error")));
+    } catch (error) {
+      const why = error instanceof Error ? error.message : String(error);
+      const words = `${describeThrown(thrown)} (it could not be copied as it is: ${why})`;
+      return new EncodedBytes(copyOf(encodeValue({ thrown: new Error(words), task }, this.#hooks, "error")));
+    }
+  }
+
+  /** A fresh error object for each `get`. */
+  decodeError(error: StoredValue): unknown {
+    const { thrown, code, message, task } = this.decode(error) as {
+      readonly thrown?: unknown;
+      readonly code?: string;
+      readonly message?: string;
+      readonly task: TaskInfo;
+    };
+    if (code !== undefined) return errorFromCode(code, message ?? "");
+    if (!(thrown instanceof Error)) {
+      return new TaskError(`task ${task.name} threw ${describeThrown(thrown)}, which is not an Error`, task, { thrown });
+    }
+    markAsTaskError(thrown, task);
+    return thrown;
+  }
+
+  failureError(failure: Failure): MobulaError {
+    return errorFromCode(failure.code, failure.message);
+  }
+
+  /** What a waiter got, as the value, or thrown as the error that it is. */
+  unwrap(entry: ObjectEntry, value: unknown): unknown {
+    if (entry.failure !== undefined) throw this.failureError(entry.failure);
+    if (value instanceof StoredFailure) throw this.failureError(value.failure);
+    if (value instanceof StoredError) throw this.decodeError(value.error);
+    if (entry.isError) throw this.decodeError(value as StoredValue);
+    return this.decode(value as StoredValue);
+  }
+
+  #encode(value: unknown, label: string): { readonly encoded: EncodedValue; readonly named: Named } {
+    const before = this.#named;
+    const named: Named = { held: [], ids: [] };
+    this.#named = named;
+    try {
+      const encoded = encodeValue(value, this.#hooks, label);
+      for (const held of named.held) if (held instanceof ObjectEntry) this.#escape(held);
+      return { encoded, named };
+    } finally {
+      this.#named = before;
+    }
+  }
+
+  #classId(type: AnyFunction, path: () => string): string {
+    try {
+      return this.#functions.registerFunction(type);
+    } catch (error) {
+      if (!(error instanceof SerializationError)) throw error;
+      const details = { path: path(), cause: error, ...(error.hint === undefined ? {} : { hint: error.hint }) };
+      throw new SerializationError(`${path()}: its class cannot be copied: ${error.message}`, details);
+    }
+  }
+
+  #classById(id: string): AnyFunction {
+    const type = this.#functions.get(id as never);
+    if (type === undefined) throw new SerializationError(`class ${id} is not loaded in this process`);
+    return type;
+  }
+}
+
+function isPrimitive(value: unknown): value is Exclude<StoredValue, EncodedBytes> {
+  switch (typeof value) {
+    case "number":
+    case "boolean":
+    case "undefined":
+      return true;
+    case "string":
+      return value.length <= MAX_PRIMITIVE_STRING;
+    default:
+      return value === null;
+  }
+}
+
+function copyOf(encoded: EncodedValue): Buffer {
+  const bytes = Buffer.allocUnsafeSlow(encoded.sizeBytes);
+  encoded.writeTo(bytes);
+  return bytes;
+}
+
+function describeThrown(thrown: unknown): string {
+  if (thrown instanceof Error) return `${thrown.name}: ${thrown.message}`;
+  try {
+    return typeof thrown === "string" ? JSON.stringify(thrown) : String(thrown);
+  } catch {
+    return `a ${typeof thrown}`;
+  }
+}

@@ -1,0 +1,269 @@
+/**
+ * A worker: runs the tasks of its leases, or becomes an actor. Connections on one side, the executor machines on the
+ * other; user code in between.
+ */
+import { ByteReader, MalformedBytes } from "../base/bytes.js";
+import { GCS, type ProcessId, type ProcessRef, type NodeId, type LeaseId } from "../base/ids.js";
+import { Executor, type LeaseSlot } from "../core/executor/executor.js";
+import type { Outcome } from "../core/owner/task.js";
+import { Acceptor } from "../io/acceptor.js";
+import type { Connection } from "../io/connection.js";
+import { dial } from "../io/dial.js";
+import { listen } from "../io/listener.js";
+import { receiveSockets } from "../io/pass-socket.js";
+import { startWatchdog } from "../io/watchdog.js";
+import type { Message } from "../protocol/messages.js";
+import { ActorHost } from "./actor-host.js";
+import { nowMs } from "./clock.js";
+import type { WorkerConfig } from "./config.js";
+import { CoreProcess } from "./core-process.js";
+import { bufferOf } from "./direct-links.js";
+import {
+  FRAME,
+  type IncomingTemplate,
+  NO_LEASE,
+  readArguments,
+  readTemplate,
+  storesResult,
+  writeOutcome,
+} from "./direct-frames.js";
+import { taskOfSpec, TaskRunner, type WorkerTask } from "./task-runner.js";
+import type { HandleHooks } from "./value-codec.js";
+
+/** An owner's connection, as the executor's caller. */
+export interface CallerConnection {
+  readonly connection: Connection;
+  readonly templates: IncomingTemplate[];
+  readonly leases: Map<number, LeaseSlot>;
+  readonly numbers: Map<LeaseSlot, number>;
+}
+
+const PUSH_HEADER_BYTES = 14;
+const CALL_HEADER_BYTES = 11;
+
+export class WorkerProcess {
+  readonly core: CoreProcess;
+  readonly #executor: Executor;
+  readonly #runner: TaskRunner;
+  #actor: ActorHost | undefined;
+  #wake: NodeJS.Timeout | undefined;
+
+  /** Connect to the raylet, listen for owners, say that this worker is ready. */
+  static async start(config: WorkerConfig, handles: HandleHooks): Promise<WorkerProcess> {
+    const watchdog = startWatchdog();
+    const secret = Buffer.from(config.secretHex, "hex");
+    const identity = { nodeId: config.nodeId, processId: config.processId };
+    const [raylet] = await Promise.all([
+      dial({ unixPath: config.rayletPath }, { identity: { role: "worker", ...identity }, secret }),
+      watchdog,
+    ]);
+    const self: ProcessRef = { nodeId: config.nodeId as NodeId, processId: config.processId as ProcessId };
+    const { arenaPath, arenaBytes } = config;
+    const warn = (text: string) => console.error(`mobula: ${text}`);
+    const options = { self, role: "worker" as const, secret, arenaPath, arenaBytes, raylet, handles, warn };
+    const worker = new WorkerProcess(new CoreProcess(options));
+    const acceptor = new Acceptor({
+      identity: { role: "worker", ...identity, clusterId: config.clusterId },
+      secret,
+      accept: (connection) => worker.#accept(connection),
+    });
+    await listen({ unixPath: config.socketPath }, acceptor);
+    receiveSockets((socket, bytes) => acceptor.take(socket, bytes));
+    worker.core.raylet.sendToRaylet({ type: "workerReady", pid: process.pid, unixPath: config.socketPath });
+    return worker;
+  }
+
+  private constructor(core: CoreProcess) {
+    this.core = core;
+    this.#runner = new TaskRunner(core);
+    core.onMessage = (message) => this.#receive(message);
+    core.onRayletLost = () => process.exit(1); // its raylet is gone, and so is its node
+    this.#executor = new Executor({
+      nowMs,
+      sendToRaylet: (message) => core.raylet.sendToRaylet(message),
+      prepare: (run) =>
+        this.#runner.prepare(
+          run.task as WorkerTask,
+          () => this.#executor.prepared(run),
+          (outcome) => this.#executor.failedToPrepare(run, outcome),
+        ),
+      execute: (run) =>
+        this.#runner.execute(run.task as WorkerTask, {
+          owner: run.lease.owner,
+          block: () => this.#executor.block(run),
+          resume: () => this.#executor.resume(run),
+          finished: (outcome) => this.#executor.finished(run, outcome),
+        }),
+      answer: (caller, run, outcome, runTimeMs) =>
+        this.#answer(caller as CallerConnection, run.lease, run.sequence, outcome, runTimeMs),
+      handBack: (caller, lease, sequences, blocked) =>
+        this.#handBack(caller as CallerConnection, (caller as CallerConnection).numbers.get(lease), sequences, blocked),
+      wakeUpAfter: (delayMs) => this.#wakeUpAfter(delayMs),
+    });
+  }
+
+  // ── Control messages ──────────────────────────────────────────────────────────────────────────────────────────────
+
+  #receive(message: Message): void {
+    switch (message.type) {
+      case "openLease":
+        this.core.jobId = message.jobId;
+        this.#executor.openLease(message.leaseId, message.owner);
+        return;
+      case "closeLease":
+        this.#executor.closeLease(message.leaseId);
+        return;
+      case "dispatchTask":
+        this.#executor.dispatch(message.leaseId, taskOfSpec(message.task));
+        return;
+      case "createActor":
+        return void this.#createActor(message.leaseId, message.actor);
+      default:
+        return;
+    }
+  }
+
+  /** Lecture, `createActor`: from here on this worker is the actor. */
+  async #createActor(leaseId: LeaseId, spec: Extract<Message, { type: "createActor" }>["actor"]): Promise<void> {
+    const { actorId } = spec;
+    this.core.jobId = spec.jobId;
+    try {
+      this.#actor = await ActorHost.create(this.core, this.#runner, leaseId, spec, {
+        answer: (caller, call, outcome) =>
+          this.#answer(caller as CallerConnection, undefined, call.sequence, outcome, 0),
+      });
+      this.core.raylet.send(GCS, { type: "actorCreated", actorId, leaseId, failure: undefined });
+    } catch (error) {
+      const words = error instanceof Error ? `${error.name}: ${error.message}` : String(error);
+      const message = `the constructor of actor ${spec.name} (${actorId}) threw ${words}`;
+      const failure = { message, error: new Uint8Array(0) };
+      this.core.raylet.send(GCS, { type: "actorCreated", actorId, leaseId, failure });
+    }
+  }
+
+  // ── Owners' connections ───────────────────────────────────────────────────────────────────────────────────────────
+
+  #accept(connection: Connection): void {
+    if (connection.peer.role !== "driver" && connection.peer.role !== "worker") {
+      connection.destroy();
+      return;
+    }
+    const caller: CallerConnection = { connection, templates: [], leases: new Map(), numbers: new Map() };
+    connection.start({
+      frame: (type, bytes, start, end) => this.#frame(caller, type, bytes, start, end),
+      closed: () => {
+        this.#executor.detach(caller);
+        this.#actor?.executor.detach(caller);
+      },
+    });
+  }
+
+  /** Hot path: one call for each frame. */
+  #frame(caller: CallerConnection, type: number, chunk: Uint8Array, start: number, end: number): void {
+    const bytes = bufferOf(chunk);
+    if (type === FRAME.push) return this.#push(caller, bytes, start, end);
+    if (type === FRAME.call) return this.#call(caller, bytes, start, end);
+    const reader = new ByteReader(bytes, start, end);
+    if (type === FRAME.template) {
+      const { index, template } = readTemplate(reader);
+      caller.templates[index] = template;
+    } else if (type === FRAME.attach) {
+      this.#attach(caller, reader);
+    } else if (type === FRAME.abort) {
+      this.#runner.abort(caller, reader.u16(), reader.u32());
+    } else {
+      throw new MalformedBytes(`frame type ${type} from an owner`);
+    }
+  }
+
+  #attach(caller: CallerConnection, reader: ByteReader): void {
+    const number = reader.u16();
+    const leaseId = reader.text(64) as LeaseId;
+    const lease = this.#executor.find(leaseId);
+    if (lease === undefined) return; // closed meanwhile: pushes are handed back
+    caller.leases.set(number, lease);
+    caller.numbers.set(lease, number);
+    this.#executor.attach(leaseId, caller);
+  }
+
+  #push(caller: CallerConnection, bytes: Buffer, start: number, end: number): void {
+    if (end - start < PUSH_HEADER_BYTES) throw new MalformedBytes("a task that is too short");
+    const number = bytes.readUInt16LE(start);
+    const sequence = bytes.readUInt32LE(start + 2);
+    const lease = caller.leases.get(number);
+    if (lease === undefined) return this.#handBack(caller, number, [sequence], false);
+    const template = caller.templates[bytes.readUInt16LE(start + 6)];
+    if (template === undefined) throw new MalformedBytes("a task of an unknown template");
+    this.#executor.push(lease, sequence, {
+      template,
+      counter: bytes.readUInt32LE(start + 8),
+      attempt: bytes[start + 12],
+      storeResult: storesResult(bytes[start + 13] as number),
+      args: readArguments(bytes, start + PUSH_HEADER_BYTES, end),
+      caller,
+      lease: number,
+      sequence,
+    } as WorkerTask);
+  }
+
+  #call(caller: CallerConnection, bytes: Buffer, start: number, end: number): void {
+    if (end - start < CALL_HEADER_BYTES) throw new MalformedBytes("a call that is too short");
+    const template = caller.templates[bytes.readUInt16LE(start + 4)];
+    if (template === undefined || this.#actor === undefined) throw new MalformedBytes("a call of nothing");
+    const sequence = bytes.readUInt32LE(start);
+    this.#actor.executor.push(caller, sequence, {
+      template,
+      counter: bytes.readUInt32LE(start + 6),
+      attempt: 0,
+      storeResult: storesResult(bytes[start + 10] as number),
+      args: readArguments(bytes, start + CALL_HEADER_BYTES, end),
+      caller,
+      lease: NO_LEASE,
+      sequence,
+    } as WorkerTask);
+  }
+
+  /** The answer leaves when every ref that the task received is held in this process's own name. */
+  #answer(
+    caller: CallerConnection,
+    lease: LeaseSlot | undefined,
+    sequence: number,
+    outcome: Outcome,
+    runTimeMs: number,
+  ): void {
+    const { references } = this.core.owner;
+    if (references.holdsAreSettled) this.#writeAnswer(caller, lease, sequence, outcome, runTimeMs);
+    else references.whenHoldsSettled(() => this.#writeAnswer(caller, lease, sequence, outcome, runTimeMs));
+  }
+
+  #writeAnswer(
+    { connection, numbers }: CallerConnection,
+    lease: LeaseSlot | undefined,
+    sequence: number,
+    outcome: Outcome,
+    runTimeMs: number,
+  ): void {
+    const writer = connection.beginFrame(FRAME.answer);
+    writer.u16(lease === undefined ? NO_LEASE : (numbers.get(lease) ?? NO_LEASE));
+    writer.u32(sequence);
+    writer.u32(Math.min(0xffff_ffff, Math.max(0, runTimeMs * 1_000)));
+    writeOutcome(writer, outcome);
+    connection.endFrame();
+  }
+
+  #handBack(caller: CallerConnection, number: number | undefined, sequences: readonly number[], blocked: boolean): void {
+    const writer = caller.connection.beginFrame(FRAME.handBack);
+    writer.u16(number ?? NO_LEASE);
+    writer.u8(blocked ? 1 : 0);
+    writer.u32(sequences.length);
+    for (const sequence of sequences) writer.u32(sequence);
+    caller.connection.endFrame();
+  }
+
+  #wakeUpAfter(delayMs: number): void {
+    this.#wake ??= setTimeout(() => {
+      this.#wake = undefined;
+      this.#executor.tick();
+    }, delayMs);
+  }
+}

@@ -1,0 +1,71 @@
+// What cannot be shipped is refused at once, with the path to it, what it is, and what to do instead.
+// Method: capture functions that reach such things, and read the error.
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { ObjectTooLargeError, SerializationError } from "../../src/errors.js";
+import { type CaptureHooks, capture } from "../../src/functions/index.js";
+import { cases } from "./fixtures/refused.js";
+
+const hooks: CaptureHooks = { describe: () => undefined, warn: () => undefined };
+
+function refusal(fn: CallableFunction): SerializationError {
+  try {
+    capture(fn, hooks);
+  } catch (error) {
+    assert.ok(error instanceof SerializationError, String(error));
+    return error;
+  }
+  return assert.fail("nothing was refused");
+}
+
+for (const [name, { fn, expect }] of Object.entries(cases)) {
+  test(name, () => {
+    const [path, what, hint] = expect as [string, string, string];
+    const error = refusal(fn as CallableFunction);
+    assert.equal(error.path, path);
+    assert.ok(error.message.includes(`to a worker: ${path} ${what}`), error.message);
+    assert.ok(error.hint?.includes(hint), error.hint);
+    assert.ok(error.message.includes(`(hint: ${error.hint})`), error.message);
+    assert.match(error.message, /is defined at file:.*fixtures\/refused\.ts:\d+:\d+$/);
+  });
+}
+
+test("63 a variable that is not initialised yet", () => {
+  const early = () => value;
+  if (Number(process.versions.node.split(".")[0]) < 22) {
+    assert.doesNotThrow(() => capture(early, hooks)); // Node 20's inspector cannot tell it from undefined
+  } else {
+    const error = refusal(early);
+    assert.equal(error.path, 'early → variable "value"');
+    assert.match(error.message, /is not initialised yet/);
+    assert.match(error.hint ?? "", /call \.remote\(\) after the variable's declaration has run/);
+  }
+  const value = 1;
+});
+
+test("65 data that is too large names the variable", () => {
+  const table = new Uint8Array(101 * 1024 * 1024);
+  const reads = () => table.length;
+  assert.throws(() => capture(reads, hooks), (error) => {
+    assert.ok(error instanceof ObjectTooLargeError);
+    assert.match(error.message, /reads → variable "table" holds 101 MB/);
+    assert.match(error.message, /put\(\)/);
+    return true;
+  });
+});
+
+test("large data warns, naming the variable", () => {
+  const warnings: string[] = [];
+  const table = new Uint8Array(11 * 1024 * 1024);
+  capture(() => table.length, { ...hooks, warn: (message) => warnings.push(message) });
+  assert.equal(warnings.length, 1);
+  assert.match(warnings[0] ?? "", /variable "table" holds 11 MB/);
+});
+
+test("a global added at run time is not shipped, with a warning", () => {
+  const warnings: string[] = [];
+  Object.assign(globalThis, { addedLater: () => 1 });
+  const uses = new Function("return addedLater()") as CallableFunction;
+  capture(uses, { ...hooks, warn: (message) => warnings.push(message) });
+  assert.match(warnings[0] ?? "", /the global "addedLater"/);
+});
