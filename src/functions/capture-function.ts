@@ -2,6 +2,7 @@
  * Capturing a function by value: its text, the variables it uses, and its own properties.
  */
 import { captureClass } from "./capture-class.js";
+import { placeOf } from "./closed.js";
 import { functionFragment } from "./fragments.js";
 import type { Graph, Task } from "./graph.js";
 import { inspectFunction } from "./inspect.js";
@@ -12,7 +13,7 @@ import { ownPrototype } from "./prototypes.js";
 import { captureNative, exportedFunction, isNative } from "./references.js";
 import { analyse } from "./scope-analysis.js";
 import { hasOuterThis, isStrictAt, textOffset } from "./script-facts.js";
-import { scriptOf } from "./scripts.js";
+import { scriptOf, scriptOfText } from "./scripts.js";
 import { isOwnOfFunctions, shapeOf } from "./shape.js";
 import type { Subject } from "./subject.js";
 import { captureVariables } from "./variables.js";
@@ -22,7 +23,8 @@ export function captureFunction(graph: Graph, task: Task): PayloadNode {
   const text = Function.prototype.toString.call(fn);
   if (isNative(text)) return captureNative(graph, task);
   const facts = inspectFunction(fn);
-  const script = facts.location && scriptOf(facts.location.scriptId);
+  const place = placeOf(facts.location, text);
+  const script = facts.location && (place === undefined ? scriptOf(facts.location.scriptId) : scriptOfText(facts.location, place, text));
   const exported = script && exportedFunction(graph, task, script);
   if (exported !== undefined) return exported;
   const analysis = analyse(text);

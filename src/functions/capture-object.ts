@@ -23,6 +23,8 @@ export function captureObject(graph: Graph, task: Task): PayloadNode {
   const { value, path } = task;
   const refused = hostObstacle(value);
   if (refused !== undefined) graph.refuse(path, refused.what, refused.hint);
+  const made = captureMade(graph, task);
+  if (made !== undefined) return made;
   checkPrivateFields(graph, task);
   return (
     captureBinary(graph, task) ??
@@ -197,7 +199,7 @@ function captureBuiltin(graph: Graph, task: Task): PayloadNode | undefined {
     const defaultProto = Object.getPrototypeOf(Object(primitive)) as object;
     return { k: "boxed", value: graph.ref(primitive, path), ...shapeOf(graph, value, path, { defaultProto, skip }) };
   }
-  return captureMade(graph, task);
+  return undefined;
 }
 
 function boxedValueOf(value: object): () => unknown {

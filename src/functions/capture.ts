@@ -6,6 +6,7 @@
  */
 import { createHash } from "node:crypto";
 import { types } from "node:util";
+import { captureClosed } from "./closed.js";
 import { captureFunction } from "./capture-function.js";
 import { captureObject, SERIALIZE } from "./capture-object.js";
 import { emit } from "./emit.js";
@@ -19,6 +20,7 @@ import { exportedObject, referenceTo } from "./references.js";
 import { textOffset } from "./script-facts.js";
 import { scriptOf } from "./scripts.js";
 import { shapeOf } from "./shape.js";
+import type { Position } from "./user-positions.js";
 
 export interface CapturedFunction {
   /** Self-contained bytes: equal functions with equal captured values give equal bytes. */
@@ -44,7 +46,9 @@ export function capture(fn: CallableFunction, hooks: CaptureHooks): CapturedFunc
 }
 
 function finish(graph: Graph, fn: CallableFunction, name: string): CapturedFunction {
-  const root = graph.idOf(fn, step(undefined, name));
+  const path = step(undefined, name);
+  const root = graph.idOf(fn, path);
+  if (graph.hooks.describe(fn) === undefined) graph.nodes[root] = captureClosed(graph, { id: root, value: fn, path });
   graph.drain();
   fillWeak(graph);
   graph.finishPartials();
@@ -54,7 +58,7 @@ function finish(graph: Graph, fn: CallableFunction, name: string): CapturedFunct
   const records = scopes.map((scope) => scope.record());
   const segments = [...graph.segments];
   const mapSegment = map === undefined ? undefined : segments.push(Buffer.from(map, "utf8")) - 1;
-  const location = locationOf(fn);
+  const location = placeInFile(graph, root);
   const kind = nodes[root]?.k === "class" ? "class" : "function";
   const stages = stagesOf({ nodes, scopes: records, uses: usesOf(graph) });
   const header: Omit<PayloadHeader, "segments"> = {
@@ -162,7 +166,8 @@ function fillWeak(graph: Graph): void {
       for (const [key, keyId] of [...graph.captured()]) {
         if (typeof key !== "object" && typeof key !== "function") continue;
         const mark = `${id} ${keyId}`;
-        if (done.has(mark) || key === null || !Reflect.apply(hasOf(value), value, [key])) continue;
+        // What its class makes anew, it also enters anew in the class's weak collections.
+        if (done.has(mark) || key === null || graph.nodes[keyId]?.k === "custom" || !Reflect.apply(hasOf(value), value, [key])) continue;
         done.add(mark);
         grown = true;
         addWeakEntry(graph, task, key, keyId);
@@ -184,13 +189,29 @@ function addWeakEntry(graph: Graph, { id, value, path }: Task, key: object, keyI
   graph.nodes[id] = { ...node, entries: [...node.entries, [keyId], graph.ref(held, step(path, ".get(…)"))] };
 }
 
-/** Where the user wrote a function, through the source map of its script. */
+/** Where the user wrote the function; a bound function: what it binds. Arithmetic alone is not looked up. */
+function placeInFile(graph: Graph, id: number): string | undefined {
+  const node = graph.nodes[id];
+  if (node?.k === "bound" && Array.isArray(node.target) && typeof node.target[0] === "number") return placeInFile(graph, node.target[0]);
+  const pieces = graph.fragments.find((fragment) => fragment.node === id)?.pieces ?? [];
+  for (const piece of pieces) {
+    if (typeof piece === "string") continue;
+    const original = piece.positions.original(piece.line, piece.column);
+    return original && showPosition(original);
+  }
+  return undefined;
+}
+
+function showPosition({ source, line, column }: Position): string {
+  return `${source}:${line + 1}:${column + 1}`;
+}
+
+/** The same for an error's message, whatever it costs. */
 function locationOf(fn: CallableFunction): string | undefined {
   const { location } = inspectFunction(fn);
   if (location === undefined) return undefined;
   const script = scriptOf(location.scriptId);
   const offset = textOffset(script, location, Function.prototype.toString.call(fn));
-  const at = offset === undefined ? location : script.lineAndColumn(offset);
-  const original = script.original(at.line, at.column) ?? { source: script.url, ...at };
-  return `${original.source}:${original.line + 1}:${original.column + 1}`;
+  const at = offset === undefined ? location : script.lines.lineAndColumn(offset);
+  return showPosition(script.original(at.line, at.column) ?? { source: script.url, ...at });
 }

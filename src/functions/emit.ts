@@ -3,7 +3,7 @@
  *
  *     (function (__mobula$) {
  *       { let offset, helper;
- *         __mobula$.b(0, (k, v) => { switch (k) { case 0: offset = v; break; case 1: helper = v; break; } });
+ *         __mobula$.b(0, (k, v) => { switch (k) { case 0: offset = v; break; case 1: helper = v; } });
  *         __mobula$.f(12, () => ({"add": (a, b) => a + b + offset})["add"]);
  *         { … a block inside … }
  *       } })
@@ -47,8 +47,9 @@ function append<K, V>(lists: Map<K, V[]>, key: K, value: V): void {
 
 function openBlock(writer: Writer, scope: Scope): void {
   const names = [...scope.used.keys()];
-  const cases = names.map((name, index) => `case ${index}:${name}=v;break;`).join("");
-  writer.own(`{let ${names.join(",")};${RUNTIME}.b(${scope.id},(k,v)=>{switch(k){${cases}}});\n`);
+  // The setter's own parameters must not be names of the program: minified programs use all the short ones.
+  const cases = names.map((name, index) => `case ${index}:${name}=${RUNTIME}v;break;`).join("");
+  writer.own(`{let ${names.join(",")};${RUNTIME}.b(${scope.id},(${RUNTIME}k,${RUNTIME}v)=>{switch(${RUNTIME}k){${cases}}});\n`);
 }
 
 function writeFragment(writer: Writer, { node, pieces }: Fragment, directive: boolean): void {
@@ -78,9 +79,9 @@ class Writer {
   }
 
   /** Text of the program, which the source map leads back to its place. */
-  quoted({ text, script, offset }: Quote): void {
-    if (script !== undefined && offset !== undefined) this.#map.addText(text, this.#line, this.#column, script, offset);
-    this.own(text);
+  quoted(quote: Quote): void {
+    this.#map.addText(quote, this.#line, this.#column);
+    this.own(quote.text);
   }
 
   finish(): Emitted {

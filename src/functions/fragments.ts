@@ -45,7 +45,10 @@ export function applyEdits({ text, script, offset }: Subject, edits: readonly Ed
   const pieces: Piece[] = [];
   let at = 0;
   const keep = (until: number): void => {
-    if (until > at) pieces.push({ text: text.slice(at, until), script, offset: offset === undefined ? undefined : offset + at });
+    if (until <= at) return;
+    const kept = text.slice(at, until);
+    if (script === undefined || offset === undefined) pieces.push(kept);
+    else pieces.push({ text: kept, positions: script, ...script.lines.lineAndColumn(offset + at) });
   };
   for (const edit of [...edits].sort((a, b) => a.start - b.start || a.end - b.end)) {
     keep(edit.start);

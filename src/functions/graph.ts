@@ -11,6 +11,7 @@ import type { MemberTable } from "./capture-class.js";
 import type { External, PayloadNode, Ref } from "./payload.js";
 import { type Scope, ScopeTable } from "./scopes.js";
 import type { Script } from "./scripts.js";
+import type { Position } from "./user-positions.js";
 
 export interface CaptureHooks {
   /** Called for every object and function met while capturing, before anything else is tried. */
@@ -38,11 +39,17 @@ export interface Variables {
 
 export type Piece = string | Quote;
 
+/** Text of the program, and where it begins in its script. */
 export interface Quote {
   readonly text: string;
-  readonly script: Script | undefined;
-  /** Where the text begins in the script. */
-  readonly offset: number | undefined;
+  readonly line: number;
+  readonly column: number;
+  readonly positions: Positions;
+}
+
+/** From positions in a script to the user's file. */
+export interface Positions {
+  original(line: number, column: number): Position | undefined;
 }
 
 export interface Task {

@@ -11,7 +11,7 @@ import type { Location } from "./inspect.js";
 
 /** Where the text of a function begins; V8 gives the place of its parameter list (a class: of its constructor). */
 export function textOffset(script: Script, location: Location, text: string): number | undefined {
-  const inside = script.offsetAt(location.line, location.column);
+  const inside = script.lines.offsetAt(location.line, location.column);
   const start = script.source.lastIndexOf(text, inside);
   return start === -1 || start + text.length <= inside ? undefined : start;
 }

@@ -5,19 +5,11 @@
  * and enabling costs tens of milliseconds the first time. So it is enabled when an unknown script is met, everything
  * of the program is read in one go, and it is disabled before the capture returns.
  */
-import { readFileSync } from "node:fs";
-import { SourceMap, type SourceMapPayload } from "node:module";
-import { fileURLToPath } from "node:url";
-import { call, openSession } from "./inspect.js";
+import { call, type Location, openSession } from "./inspect.js";
+import { LineIndex } from "./lines.js";
+import { findScriptFile, type Place } from "./script-files.js";
 import { type AnyNode, children, type Program, parseScript } from "./syntax.js";
-
-export interface Position {
-  /** URL of the file as the user wrote it. */
-  readonly source: string;
-  /** From zero. */
-  readonly line: number;
-  readonly column: number;
-}
+import { type Position, UserPositions } from "./user-positions.js";
 
 interface ScriptParsed {
   readonly scriptId: string;
@@ -33,11 +25,12 @@ export class Script {
   readonly isModule: boolean;
   readonly #mapUrl: string;
   #source: string | undefined;
-  #lineStarts: number[] | undefined;
-  #map: SourceMap | null | undefined;
+  #lines: LineIndex | undefined;
+  #positions: UserPositions | undefined;
   #program: Program | null | undefined;
 
-  constructor(parsed: ScriptParsed) {
+  constructor(parsed: ScriptParsed, source?: string) {
+    this.#source = source;
     this.id = parsed.scriptId;
     this.url = parsed.url;
     this.isModule = parsed.isModule ?? false;
@@ -74,31 +67,15 @@ export class Script {
     return this.#program ?? undefined;
   }
 
-  offsetAt(line: number, column: number): number {
-    return (this.#starts()[line] ?? this.source.length) + column;
-  }
-
-  lineAndColumn(offset: number): { line: number; column: number } {
-    const starts = this.#starts();
-    let low = 0;
-    let high = starts.length - 1;
-    while (low < high) {
-      const middle = (low + high + 1) >> 1;
-      if ((starts[middle] ?? 0) <= offset) low = middle;
-      else high = middle - 1;
-    }
-    return { line: low, column: offset - (starts[low] ?? 0) };
+  get lines(): LineIndex {
+    this.#lines ??= new LineIndex(this.source);
+    return this.#lines;
   }
 
   /** Where the user wrote what stands at a position of the script; undefined where the source map says nothing. */
   original(line: number, column: number): Position | undefined {
-    this.#map ??= loadMap(this.#mapUrl, this.url);
-    if (this.#map === null) return { source: this.url, line, column };
-    const entry = this.#map.findEntry(line, column);
-    if (!("originalSource" in entry) || entry.originalSource === undefined) return undefined;
-    const base = this.#mapUrl.startsWith("data:") ? this.url : new URL(this.#mapUrl, this.url).href;
-    const source = resolveUrl(entry.originalSource, base);
-    return { source, line: entry.originalLine, column: entry.originalColumn };
+    this.#positions ??= new UserPositions(this.url, this.#mapUrl);
+    return this.#positions.original(line, column);
   }
 
   /** The nodes of the syntax tree around an offset, outermost first. */
@@ -112,14 +89,6 @@ export class Script {
       node = inner;
     }
     return found;
-  }
-
-  #starts(): readonly number[] {
-    if (this.#lineStarts !== undefined) return this.#lineStarts;
-    const starts = [0];
-    for (let at = this.source.indexOf("\n"); at !== -1; at = this.source.indexOf("\n", at + 1)) starts.push(at + 1);
-    this.#lineStarts = starts;
-    return starts;
   }
 }
 
@@ -137,6 +106,17 @@ export function scriptOf(scriptId: string): Script {
     script = scripts.get(scriptId) ?? new Script({ scriptId, url: "" });
     scripts.set(scriptId, script);
   }
+  return script;
+}
+
+/** The script of a function whose text begins at a place, without the debugger if its file can be found. */
+export function scriptOfText(location: Location, place: Place, text: string): Script {
+  const known = scripts.get(location.scriptId);
+  if (known !== undefined) return known;
+  const file = findScriptFile(place, text);
+  if (file?.source === undefined) return scriptOf(location.scriptId);
+  const script = new Script({ scriptId: location.scriptId, url: file.url, sourceMapURL: file.mapUrl }, file.source);
+  scripts.set(script.id, script);
   return script;
 }
 
@@ -169,34 +149,5 @@ function readAhead(fresh: readonly ScriptParsed[]): void {
     scripts.set(script.id, script);
     budget -= script.isProject ? (parsed.length ?? 0) : 0;
     if (script.isProject && budget > 0) script.readSource();
-  }
-}
-
-// ── Source maps of scripts ──────────────────────────────────────────────────────────────────────────────────────────
-
-function loadMap(mapUrl: string, scriptUrl: string): SourceMap | null {
-  if (mapUrl === "") return null;
-  try {
-    return new SourceMap(JSON.parse(readMap(mapUrl, scriptUrl)) as SourceMapPayload);
-  } catch {
-    return null; // a missing or broken map: positions of the script itself are the best there is
-  }
-}
-
-function readMap(mapUrl: string, scriptUrl: string): string {
-  if (!mapUrl.startsWith("data:")) return readFileSync(fileURLToPath(new URL(mapUrl, scriptUrl)), "utf8");
-  const comma = mapUrl.indexOf(",");
-  const body = mapUrl.slice(comma + 1);
-  return mapUrl.slice(0, comma).endsWith(";base64")
-    ? Buffer.from(body, "base64").toString("utf8")
-    : decodeURIComponent(body);
-}
-
-function resolveUrl(source: string, base: string): string {
-  if (source.startsWith("/")) return `file://${source}`;
-  try {
-    return new URL(source, base).href;
-  } catch {
-    return source;
   }
 }

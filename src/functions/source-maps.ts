@@ -2,7 +2,7 @@
  * Composing the source map of emitted code: from a position in it, through the script that the function stood in, to
  * the file that the user wrote. Node reads the map on the worker, so that stack traces show the user's own lines.
  */
-import type { Script } from "./scripts.js";
+import type { Quote } from "./graph.js";
 import { encodeVlq } from "./vlq.js";
 
 /** Where V8 can point at in a stack trace: words and the brackets of calls and computed members. */
@@ -20,8 +20,7 @@ export class MapBuilder {
   #lastOriginalColumn = 0;
 
   /** Text of a script was emitted at a position. Calls come in the order of positions. */
-  addText(text: string, line: number, column: number, script: Script, offset: number): void {
-    const from = script.lineAndColumn(offset);
+  addText({ text, positions, ...from }: Quote, line: number, column: number): void {
     const lineBreaks: number[] = [];
     for (let at = text.indexOf("\n"); at !== -1; at = text.indexOf("\n", at + 1)) lineBreaks.push(at + 1);
     let row = 0;
@@ -29,7 +28,7 @@ export class MapBuilder {
     for (const token of text.matchAll(TOKENS)) {
       while (row < lineBreaks.length && (lineBreaks[row] ?? 0) <= token.index) row++;
       const within = token.index - (row === 0 ? 0 : (lineBreaks[row - 1] ?? 0));
-      const original = script.original(from.line + row, row === 0 ? from.column + within : within);
+      const original = positions.original(from.line + row, row === 0 ? from.column + within : within);
       if (original === undefined) continue;
       const key = `${line + row} ${original.source} ${original.line} ${original.column}`;
       if (key === last) continue;

@@ -14,7 +14,6 @@ export interface NodeConfig {
   /** The head to join, as `host:port`; empty for the head itself. */
   readonly headAddress: string;
   readonly secretHex: string;
-  readonly sessionDirectory: string;
   readonly resources: Readonly<Record<string, number>>;
   readonly labels: Readonly<Record<string, string>>;
   readonly objectStoreBytes: number;
@@ -54,7 +53,6 @@ export interface NodeReady {
   readonly type: "mobula.ready";
   readonly address: string;
   readonly nodeId: string;
-  readonly rayletPath: string;
 }
 
 /** Or why it cannot be. */

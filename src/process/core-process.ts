@@ -39,6 +39,18 @@ export interface CoreProcessOptions {
   readonly warn: (text: string) => void;
 }
 
+/** One ref object whose end is watched. Registered without a token: a late finalization finds it released. */
+export interface Tracker {
+  readonly entry: ObjectEntry;
+  released: boolean;
+}
+
+export const TRACK = Symbol("mobula.track");
+
+export interface TrackedHandle {
+  [TRACK](tracker: Tracker): void;
+}
+
 /** In which task code runs: children take their ids from here. */
 export interface Lineage {
   readonly contextId: ContextId;
@@ -56,7 +68,7 @@ export class CoreProcess {
   readonly objects: ObjectWriter;
   readonly #options: CoreProcessOptions;
   readonly #links: DirectLinks;
-  readonly #finalizer: FinalizationRegistry<ObjectEntry>;
+  readonly #finalizer: FinalizationRegistry<Tracker>;
   #arena: Arena | undefined;
   #flushing = false;
   #ticker: NodeJS.Timeout | undefined;
@@ -81,11 +93,12 @@ export class CoreProcess {
         revive: (external) => options.handles.reviveExternal(external),
         warn: options.warn,
       },
+      options.self.processId,
       (message) => this.raylet.send(GCS, message),
     );
     this.owner = new Owner(options.self, this.#ownerPort(), this.journey);
     this.values = new ValueCodec(options.handles, this.functions, (entry) => this.owner.references.escape(entry));
-    this.#finalizer = new FinalizationRegistry((entry) => this.owner.references.dropRef(entry));
+    this.#finalizer = new FinalizationRegistry((tracker) => this.dropTracked(tracker));
     const process = this;
     this.#links = new DirectLinks({
       self: options.self,
@@ -115,7 +128,16 @@ export class CoreProcess {
   /** The user's ref object names an object that lives elsewhere: its end must be noticed. */
   track(entry: ObjectEntry, handle: object): void {
     entry.tracked = true;
-    this.#finalizer.register(handle, entry);
+    const tracker = { entry, released: false };
+    (handle as TrackedHandle)[TRACK](tracker);
+    this.#finalizer.register(handle, tracker);
+  }
+
+  /** Its ref object was disposed of, or is garbage: the first counts. */
+  dropTracked(tracker: Tracker): void {
+    if (tracker.released || this.#closed) return;
+    tracker.released = true;
+    this.owner.references.dropRef(tracker.entry);
   }
 
   /** Sealed results of a task that ran here; `done` is called once the object table has it. */

@@ -4,6 +4,7 @@
  *
  * Lecture: step `registerFunction`.
  */
+import { hash96 } from "../base/hash.js";
 import type { FunctionId } from "../base/ids.js";
 import { MAX_FUNCTION_BYTES } from "../base/limits.js";
 import { ObjectTooLargeError } from "../errors.js";
@@ -29,9 +30,15 @@ export class FunctionRegistry {
   /** What this process captured itself: its own classes come back as themselves. */
   readonly #captured = new Map<FunctionId, AnyFunction>();
   readonly #ids = new WeakMap<AnyFunction, FunctionId>();
+  readonly #capturing = new Set<AnyFunction>();
+  readonly #aliases = new WeakMap<AnyFunction, FunctionId>();
+  readonly #aliasSpace: string;
+  #nextAlias = 0;
   readonly #fetching = new Map<FunctionId, Fetching>();
 
-  constructor(hooks: FunctionRegistryHooks, sendToGcs: (message: Message) => void) {
+  /** `aliasSpace`: the own process's id, which keeps aliases of different processes apart. */
+  constructor(hooks: FunctionRegistryHooks, aliasSpace: string, sendToGcs: (message: Message) => void) {
+    this.#aliasSpace = aliasSpace;
     this.#sendToGcs = sendToGcs;
     this.#capture = { describe: (value) => hooks.describe(value), warn: (message) => hooks.warn(message) };
     this.#reviver = new Reviver({ revive: (external) => hooks.revive(external) });
@@ -45,7 +52,8 @@ export class FunctionRegistry {
   registerFunction(fn: AnyFunction): FunctionId {
     const known = this.#ids.get(fn) ?? (hashOf(fn) as FunctionId | undefined);
     if (known !== undefined) return known;
-    const { hash, payload, name } = capture(fn as CallableFunction, this.#capture);
+    this.#capturing.add(fn);
+    const { hash, payload, name } = this.#captureNow(fn);
     if (payload.length > MAX_FUNCTION_BYTES) {
       throw new ObjectTooLargeError(`function ${name} is ${payload.length} bytes with what it captures, ${MAX_FUNCTION_BYTES} are allowed: put() the data and pass the ref`);
     }
@@ -53,7 +61,34 @@ export class FunctionRegistry {
     this.#ids.set(fn, functionId);
     this.#captured.set(functionId, fn);
     this.#sendToGcs({ type: "registerFunction", functionId, name, payload });
+    const alias = this.#aliases.get(fn);
+    if (alias !== undefined) this.#sendToGcs({ type: "registerFunction", functionId: alias, name, payload });
     return functionId;
+  }
+
+  #captureNow(fn: AnyFunction): ReturnType<typeof capture> {
+    try {
+      return capture(fn as CallableFunction, this.#capture);
+    } finally {
+      this.#capturing.delete(fn);
+    }
+  }
+
+  /**
+   * The id of a function that is being captured right now and captures its own remote handle: recursion. Its hash is
+   * not known before the capture ends, so the handle inside gets this name, and the payload is registered under both.
+   */
+  aliasOf(fn: AnyFunction): FunctionId {
+    const known = this.#aliases.get(fn);
+    if (known !== undefined) return known;
+    const alias = hash96(`alias ${this.#aliasSpace} ${this.#nextAlias++}`).padEnd(32, "0") as FunctionId;
+    this.#aliases.set(fn, alias);
+    this.#captured.set(alias, fn);
+    return alias;
+  }
+
+  isCapturing(fn: AnyFunction): boolean {
+    return this.#capturing.has(fn);
   }
 
   /** The function, if this process has it already. */

@@ -25,9 +25,11 @@ import type { NodeConfig } from "./config.js";
 import { FRAME } from "./direct-frames.js";
 import { WorkerSpawner } from "./worker-spawner.js";
 
+/** Where this node's files are. */
 export interface NodePlaces {
   readonly rayletPath: string;
   readonly arenaPath: string;
+  readonly socketsDirectory: string;
 }
 
 export class NodeProcess {

@@ -49,7 +49,11 @@ export class WorkerProcess {
   #wake: NodeJS.Timeout | undefined;
 
   /** Connect to the raylet, listen for owners, say that this worker is ready. */
-  static async start(config: WorkerConfig, handles: HandleHooks): Promise<WorkerProcess> {
+  static async start(
+    config: WorkerConfig,
+    handles: HandleHooks,
+    onCore: (core: CoreProcess) => void,
+  ): Promise<WorkerProcess> {
     const watchdog = startWatchdog();
     const secret = Buffer.from(config.secretHex, "hex");
     const identity = { nodeId: config.nodeId, processId: config.processId };
@@ -62,6 +66,7 @@ export class WorkerProcess {
     const warn = (text: string) => console.error(`mobula: ${text}`);
     const options = { self, role: "worker" as const, secret, arenaPath, arenaBytes, raylet, handles, warn };
     const worker = new WorkerProcess(new CoreProcess(options));
+    onCore(worker.core);
     const acceptor = new Acceptor({
       identity: { role: "worker", ...identity, clusterId: config.clusterId },
       secret,

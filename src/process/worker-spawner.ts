@@ -36,9 +36,9 @@ export class WorkerSpawner {
 
   start(worker: ProcessRef): void {
     const { nodeId, processId } = worker;
-    const { clusterId, secretHex, workerEntry, execArgv, objectStoreBytes, sessionDirectory } = this.#config;
-    const { rayletPath, arenaPath } = this.#places;
-    const socketPath = `${sessionDirectory}/sockets/w-${processId}.sock`;
+    const { clusterId, secretHex, workerEntry, execArgv, objectStoreBytes } = this.#config;
+    const { rayletPath, arenaPath, socketsDirectory } = this.#places;
+    const socketPath = `${socketsDirectory}/w-${processId}.sock`;
     const places = { rayletPath, socketPath, arenaPath, arenaBytes: objectStoreBytes };
     const environment = configEnvironment({ nodeId, processId, clusterId, secretHex, ...places });
     const child = spawnNode(workerEntry, {

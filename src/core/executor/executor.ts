@@ -42,6 +42,8 @@ export interface LeaseSlot {
   readonly unanswered: { readonly run: Run; readonly outcome: Outcome; readonly runTimeMs: number }[];
   current: Run | undefined;
   preparing: number;
+  /** The first task has come by way of the raylet. */
+  dispatched: boolean;
   closed: boolean;
 }
 
@@ -77,6 +79,7 @@ export class Executor {
       unanswered: [],
       current: undefined,
       preparing: 0,
+      dispatched: false,
       closed: false,
     });
   }
@@ -94,7 +97,7 @@ export class Executor {
     return this.#leases.get(id);
   }
 
-  /** The owner has connected: it gets the answers that waited for it. Undefined: no such lease (any more). */
+  /** The owner has connected: it gets the news that waited for it. Undefined: no such lease (any more). */
   attach(id: LeaseId, caller: Caller): LeaseSlot | undefined {
     const lease = this.#leases.get(id);
     if (lease === undefined) return undefined;
@@ -102,6 +105,7 @@ export class Executor {
     for (const { run, outcome, runTimeMs } of lease.unanswered.splice(0)) {
       this.#port.answer(caller, run, outcome, runTimeMs);
     }
+    if (isBlocked(lease.current)) this.#handBack(lease, [], true);
     return lease;
   }
 
@@ -117,7 +121,9 @@ export class Executor {
   /** The first task of a lease, sent ahead by the raylet: number 0. Idempotent by its lease. */
   dispatch(id: LeaseId, task: unknown): void {
     const lease = this.#leases.get(id);
-    if (lease !== undefined) this.push(lease, 0, task);
+    if (lease === undefined || lease.dispatched) return;
+    lease.dispatched = true;
+    this.push(lease, 0, task);
   }
 
   /** Hot path: one call for each task. */
@@ -135,10 +141,12 @@ export class Executor {
   prepared(run: Run): void {
     if (run.state !== "preparing") return;
     run.state = "prepared";
-    run.lease.preparing--;
-    if (run.lease.closed) return this.#handBack(run.lease, [run.sequence], false);
-    run.lease.queue.unshift(run);
-    if (run.lease.current === undefined) this.#drain(run.lease);
+    const { lease } = run;
+    lease.preparing--;
+    if (lease.closed || isBlocked(lease.current)) return this.#handBack(lease, [run.sequence], !lease.closed);
+    lease.queue.unshift(run);
+    if (lease.current === undefined) this.#drain(lease);
+    else if (lease.queue.length === 1) this.#port.wakeUpAfter(HAND_BACK_AFTER_MS);
   }
 
   /** It could not be prepared: a missing function, a lost argument. */
@@ -149,10 +157,11 @@ export class Executor {
     this.#answer(run, outcome);
   }
 
-  /** Asynchronous code has ended. */
+  /** Asynchronous code has ended, perhaps without the value that it waited for: it takes its CPU back all the same. */
   finished(run: Run, outcome: Outcome): void {
     if (run.state !== "running") return;
     const { lease } = run;
+    if (isBlocked(run)) this.#port.sendToRaylet({ type: "taskResumed", leaseId: lease.id });
     this.#answer(run, outcome);
     lease.current = undefined;
     if (lease.closed) this.#leases.delete(lease.id);

@@ -14,7 +14,7 @@ import { assert } from "../../base/assert.js";
 import { Deque } from "../../base/deque.js";
 import type { ActorId, ProcessRef } from "../../base/ids.js";
 import type { Failure, Message, ProcessAddress } from "../../protocol/messages.js";
-import { type Outcome, type Task, upstreamFailure } from "./task.js";
+import { type Held, type Outcome, type Task, upstreamFailure } from "./task.js";
 
 /** How long the GCS may take to say why an actor's connection ended. */
 const REASON_WAIT_MS = 5_000;
@@ -26,7 +26,8 @@ export interface ActorSubmitterPort {
   /** Hot path: write the call into the actor's connection. */
   call(actor: ActorLink, task: Task): void;
   disconnect(actor: ActorLink): void;
-  releaseHandle(actorId: ActorId): void;
+  /** No handle is left here: the hold on the actor ends, and what its constructor was given may go. */
+  releaseHandle(actor: ActorLink): void;
   finished(task: Task, outcome: Outcome): void;
 }
 
@@ -44,6 +45,8 @@ export interface ActorLink {
   nextSequence: number;
   brokenSinceMs: number;
   handles: number;
+  /** What the arguments of its constructor name, in the process that made it. */
+  readonly kept: Held[];
 }
 
 export class ActorSubmitter {
@@ -71,6 +74,7 @@ export class ActorSubmitter {
       nextSequence: 1,
       brokenSinceMs: 0,
       handles: 0,
+      kept: [],
     };
     this.#links.set(actorId, link);
     if (!isNew) this.#port.sendToGcs({ type: "subscribeActor", actorId });
@@ -212,7 +216,7 @@ export class ActorSubmitter {
     if (this.#links.get(link.actorId) !== link) return;
     this.#links.delete(link.actorId);
     this.#port.disconnect(link);
-    this.#port.releaseHandle(link.actorId);
+    this.#port.releaseHandle(link);
   }
 
   #finish(task: Task, outcome: Outcome): void {

@@ -58,8 +58,10 @@ export interface Lease {
   idleSinceMs: number;
   wantedSinceMs: number;
   brokenSinceMs: number;
-  /** Its task waits in `get`: nothing more is pushed. */
+  /** Its task waits in `get`: the lease does not count when it is asked whether more are needed. */
   blocked: boolean;
+  /** It has handed tasks back: nothing more is pushed until its task has answered. */
+  stalled: boolean;
 }
 
 /** Tasks that may run on each other's leases. */
@@ -72,8 +74,11 @@ export class KeyQueue {
   /** The last 32 run times, one bit each: set when it was below `PIPELINE_BELOW_MS`. */
   #history = 0;
   #samples = 0;
+  /** What must not run twice is not pushed ahead: of a dead worker's tasks nobody could say which had started. */
+  readonly #once: boolean;
 
   constructor(template: TaskTemplate) {
+    this.#once = template.maxRetries === 0;
     this.key = template.schedulingKey;
     this.demand = template.demand;
   }
@@ -83,8 +88,15 @@ export class KeyQueue {
     if (this.#samples < 32) this.#samples++;
   }
 
+  /** A worker died: one task at a time again, so that the next death has one suspect. */
+  forgetRunTimes(): void {
+    this.#history = 0;
+    this.#samples = 0;
+  }
+
   /** How many tasks a worker may have at once: one, until the median run time is known to be short. */
   get depth(): number {
+    if (this.#once) return 1;
     return this.#samples >= 4 && bitsSet(this.#history) * 2 > this.#samples ? MAX_PIPELINE_DEPTH : 1;
   }
 }
@@ -158,12 +170,14 @@ export class LeasePool {
       wantedSinceMs: 0,
       brokenSinceMs: 0,
       blocked: false,
+      stalled: false,
     };
     this.#leases.set(leaseId, lease);
     queue.leases.push(lease);
     task.infeasible = "";
     if (dispatched) {
       task.state = "pushed";
+      task.sequence = 0;
       lease.inFlight.set(0, task); // the raylet has sent it ahead as number 0
     } else if (task.state === "requested") {
       task.state = "queued";
@@ -238,6 +252,7 @@ export class LeasePool {
     if (task === undefined) return; // answered before, or taken back
     lease.inFlight.delete(sequence);
     lease.blocked = false;
+    lease.stalled = false;
     lease.queue.noteRunTime(runTimeMs);
     this.#finish(task, outcome);
   }
@@ -268,6 +283,7 @@ export class LeasePool {
       lease.queue.tasks.unshift(task);
     }
     lease.blocked = blocked;
+    lease.stalled = lease.inFlight.size > 0;
     lease.queue.noteRunTime(PIPELINE_BELOW_MS * 2);
     this.#pump(lease.queue);
   }
@@ -300,7 +316,7 @@ export class LeasePool {
         const message = `the connection to worker ${lease.worker.processId} on node ${lease.worker.nodeId} was lost`;
         this.#port.send(rayletOf(lease.worker.nodeId), { type: "returnLease", leaseId: lease.id });
         this.leaseLost(lease.id, { code: "WORKER_CRASHED", message });
-      } else if (lease.inFlight.size === 0 && nowMs - lease.idleSinceMs > LEASE_IDLE_MS) {
+      } else if (lease.state === "open" && lease.inFlight.size === 0 && nowMs - lease.idleSinceMs > LEASE_IDLE_MS) {
         this.#return(lease);
       }
     }
@@ -355,7 +371,7 @@ export class LeasePool {
     let best: Lease | undefined;
     let fewest = queue.depth;
     for (const lease of queue.leases) {
-      if (lease.state !== "open" || lease.blocked || lease.inFlight.size >= fewest) continue;
+      if (lease.state !== "open" || lease.stalled || lease.inFlight.size >= fewest) continue;
       if (lease.wantedSinceMs > 0 && this.#nowMs - lease.wantedSinceMs > WANTED_TENURE_MS) continue;
       best = lease;
       fewest = lease.inFlight.size;
@@ -425,11 +441,12 @@ export class LeasePool {
 
   /** The oldest was running; the others had not started, or their worker was lost under them by another's fault. */
   #retryAll(lease: Lease, reason: Failure): void {
-    const lost = [...lease.inFlight.values()].filter((task) => task.state === "pushed");
+    const lost = [...lease.inFlight.values()];
     lease.inFlight.clear();
+    if (lost.length > 1) lease.queue.forgetRunTimes();
     for (let i = lost.length - 1; i >= 0; i--) {
       const task = lost[i];
-      if (task === undefined) continue;
+      if (task?.state !== "pushed") continue; // its time was up: its worker may have been killed for it
       const { maxRetries } = task.template;
       if (i === 0 && maxRetries >= 0 && task.attempt >= maxRetries) {
         this.#finish(task, { kind: "failed", code: reason.code, message: lostMessage(task, reason) });

@@ -48,8 +48,8 @@ export class ObjectEntry {
   handle: object | undefined = undefined;
   tracked = false;
   waiters: Waiter[] | undefined = undefined;
-  /** Tasks of this process that take the object and wait until it can be sent. */
-  dependents: Task[] | undefined = undefined;
+  /** Told once the object can be sent as an argument: tasks of this process wait for that. */
+  dependents: (() => void)[] | undefined = undefined;
   readonly owned: boolean;
   readonly #context: ContextId;
   readonly #counter: number;

@@ -86,7 +86,10 @@ export class Owner {
       connect: (actor) => port.connectActor(actor),
       call: (actor, task) => this.#call(actor, task),
       disconnect: (actor) => port.disconnectActor(actor),
-      releaseHandle: (actorId) => this.references.releaseActor(actorId),
+      releaseHandle: (actor) => {
+        this.references.releaseActor(actor.actorId);
+        for (const held of actor.kept.splice(0)) this.#letGo(held);
+      },
       finished: (task, outcome) => this.#finished(task, outcome),
     });
   }
@@ -217,6 +220,14 @@ export class Owner {
     const entries: ObjectEntry[] = [];
     for (let index = 0; index < count; index++) entries.push(this.references.create(context, counter, index, task));
     return entries;
+  }
+
+  /** Keep what a value names until `actor` is let go. */
+  keepFor(actor: ActorLink, held: readonly Held[]): void {
+    for (const each of held) {
+      this.#keep(each);
+      actor.kept.push(each);
+    }
   }
 
   #keep(held: Held): void {

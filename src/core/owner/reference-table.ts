@@ -45,9 +45,9 @@ export class ReferenceTable {
   readonly #toRelease = new Set<ObjectId>();
   readonly #toHold = new Set<ObjectId>();
   #nextSequence = 1;
-  /** Holds asked for and not confirmed yet; whoever needs them confirmed waits in `#onSettled`. */
+  /** Holds asked for and not confirmed yet, oldest first; whoever needs them confirmed waits in `#onSettled`. */
   readonly #unconfirmed = new Set<number>();
-  #onSettled: (() => void)[] = [];
+  #onSettled: { readonly upTo: number; readonly action: () => void }[] = [];
 
   constructor(port: ReferenceTablePort) {
     this.#port = port;
@@ -84,6 +84,7 @@ export class ReferenceTable {
   dropRef(entry: ObjectEntry): void {
     assert(entry.localRefs > 0, "a ref is dropped once");
     entry.localRefs--;
+    if (entry.localRefs === 0) entry.handle = undefined;
     this.#dropIfUnused(entry);
   }
 
@@ -117,7 +118,7 @@ export class ReferenceTable {
     entry.value = value;
     entry.large = large;
     entry.task = undefined;
-    if (large) this.#track(entry);
+    if (large || entry.hold === "held") this.#track(entry);
     else entry.handle = undefined;
     this.#tellWaiters(entry, value);
     if (large || entry.hold === "held") this.#store(entry);
@@ -145,7 +146,8 @@ export class ReferenceTable {
     entry.state = "failed";
     entry.failure = failure;
     entry.task = undefined;
-    entry.handle = undefined;
+    if (entry.hold === "held") this.#track(entry);
+    else entry.handle = undefined;
     this.#tellWaiters(entry, undefined);
     if (entry.owned && entry.hold === "held" && !entry.storing) this.#store(entry);
     this.#readyForTasks(entry);
@@ -170,6 +172,7 @@ export class ReferenceTable {
     if (entry.waiters?.length !== 0) return;
     entry.waiters = undefined;
     this.#stopPulling(entry);
+    this.#dropIfUnused(entry);
   }
 
   /** The task went to the global scheduler: who waits for its results waits in the object table. */
@@ -185,10 +188,18 @@ export class ReferenceTable {
     for (const entry of task.dependencies) {
       if (entry.isReadyForTask) continue;
       task.missing++;
-      entry.dependents ??= [];
-      entry.dependents.push(task);
+      this.whenReadyForTask(entry, () => {
+        if (--task.missing === 0) this.#port.dependencyReady(task);
+      });
     }
     return task.missing === 0;
+  }
+
+  /** Call `action` once the object can be sent as an argument: at once if it can be now. */
+  whenReadyForTask(entry: ObjectEntry, action: () => void): void {
+    if (entry.isReadyForTask) return action();
+    entry.dependents ??= [];
+    entry.dependents.push(action);
   }
 
   /** Read an argument of a task that runs here. */
@@ -214,6 +225,7 @@ export class ReferenceTable {
     for (const reader of readers ?? []) reader.read(value);
     if (entry === undefined || !entry.pulling) return;
     entry.pulling = false;
+    this.#unfile(entry);
     // An owned object that is still pending is answered by its worker too: the store's word comes first.
     if (entry.state === "pending" && !entry.owned) {
       entry.state = "stored";
@@ -231,7 +243,9 @@ export class ReferenceTable {
     const entry = this.#byId.get(id);
     if (entry === undefined) return;
     entry.pulling = false;
+    this.#unfile(entry);
     if (entry.owned && entry.state === "pending") return; // its task still runs, and will say how it ended
+    if (entry.owned && entry.state === "inline") return; // only the promoted copy is gone
     this.fail(entry, failure);
   }
 
@@ -256,20 +270,22 @@ export class ReferenceTable {
     if (entry === undefined) return;
     entry.storing = false;
     this.fail(entry, failure);
+    this.#unfile(entry);
   }
 
   holdsAdded(sequence: number): void {
-    if (!this.#unconfirmed.delete(sequence) || this.#unconfirmed.size > 0) return;
-    const settled = this.#onSettled;
-    this.#onSettled = [];
-    for (const action of settled) action();
+    if (!this.#unconfirmed.delete(sequence)) return;
+    const [oldest = this.#nextSequence] = this.#unconfirmed;
+    const settled = this.#onSettled.filter(({ upTo }) => upTo < oldest);
+    this.#onSettled = this.#onSettled.filter(({ upTo }) => upTo >= oldest);
+    for (const { action } of settled) action();
   }
 
   /** Run an action once every hold asked for so far is registered: a sender may let go of its own then. */
   whenHoldsSettled(action: () => void): void {
     this.flush();
     if (this.#unconfirmed.size === 0) action();
-    else this.#onSettled.push(action);
+    else this.#onSettled.push({ upTo: this.#nextSequence - 1, action });
   }
 
   get holdsAreSettled(): boolean {
@@ -362,6 +378,7 @@ export class ReferenceTable {
   #stopPulling(entry: ObjectEntry): void {
     if (!entry.pulling) return;
     entry.pulling = false;
+    this.#unfile(entry);
     if (this.#readers.has(entry.id)) return; // the same answer serves a task's argument
     this.#port.sendToRaylet({ type: "cancelGet", objectId: entry.id });
   }
@@ -376,6 +393,11 @@ export class ReferenceTable {
     else this.#stopPulling(entry);
   }
 
+  /** Nobody will name it any more: it was filed only for the answer that has come, or will not matter. */
+  #unfile(entry: ObjectEntry): void {
+    if (entry.hold === "none" && !entry.pulling && !entry.storing) this.#byId.delete(entry.id);
+  }
+
   #tellWaiters(entry: ObjectEntry, value: Opaque): void {
     const waiters = entry.waiters;
     if (waiters === undefined) return;
@@ -388,7 +410,7 @@ export class ReferenceTable {
     if (entry.dependents === undefined || !entry.isReadyForTask) return;
     const dependents = entry.dependents;
     entry.dependents = undefined;
-    for (const task of dependents) if (--task.missing === 0) this.#port.dependencyReady(task);
+    for (const action of dependents) action();
   }
 
   #dropIfUnused(entry: ObjectEntry): void {

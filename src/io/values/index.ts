@@ -6,6 +6,7 @@
  * not copied while encoding. The format is described in tags.ts.
  */
 import { Decoder, type Share } from "./decoder.js";
+import { Encoded, type EncodedValue, type Named } from "./encoded.js";
 import { Encoder } from "./encoder.js";
 import type { Handle, ValueHooks } from "./hooks.js";
 import { tryEncodePrimitive } from "./primitives.js";
@@ -16,24 +17,8 @@ export type { Share } from "./decoder.js";
 export type { AnyFunction, Handle, ValueHooks } from "./hooks.js";
 export { MAX_DEPTH, MAX_VALUE_BYTES, OUT_OF_BAND_FROM } from "./limits.js";
 export { decodePrimitive, NOT_PRIMITIVE, tryEncodePrimitive } from "./primitives.js";
+export type { EncodedValue, Named } from "./encoded.js";
 export { type OutOfBand, ValueWriter } from "./writer.js";
-
-export interface EncodedValue {
-  readonly sizeBytes: number;
-  /** In order of appearance, for reference counting. */
-  readonly handles: readonly Handle[];
-  readonly classIds: readonly string[];
-  /** Write the whole value, out-of-band data included, into the first `sizeBytes` of the target. */
-  writeTo(target: Uint8Array): void;
-  /** The pieces in order, for one gathering write: small parts and the user's own buffers, uncopied. */
-  pieces(): readonly Uint8Array[];
-}
-
-/** What an encoding names; the lists are empty for nearly every value. */
-export interface Named {
-  readonly handles: readonly Handle[];
-  readonly classIds: readonly string[];
-}
 
 const NOTHING: Named = Object.freeze({ handles: Object.freeze([]), classIds: Object.freeze([]) });
 
@@ -69,40 +54,13 @@ export function encodeInto(writer: ValueWriter, value: unknown, hooks: ValueHook
 export function encodeValue(value: unknown, hooks: ValueHooks, label: string): EncodedValue {
   const writer = idleWriter ?? new ValueWriter();
   idleWriter = undefined;
+  const start = writer.position;
   try {
-    const { handles, classIds } = encodeInto(writer, value, hooks, label);
-    return new Encoded(writer.size, handles, classIds, writer.release());
+    const named = encodeInto(writer, value, hooks, label);
+    return new Encoded(writer, start, named);
   } finally {
-    writer.reset();
+    writer.handOver();
     idleWriter = writer;
-  }
-}
-
-class Encoded implements EncodedValue {
-  readonly sizeBytes: number;
-  readonly handles: readonly Handle[];
-  readonly classIds: readonly string[];
-  readonly #pieces: readonly Uint8Array[];
-
-  constructor(
-    sizeBytes: number, handles: readonly Handle[], classIds: readonly string[], pieces: readonly Uint8Array[],
-  ) {
-    this.sizeBytes = sizeBytes;
-    this.handles = handles;
-    this.classIds = classIds;
-    this.#pieces = pieces;
-  }
-
-  writeTo(target: Uint8Array): void {
-    let at = 0;
-    for (const piece of this.#pieces) {
-      target.set(piece, at);
-      at += piece.length;
-    }
-  }
-
-  pieces(): readonly Uint8Array[] {
-    return this.#pieces;
   }
 }
 

@@ -10,18 +10,18 @@ export function isShape(keyCount: number): boolean {
   return keyCount > 0 && keyCount <= MAX_SHAPE_KEYS;
 }
 
-interface Shape {
-  readonly keys: readonly string[];
-  readonly number: number;
-}
-
 const SLOTS = 256;
 
-/** The encoder's side. A table with one shape per slot: a collision costs only that a shape is written again. */
+/**
+ * The encoder's side. A table with one shape per slot: a collision costs only that a shape is written again.
+ * Two arrays and not one of pairs, because most values have one object, and then nothing is allocated for its shape.
+ */
 export class ShapeTable {
-  readonly #slots: (Shape | undefined)[] = new Array(SLOTS).fill(undefined);
-  /** Slots in use, so that clearing costs nothing for a value of few shapes. */
-  #used: number[] = [];
+  readonly #keys: (readonly string[] | undefined)[] = new Array(SLOTS).fill(undefined);
+  readonly #numbers = new Float64Array(SLOTS);
+  /** The slots in use, so that clearing costs nothing for a value of few shapes. */
+  readonly #used = new Uint8Array(SLOTS);
+  #usedCount = 0;
   #count = 0;
 
   get count(): number {
@@ -31,26 +31,29 @@ export class ShapeTable {
   /** The number of the shape with exactly these keys in this order, or -1: then they have been given the next one. */
   findOrAdd(keys: readonly string[]): number {
     const slot = slotOf(keys);
-    const shape = this.#slots[slot];
-    if (shape !== undefined && sameKeys(shape.keys, keys)) return shape.number;
-    if (shape === undefined) this.#used.push(slot);
-    this.#slots[slot] = { keys, number: this.#count++ };
+    const present = this.#keys[slot];
+    if (present === undefined) this.#used[this.#usedCount++] = slot;
+    else if (sameKeys(present, keys)) return this.#numbers[slot] as number;
+    this.#keys[slot] = keys;
+    this.#numbers[slot] = this.#count++;
     return -1;
   }
 
   /** Forget every shape from a number on. */
   truncate(count: number): void {
-    for (const slot of this.#used) {
-      const shape = this.#slots[slot];
-      if (shape !== undefined && shape.number >= count) this.#slots[slot] = undefined;
+    let kept = 0;
+    for (let i = 0; i < this.#usedCount; i++) {
+      const slot = this.#used[i] as number;
+      if ((this.#numbers[slot] as number) >= count) this.#keys[slot] = undefined;
+      else this.#used[kept++] = slot;
     }
+    this.#usedCount = kept;
     this.#count = count;
   }
 
   clear(): void {
-    if (this.#count === 0) return;
-    for (const slot of this.#used) this.#slots[slot] = undefined;
-    this.#used = [];
+    for (let i = 0; i < this.#usedCount; i++) this.#keys[this.#used[i] as number] = undefined;
+    this.#usedCount = 0;
     this.#count = 0;
   }
 }

@@ -21,9 +21,9 @@ export interface WriterMark {
   readonly outOfBandBytes: number;
 }
 
-const INITIAL_BYTES = 4 * 1024;
-/** Up to here it is cheaper to copy bytes than to make a new buffer for the next value. */
-const COPY_BYTES = 64 * 1024;
+const INITIAL_BYTES = 8 * 1024;
+/** What a buffer must still have room for to be worth going on with. */
+const ROOM_BYTES = 256;
 /** A buffer that grew beyond this is not kept for the next encoding. */
 const KEEP_BYTES = 1024 * 1024;
 
@@ -34,7 +34,7 @@ export class ValueWriter {
   view = new DataView(this.buffer.buffer);
   position = 0;
   /** Large data in order, still in the user's memory. */
-  readonly outOfBand: OutOfBand[] = [];
+  outOfBand: OutOfBand[] = [];
   /** Data of at least this many bytes goes out of band; Infinity keeps everything in the buffer. */
   readonly outOfBandFrom: number;
   /** True while a value is being encoded. User code that runs meanwhile (getters) must not write here. */
@@ -98,6 +98,11 @@ export class ValueWriter {
     this.position += count;
   }
 
+  /** Everything written, in order. Stretches of the buffer are valid until the writer is used again. */
+  pieces(): Uint8Array[] {
+    return piecesOf(this.buffer, 0, this.position, this.outOfBand);
+  }
+
   mark(): WriterMark {
     return { position: this.position, pieces: this.outOfBand.length, outOfBandBytes: this.#outOfBandBytes };
   }
@@ -119,31 +124,17 @@ export class ValueWriter {
   }
 
   /**
-   * Everything written, in order: stretches of bytes and the user's own data, uncopied. They stay as they are when
-   * the writer is used again: a small buffer is copied, a large one is given away.
+   * Begin a new value, and never touch again what has been written: its bytes now belong to an encoded value.
+   * Small values follow one another in one buffer, so that encoding one allocates no memory for its bytes.
    */
-  release(): Uint8Array[] {
-    const { buffer } = this;
-    const isLarge = this.position > COPY_BYTES;
-    if (isLarge) this.#use(Buffer.allocUnsafeSlow(INITIAL_BYTES));
-    return this.#piecesOf(isLarge ? buffer : Uint8Array.prototype.slice.call(buffer, 0, this.position));
-  }
-
-  /** Everything written, in order. The stretches of the buffer are valid until the writer is used again. */
-  pieces(): Uint8Array[] {
-    return this.#piecesOf(this.buffer);
-  }
-
-  #piecesOf(buffer: Uint8Array): Uint8Array[] {
-    const pieces: Uint8Array[] = [];
-    let from = 0;
-    for (const { at, bytes } of this.outOfBand) {
-      if (at > from) pieces.push(buffer.subarray(from, at));
-      pieces.push(bytes);
-      from = at;
-    }
-    if (this.position > from) pieces.push(buffer.subarray(from, this.position));
-    return pieces;
+  handOver(): void {
+    assert(!this.busy, "a writer is not handed over while it encodes");
+    if (this.outOfBand.length > 0) this.outOfBand = [];
+    this.#outOfBandBytes = 0;
+    const isUsedUp = this.buffer.length > INITIAL_BYTES || this.position > INITIAL_BYTES - ROOM_BYTES;
+    if (!isUsedUp) return;
+    this.position = 0;
+    this.#use(Buffer.allocUnsafeSlow(INITIAL_BYTES));
   }
 
   #grow(count: number): void {
@@ -159,4 +150,17 @@ export class ValueWriter {
     this.view = new DataView(buffer.buffer);
   }
 
+}
+
+/** The bytes of [start, end) in order: stretches of the buffer and the data that belongs between them, uncopied. */
+export function piecesOf(buffer: Buffer, start: number, end: number, outOfBand: readonly OutOfBand[]): Uint8Array[] {
+  const pieces: Uint8Array[] = [];
+  let from = start;
+  for (const { at, bytes } of outOfBand) {
+    if (at > from) pieces.push(buffer.subarray(from, at));
+    pieces.push(bytes);
+    from = at;
+  }
+  if (end > from) pieces.push(buffer.subarray(from, end));
+  return pieces;
 }

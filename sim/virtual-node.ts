@@ -1,0 +1,285 @@
+/**
+ * The process of a node: its raylet, and on the head node the GCS beside it. Wiring only, as in the real one: it carries
+ * envelopes by their addresses and performs what the two machines ask for.
+ */
+import { assert } from "../src/base/assert.js";
+import { ByteReader, ByteWriter } from "../src/base/bytes.js";
+import { GCS, type NodeId, type ObjectId, type ProcessId, type ProcessRef, rayletOf } from "../src/base/ids.js";
+import { HEARTBEAT_MS } from "../src/base/limits.js";
+import { Gcs } from "../src/core/gcs/gcs.js";
+import { Journey } from "../src/core/journey.js";
+import { Raylet, type RayletPort } from "../src/core/raylet/raylet.js";
+import { type Envelope, mayReceive, maySend, readEnvelope, writeEnvelope } from "../src/protocol/codec.js";
+import type { Message, NodeInfo, Role } from "../src/protocol/messages.js";
+import type { ControlFrame, TransferFrame } from "./frames.js";
+import { isIdempotent } from "./idempotence.js";
+import { connect, type LinkEnd, type LinkEvents } from "./link.js";
+import type { NodeDoor, Surroundings } from "./surroundings.js";
+import { VirtualProcess } from "./virtual-process.js";
+import { VirtualStore } from "./virtual-store.js";
+
+/** Bytes per virtual millisecond between stores. */
+const TRANSFER_BYTES_PER_MS = 1_000_000;
+
+export interface NodeOptions {
+  readonly info: NodeInfo;
+  readonly storeBytes: number;
+  readonly warmWorkers: number;
+  /** The head's door; undefined on the head itself. */
+  readonly head: NodeDoor | undefined;
+  /** Tests plant a bug between the raylet and the world here. */
+  readonly plant?: ((port: RayletPort) => RayletPort) | undefined;
+}
+
+/** Encode and decode by the real codec: a message that does not survive it never arrives. */
+export function toBytes(envelope: Envelope): ControlFrame {
+  const writer = new ByteWriter();
+  writeEnvelope(writer, envelope);
+  return writer.copy();
+}
+
+export function fromBytes(bytes: ControlFrame): Envelope {
+  return readEnvelope(new ByteReader(bytes));
+}
+
+export class VirtualNode extends VirtualProcess implements NodeDoor {
+  readonly nodeId: NodeId;
+  readonly journey: Journey;
+  readonly raylet: Raylet;
+  readonly gcs: Gcs | undefined;
+  readonly store = new VirtualStore();
+  readonly #around: Surroundings;
+  readonly #head: LinkEnd<ControlFrame> | undefined;
+  readonly #nodes = new Map<NodeId, LinkEnd<ControlFrame>>();
+  readonly #locals = new Map<ProcessId, LinkEnd<ControlFrame>>();
+  /** Messages for the machines of this process, taken one after the other: a machine is never entered twice. */
+  readonly #machineInbox: Envelope[] = [];
+  #inMachine = false;
+
+  constructor(around: Surroundings, name: string, options: NodeOptions) {
+    const { nodeId } = options.info;
+    super(around.world, name, rayletOf(nodeId));
+    this.nodeId = nodeId;
+    this.#around = around;
+    this.journey = new Journey(nodeId, () => this.localNowMs);
+    this.gcs = options.info.isHead ? this.#makeGcs() : undefined;
+    const port = this.#rayletPort();
+    const planted = options.plant?.(port) ?? port;
+    this.raylet = new Raylet(options.info, options.storeBytes, options.warmWorkers, planted, this.journey);
+    this.#head = options.head?.connectNode(this, {
+      frame: (bytes) => this.#route(fromBytes(bytes)),
+      closed: () => this.kill("the head is gone"),
+    });
+    this.enter(() =>
+      this.#machine(() => {
+        this.raylet.start();
+        this.raylet.pool.prestart(options.warmWorkers);
+      }),
+    );
+    this.#tickLater();
+  }
+
+  // ── Doors ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+  connectLocal(
+    process: VirtualProcess,
+    role: "driver" | "worker",
+    events: LinkEvents<ControlFrame>,
+  ): LinkEnd<ControlFrame> {
+    const { ref } = process;
+    const [theirs, ours] = connect(this.world, this.#around.network, { process, events }, {
+      process: this,
+      events: {
+        frame: (bytes) => this.#fromLocal(ref, role, bytes),
+        closed: () => this.#localClosed(ref, role),
+      },
+    });
+    this.enter(() => {
+      this.#locals.set(ref.processId, ours);
+      this.#machine(() => this.raylet.processConnected(ref, role));
+    });
+    return theirs;
+  }
+
+  connectNode(process: VirtualProcess, events: LinkEvents<ControlFrame>): LinkEnd<ControlFrame> {
+    const { nodeId } = process.ref;
+    const [theirs, ours] = connect(this.world, this.#around.network, { process, events }, {
+      process: this,
+      events: {
+        frame: (bytes) => this.#route(fromBytes(bytes)),
+        closed: () => {
+          this.#nodes.delete(nodeId);
+          this.#machine(() => this.gcs?.nodeDied(nodeId, "its connection ended"));
+        },
+      },
+    });
+    this.#nodes.set(nodeId, ours);
+    return theirs;
+  }
+
+  /** The other node's side of `#fetch`: the block is kept while its bytes leave. */
+  connectTransfer(process: VirtualProcess, events: LinkEvents<TransferFrame>): LinkEnd<TransferFrame> {
+    const [theirs, ours] = connect<TransferFrame>(this.world, this.#around.network, { process, events }, {
+      process: this,
+      events: {
+        frame: (frame) => {
+          if (frame.kind === "pull") this.#serve(ours, frame.objectId);
+        },
+        closed: () => {},
+      },
+    });
+    return theirs;
+  }
+
+  /** A child process ended; what it still sent may arrive before or after. */
+  workerExited(worker: ProcessRef, why: string): void {
+    this.enter(() => this.#processDied(worker, { code: "WORKER_CRASHED", message: `worker ${worker.processId}: ${why}` }));
+  }
+
+  override check(): void {
+    this.raylet.check();
+    this.gcs?.check();
+  }
+
+  // ── Connections ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+  #fromLocal(ref: ProcessRef, role: Role, bytes: ControlFrame): void {
+    const { to, message } = fromBytes(bytes);
+    assert(maySend(role, message.type), `a ${role} may send ${message.type}`);
+    this.#route({ to, from: ref, message });
+  }
+
+  #localClosed(ref: ProcessRef, role: Role): void {
+    this.#locals.delete(ref.processId);
+    // A worker's end is known by its exit.
+    if (role === "worker") return;
+    this.#processDied(ref, { code: "CONNECTION", message: `${role} ${ref.processId} closed its connection` });
+  }
+
+  #processDied(ref: ProcessRef, reason: { readonly code: string; readonly message: string }): void {
+    this.#around.watch.rayletLoses(this.nodeId, ref.processId);
+    this.#machine(() => this.raylet.processDied(ref, reason));
+  }
+
+  // ── Messages ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+  /** To a machine of this process, to a process of this node, or on towards the node that it is for. */
+  #route(envelope: Envelope): void {
+    const { to } = envelope;
+    const isForGcs = to.processId === GCS.processId;
+    const isHere = to.nodeId === this.nodeId && !isForGcs;
+    if (isForGcs ? this.gcs !== undefined : isHere && to.processId === this.ref.processId) {
+      this.#machineInbox.push(envelope);
+      this.#machine(() => {});
+      return;
+    }
+    const way = isHere ? this.#locals.get(to.processId) : (this.#head ?? this.#nodes.get(to.nodeId));
+    way?.send(toBytes(envelope)); // without a way it is gone; whoever must know learns of its death
+  }
+
+  /** Run a machine, then everything that it and its answers put into the inbox. */
+  #machine(action: () => void): void {
+    if (this.#inMachine) return action();
+    this.#inMachine = true;
+    action();
+    for (let next = this.#machineInbox.shift(); next !== undefined; next = this.#machineInbox.shift()) {
+      this.#take(next);
+      if (isIdempotent(next.message.type) && this.#around.network.isRepeated()) this.#take(next);
+    }
+    this.#inMachine = false;
+  }
+
+  #take({ to, from, message }: Envelope): void {
+    const role: Role = to.processId === GCS.processId ? "gcs" : "raylet";
+    assert(mayReceive(role, message.type), `${message.type} is for a ${role}`);
+    this.world.note(this.name, message.type, () => describe(from, message));
+    if (role === "gcs") {
+      this.gcs?.receive(from, message);
+    } else {
+      this.#around.watch.rayletReceives(this.nodeId, message);
+      this.raylet.receive(from, message);
+    }
+  }
+
+  #tickLater(): void {
+    this.after(HEARTBEAT_MS, () => {
+      this.#machine(() => {
+        this.raylet.tick(this.localNowMs);
+        this.gcs?.tick(this.localNowMs);
+      });
+      this.#tickLater();
+    });
+  }
+
+  // ── What the machines ask for ─────────────────────────────────────────────────────────────────────────────────────
+
+  #makeGcs(): Gcs {
+    const port = {
+      send: (to: ProcessRef, message: Message) => this.#route({ to, from: GCS, message }),
+      stop: (reason: string) => this.kill(reason),
+    };
+    return new Gcs(port, this.journey);
+  }
+
+  #rayletPort(): RayletPort {
+    return {
+      send: (to, message) => {
+        this.#around.watch.rayletSends(this.nodeId, message);
+        this.#route({ to, from: this.ref, message });
+      },
+      startWorker: (worker) => this.#around.startWorker(worker),
+      killWorker: (worker, why) => {
+        if (!this.#around.killWorker(worker, why)) this.workerExited(worker, why);
+      },
+      fetchObject: (objectId, from, offset, sizeBytes) => this.#fetch(objectId, from.nodeId, offset, sizeBytes),
+      stop: (reason) => this.soon(() => this.kill(reason)),
+    };
+  }
+
+  /** Lecture, `fetchArgument` and `fetchResult`: bytes go from store to store on a connection of their own. */
+  #fetch(objectId: ObjectId, from: NodeId, offset: number, sizeBytes: number): void {
+    let link: LinkEnd<TransferFrame> | undefined;
+    const ended = (ok: boolean) => this.#machine(() => this.raylet.fetched(objectId, ok));
+    const events: LinkEvents<TransferFrame> = {
+      frame: (frame) => {
+        if (frame.kind !== "bytes") return;
+        link?.close();
+        if (frame.value === undefined) return ended(false);
+        assert(frame.value.sizeBytes === sizeBytes, "a replica is as large as its original");
+        this.store.write(offset, objectId, frame.value);
+        ended(true);
+      },
+      closed: () => ended(false),
+    };
+    this.after(this.#around.network.localDelayMs(), () => {
+      const source = this.#around.node(from);
+      if (source === undefined) return ended(false);
+      link = source.connectTransfer(this, events);
+      link.send({ kind: "pull", objectId });
+    });
+  }
+
+  #serve(link: LinkEnd<TransferFrame>, objectId: ObjectId): void {
+    const block = this.raylet.store.pin(objectId, this.ref.processId);
+    if (block === undefined) return link.send({ kind: "bytes", value: undefined });
+    this.after(block.sizeBytes / TRANSFER_BYTES_PER_MS, () => {
+      link.send({ kind: "bytes", value: this.store.read(block.offset, objectId) });
+      this.raylet.store.unpin(objectId, this.ref.processId);
+    });
+  }
+}
+
+/** A message in one line of the event log. */
+export function describe(from: ProcessRef, message: Message): string {
+  const words = Object.entries(message)
+    .filter(([name]) => name !== "type")
+    .map(([name, value]) => `${name}=${wordOf(value)}`);
+  return `from ${from.processId === GCS.processId ? "gcs" : from.processId} ${words.join(" ")}`;
+}
+
+function wordOf(value: unknown): string {
+  if (value instanceof Map) return JSON.stringify([...value]);
+  if (value instanceof Uint8Array) return `${value.length} bytes`;
+  const text = typeof value === "string" ? value : (JSON.stringify(value, (_, v) => (v instanceof Map ? [...v] : v)) ?? "-");
+  return text.length > 160 ? `${text.slice(0, 160)}…` : text;
+}

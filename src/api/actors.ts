@@ -1,0 +1,292 @@
+/** Actor classes and the handles of living actors. */
+import { inspect } from "node:util";
+import { type ActorId, GCS, type ObjectId, taskIdOf } from "../base/ids.js";
+import { DEFAULT_ACTOR_CONCURRENCY, MAX_LEASE_ARGUMENT_BYTES } from "../base/limits.js";
+import type { ActorLink } from "../core/owner/actor-submitter.js";
+import { ObjectEntry } from "../core/owner/object-entry.js";
+import type { TaskTemplate } from "../core/owner/task.js";
+import { type Amounts, NOTHING } from "../core/resources.js";
+import { ActorNotFoundError, InvalidOptionError } from "../errors.js";
+import type { CoreProcess } from "../process/core-process.js";
+import { EncodedBytes } from "../process/stored-value.js";
+import { checkOptions, demandOf, show, strategyOf } from "./options.js";
+import { type FunctionCell, refsOf, refuseMore, registered } from "./remote-function.js";
+import { currentLineage, type Runtime, requireRuntime, runtimeOrNothing } from "./runtime.js";
+import type { ActorClass, ActorHandle, ActorOptions, AnyFunction, ConcreteClass, MethodOptions } from "./types.js";
+
+export const CLASS_STATE = Symbol.for("mobula.actorClass");
+export const HANDLE_STATE = Symbol.for("mobula.actorHandle");
+
+export interface ClassState {
+  readonly cell: FunctionCell;
+  readonly options: ActorOptions;
+  /** Names of public methods; absent where the class itself is not here. */
+  readonly methods: readonly string[] | undefined;
+}
+
+export interface HandleState {
+  readonly link: ActorLink;
+  readonly className: string;
+  readonly methods: readonly string[] | undefined;
+  readonly tracker: HandleTracker;
+}
+
+interface HandleTracker {
+  readonly link: ActorLink;
+  readonly core: CoreProcess;
+  released: boolean;
+}
+
+const finalizer = new FinalizationRegistry<HandleTracker>(releaseHandle);
+
+// ── Classes ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+export function makeActorClass(type: ConcreteClass, options: ActorOptions): unknown {
+  checkOptions("actor", options);
+  const name = type.name === "" ? "anonymous" : type.name;
+  const cell = { name, fn: type as unknown as AnyFunction, functionId: undefined, registeredIn: undefined };
+  return classOf({ cell, options, methods: methodsOf(type) });
+}
+
+export function classOf(state: ClassState): object {
+  const { name, fn } = state.cell;
+  const handle = () => {
+    throw new InvalidOptionError(`${name} is an actor class: call ${name}.remote(...) to create an actor, or ${name}.local(...) for an instance here`);
+  };
+  return Object.defineProperties(handle, {
+    [CLASS_STATE]: { value: state },
+    name: { value: name },
+    remote: { value: (...args: unknown[]) => createActor(state, args), enumerable: true },
+    options: {
+      value: (options: ActorOptions) => {
+        checkOptions("actor", options);
+        return classOf({ ...state, options: { ...state.options, ...options } });
+      },
+      enumerable: true,
+    },
+    local: {
+      value: (...args: unknown[]) => {
+        if (fn === undefined) throw new InvalidOptionError(`class ${name} came from another process: its code is not in this one`);
+        return Reflect.construct(fn as unknown as new (...args: unknown[]) => object, args);
+      },
+      enumerable: true,
+    },
+  });
+}
+
+/** Lecture, `registerActor`: the GCS is told; the handle can be used at once. */
+function createActor(state: ClassState, args: readonly unknown[]): object {
+  const { cell, options } = state;
+  const runtime = requireRuntime(`${cell.name}.remote()`);
+  const { core } = runtime;
+  const functionId = registered(cell, runtime);
+  const lineage = currentLineage(runtime);
+  const prepared = core.values.encodeArguments(args, core, lineage);
+  const actorId = taskIdOf(lineage.contextId, lineage.counter++) as string as ActorId;
+  const link = core.owner.actors.link(actorId, cell.name, true);
+  const demand = demandOf(options, 1);
+  const namespace = options.namespace ?? runtime.namespace;
+  const register = (large: readonly ObjectEntry[], stored: readonly unknown[]) => {
+    core.raylet.send(GCS, {
+      type: "registerActor",
+      actorId,
+      jobId: core.jobId,
+      name: cell.name,
+      actorName: options.name ?? "",
+      namespace,
+      functionId,
+      owner: core.self,
+      demand,
+      held: heldBy(options, demand),
+      strategy: strategyOf(options.schedulingStrategy),
+      maxConcurrency: options.maxConcurrency ?? DEFAULT_ACTOR_CONCURRENCY,
+      arguments: core.controlArguments(stored),
+      largeArguments: large.map((entry) => ({ objectId: entry.id, sizeBytes: entry.sizeBytes })),
+    });
+  };
+  const handle = handleFor(core, link, cell.name, state.methods);
+  whenSendable(core, link, prepared.args, register);
+  // What the constructor's arguments name lives as long as the actor may still be about to read it.
+  core.owner.keepFor(link, prepared.nested);
+  return handle;
+}
+
+/** Without resources of its own an actor needs a CPU to be placed, and none to live. */
+function heldBy(options: ActorOptions, demand: Amounts): Amounts {
+  if (options.numCpus !== undefined) return demand;
+  const held = new Map(demand);
+  held.delete("CPU");
+  return held.size === 0 ? NOTHING : held;
+}
+
+/** Arguments of a constructor travel through the control plane: large ones, and refs, as objects of the store. */
+function whenSendable(
+  core: CoreProcess,
+  link: ActorLink,
+  args: readonly unknown[],
+  send: (large: readonly ObjectEntry[], args: readonly unknown[]) => void,
+): void {
+  const stored = args.map((arg) => {
+    if (!(arg instanceof EncodedBytes) || arg.bytes.length <= MAX_LEASE_ARGUMENT_BYTES) return arg;
+    const lineage = currentLineage(requireRuntime("an actor"));
+    const entry = core.owner.references.create(lineage.contextId, lineage.counter++, 0, undefined);
+    core.owner.references.resolveInline(entry, arg, true);
+    return entry;
+  });
+  const entries = stored.filter((arg) => arg instanceof ObjectEntry);
+  core.owner.keepFor(link, entries);
+  let missing = entries.length + 1;
+  const ready = () => {
+    if (--missing > 0) return;
+    send(entries.filter((entry) => entry.state !== "inline"), stored);
+  };
+  for (const entry of entries) {
+    core.owner.references.whenReadyForTask(entry, ready);
+  }
+  ready();
+}
+
+function methodsOf(type: ConcreteClass): readonly string[] {
+  const names = new Set<string>();
+  for (let at: object | null = type.prototype; at !== null && at !== Object.prototype; at = Object.getPrototypeOf(at)) {
+    for (const [name, property] of Object.entries(Object.getOwnPropertyDescriptors(at))) {
+      if (typeof property.value === "function" && name !== "constructor") names.add(name);
+    }
+  }
+  return [...names].filter((name) => !NEVER_METHODS.has(name));
+}
+
+// ── Handles ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+/** A promise chain or JSON.stringify must not take a handle for one of theirs. */
+const NEVER_METHODS = new Set(["then", "toJSON", "constructor"]);
+
+export function handleFor(
+  core: CoreProcess,
+  link: ActorLink,
+  className: string,
+  methods: readonly string[] | undefined,
+): object {
+  core.owner.actors.addHandle(link);
+  const tracker: HandleTracker = { link, core, released: false };
+  const state: HandleState = { link, className, methods, tracker };
+  const cache = new Map<string, object>();
+  const target: object = {};
+  const handle: object = new Proxy(target, {
+    get: (_target, key) => {
+      if (key === HANDLE_STATE) return state;
+      if (key === Symbol.dispose) return () => releaseHandle(tracker);
+      if (key === inspect.custom) return () => `ActorHandle(${className} ${link.actorId})`;
+      if (typeof key !== "string" || NEVER_METHODS.has(key)) return undefined;
+      if (methods !== undefined && !methods.includes(key)) return undefined;
+      const known = cache.get(key);
+      if (known !== undefined) return known;
+      // The method keeps its handle: `const m = handle.method` is a use of the actor.
+      const method = methodOf(handle, state, key, {});
+      cache.set(key, method);
+      return method;
+    },
+    has: (_target, key) => typeof key === "string" && (methods?.includes(key) ?? false),
+    ownKeys: () => [],
+    set: () => false,
+  });
+  finalizer.register(handle, tracker);
+  return handle;
+}
+
+function releaseHandle(tracker: HandleTracker): void {
+  if (tracker.released) return;
+  tracker.released = true;
+  if (runtimeOrNothing()?.core === tracker.core) tracker.core.owner.actors.dropHandle(tracker.link);
+}
+
+export function handleStateOf(value: unknown): HandleState | undefined {
+  if (typeof value !== "object" || value === null) return undefined;
+  return Reflect.get(value, HANDLE_STATE) as HandleState | undefined;
+}
+
+export function classStateOf(value: object): ClassState | undefined {
+  return Object.hasOwn(value, CLASS_STATE) ? (Reflect.get(value, CLASS_STATE) as ClassState) : undefined;
+}
+
+/** `handle` is kept by the method on purpose, though nothing reads it. */
+function methodOf(handle: object, state: HandleState, name: string, options: MethodOptions): object {
+  let template: TaskTemplate | undefined;
+  const method = () => {
+    throw new InvalidOptionError(`${name} is a method of an actor: call .${name}.remote(...)`);
+  };
+  return Object.defineProperties(method, {
+    name: { value: name },
+    handle: { value: handle },
+    remote: {
+      value: (...args: unknown[]) => {
+        const runtime = requireRuntime(`${state.className}.${name}.remote()`);
+        if (!runtime.core.owner.hasRoom) refuseMore(`${state.className}.${name}`);
+        template ??= methodTemplate(state, name, options);
+        return refsOf(runtime.core.submit(template, currentLineage(runtime), args, state.link).returns);
+      },
+      enumerable: true,
+    },
+    options: {
+      value: (more: MethodOptions) => {
+        checkOptions("method", more);
+        return methodOf(handle, state, name, { ...options, ...more });
+      },
+      enumerable: true,
+    },
+  });
+}
+
+function methodTemplate(state: HandleState, name: string, options: MethodOptions): TaskTemplate {
+  return {
+    functionId: state.link.actorId,
+    name: options.name ?? `${state.className}.${name}`,
+    method: name,
+    numReturns: options.numReturns ?? 1,
+    maxRetries: 0,
+    timeoutMs: options.timeoutMs ?? 0,
+    demand: NOTHING,
+    strategy: { kind: "default" },
+    schedulingKey: state.link.actorId,
+  };
+}
+
+// ── Finding and ending ──────────────────────────────────────────────────────────────────────────────────────────────
+
+/** The actor with this name. Rejects with ActorNotFoundError when there is none. */
+export async function getActor<C>(
+  name: string,
+  options: { readonly namespace?: string } = {},
+): Promise<C extends ConcreteClass ? ActorHandle<InstanceType<C>> : C extends ActorClass<infer K> ? ActorHandle<InstanceType<K>> : never> {
+  const runtime = requireRuntime("getActor()");
+  const namespace = options.namespace ?? runtime.namespace;
+  if (typeof name !== "string" || name === "") throw new InvalidOptionError(`getActor() takes a name, got ${show(name)}`);
+  const found = await runtime.findActor(name, namespace);
+  if (found === undefined) {
+    throw new ActorNotFoundError(`no actor has the name ${name} in namespace ${namespace}: it was never made, or has died`);
+  }
+  return borrowedHandle(runtime, found.actorId as ActorId, found.className, undefined) as never;
+}
+
+/** A handle that came from elsewhere: the actor is held in this process's name. */
+export function borrowedHandle(
+  runtime: Runtime,
+  actorId: ActorId,
+  className: string,
+  methods: readonly string[] | undefined,
+): object {
+  const { owner } = runtime.core;
+  if (owner.actors.find(actorId) === undefined) owner.references.holdActor(actorId as string as ObjectId);
+  return handleFor(runtime.core, owner.actors.link(actorId, className, false), className, methods);
+}
+
+/** End an actor now. Its pending calls fail with ActorDiedError. */
+export async function kill(handle: unknown): Promise<void> {
+  const runtime = requireRuntime("kill()");
+  const state = handleStateOf(handle);
+  if (state === undefined) throw new InvalidOptionError(`kill() takes an actor handle, got ${show(handle)}`);
+  const { actorId, name } = state.link;
+  runtime.core.raylet.send(GCS, { type: "killActor", actorId });
+  const reason = { code: "ACTOR_DIED", message: `actor ${name} (${actorId}) was killed with kill()` };
+  runtime.core.owner.actors.actorState(actorId, "dead", undefined, undefined, reason);
+}

@@ -1,0 +1,105 @@
+/** The runtime of a process around its core: questions to the GCS, what keeps the process alive, its end. */
+import { GCS, type ProcessRef } from "../base/ids.js";
+import { ConnectionError } from "../errors.js";
+import type { CoreProcess } from "../process/core-process.js";
+import type { Message } from "../protocol/messages.js";
+import { shutdownError } from "./get.js";
+import type { Runtime } from "./runtime.js";
+
+export interface RuntimeOptions {
+  readonly core: CoreProcess;
+  readonly role: "driver" | "worker";
+  readonly address: string;
+  readonly namespace: string;
+  /** A message that is neither the core's nor an answer. */
+  readonly onMessage: (message: Message, from: ProcessRef) => void;
+  readonly shutdown: () => Promise<void>;
+}
+
+export class ProcessRuntime implements Runtime {
+  readonly core: CoreProcess;
+  readonly role: "driver" | "worker";
+  readonly address: string;
+  readonly namespace: string;
+  readonly pending = new Set<(error: Error) => void>();
+  readonly #shutdown: () => Promise<void>;
+  readonly #questions = new Map<number, { answered: (message: Message) => void; failed: (error: Error) => void }>();
+  #nextQuestion = 1;
+  #holds = 0;
+  #ended: Promise<void> | undefined;
+
+  constructor(options: RuntimeOptions) {
+    this.core = options.core;
+    this.role = options.role;
+    this.address = options.address;
+    this.namespace = options.namespace;
+    this.#shutdown = options.shutdown;
+    const { onMessage } = options;
+    const before = options.core.onMessage;
+    options.core.onMessage = (message, from) => {
+      if (message.type === "answer" || message.type === "actorFound") {
+        const question = this.#questions.get(message.query);
+        this.#questions.delete(message.query);
+        question?.answered(message);
+        return;
+      }
+      before(message, from);
+      onMessage(message, from);
+    };
+    if (options.role === "driver") {
+      options.core.onRayletLost = (error) => this.#lost(error);
+      options.core.raylet.setAlive(false);
+    }
+  }
+
+  async query(about: "nodes" | "trace" | "workers", subject: string): Promise<string> {
+    const message = await this.#ask((query) => ({ type: "query", query, about, subject }));
+    return message.type === "answer" ? message.json : "";
+  }
+
+  async findActor(name: string, namespace: string): Promise<{ actorId: string; className: string } | undefined> {
+    const message = await this.#ask((query) => ({ type: "findActor", query, name, namespace }));
+    if (message.type !== "actorFound" || message.actorId === undefined) return undefined;
+    return { actorId: message.actorId, className: message.className };
+  }
+
+  hold(): void {
+    if (this.#holds++ === 0 && this.role === "driver") this.core.raylet.setAlive(true);
+  }
+
+  release(): void {
+    if (--this.#holds === 0 && this.role === "driver") this.core.raylet.setAlive(false);
+  }
+
+  shutdown(): Promise<void> {
+    this.#ended ??= this.#end();
+    return this.#ended;
+  }
+
+  #ask(question: (query: number) => Message): Promise<Message> {
+    const query = this.#nextQuestion++;
+    this.hold();
+    const answer = new Promise<Message>((resolve, reject) => {
+      this.#questions.set(query, { answered: resolve, failed: reject });
+      this.core.raylet.send(GCS, question(query));
+    });
+    return answer.finally(() => this.release());
+  }
+
+  async #end(): Promise<void> {
+    this.#failAll(shutdownError());
+    await this.#shutdown();
+  }
+
+  #lost(error: Error | undefined): void {
+    if (this.#ended !== undefined) return;
+    const why = error?.message ?? "it closed the connection";
+    this.#failAll(new ConnectionError(`the connection to the cluster at ${this.address} was lost: ${why}`));
+  }
+
+  #failAll(error: Error): void {
+    for (const fail of [...this.pending]) fail(error);
+    for (const { failed } of [...this.#questions.values()]) failed(error);
+    this.#questions.clear();
+  }
+}

@@ -1,0 +1,8 @@
+/** Everything that user code may import, in one list: `index.ts` shows it, workers find it by name. */
+export * from "../errors.js";
+export { getActor, kill } from "./actors.js";
+export { get, put, wait } from "./get.js";
+export { init, shutdown } from "./init.js";
+export { remote } from "./remote.js";
+export { Barrier, Semaphore, Signal } from "./signal.js";
+export { availableResources, clusterResources, context, nodes } from "./state.js";

@@ -1,0 +1,267 @@
+/** `put`, `get` and `wait`. */
+import type { ObjectEntry, Waiter } from "../core/owner/object-entry.js";
+import { GetTimeoutError, InvalidOptionError, NotInitializedError } from "../errors.js";
+import { currentTask } from "../process/task-context.js";
+import { entryOfRef, ObjectRefImpl, refOf } from "./object-ref.js";
+import { checkNumReturns, checkOptions } from "./options.js";
+import { currentLineage, type Runtime, requireRuntime } from "./runtime.js";
+import type { GetOptions, ObjectRef, WaitOptions } from "./types.js";
+
+/**
+ * Copy a value into an object. Synchronous: later changes of the value are not seen.
+ *
+ * @throws SerializationError when the value cannot be copied, InvalidOptionError for a ref.
+ */
+export function put<T>(value: T): ObjectRef<T> {
+  const runtime = requireRuntime("put()");
+  if (ObjectRefImpl.is(value)) throw new InvalidOptionError("put() takes a value, got an ObjectRef: pass the ref itself");
+  const entry = runtime.core.put(value, currentLineage(runtime));
+  // A small value goes with its ref; a large one lives in the store, where the end of its ref must be noticed.
+  return (entry.state === "inline" && !entry.large ? new ObjectRefImpl(entry) : refOf(entry)) as ObjectRef<T>;
+}
+
+type Values<Refs extends readonly unknown[]> = {
+  -readonly [K in keyof Refs]: Refs[K] extends ObjectRef<infer T> ? T : never;
+};
+
+/** The value of a ref. @throws (rejects) what its task threw, GetTimeoutError, or why there is no value. */
+export function get<T>(ref: ObjectRef<T>, options?: GetOptions): Promise<T>;
+/** The values of refs, in order. Rejects with the first error at once. */
+export function get<const Refs extends readonly ObjectRef<unknown>[]>(
+  refs: Refs,
+  options?: GetOptions,
+): Promise<Values<Refs>>;
+export function get(refs: unknown, options?: GetOptions): Promise<unknown> {
+  try {
+    checkOptions("get", options);
+    const runtime = requireRuntime("get()");
+    if (!Array.isArray(refs)) return getAll(runtime, [entryOfRef(refs, "get()")], options).then((values) => values[0]);
+    return getAll(runtime, refs.map((ref, i) => entryOfRef(ref, `get(), element ${i},`)), options);
+  } catch (error) {
+    return Promise.reject(error);
+  }
+}
+
+/** Wait until `numReturns` of the refs are ready, or the time is over. Both lists keep the order of `refs`. */
+export function wait<T>(
+  refs: readonly ObjectRef<T>[],
+  options?: WaitOptions,
+): Promise<{ ready: ObjectRef<T>[]; pending: ObjectRef<T>[] }> {
+  try {
+    checkOptions("wait", options);
+    const runtime = requireRuntime("wait()");
+    if (!Array.isArray(refs)) throw new InvalidOptionError("wait() takes an array of ObjectRefs");
+    const entries = refs.map((ref, i) => entryOfRef(ref, `wait(), element ${i},`));
+    if (new Set(refs).size !== refs.length || new Set(entries).size !== entries.length) {
+      throw new InvalidOptionError("wait() takes each ref once: the list has duplicates");
+    }
+    if (refs.length === 0) return Promise.resolve({ ready: [], pending: [] });
+    checkNumReturns(options?.numReturns ?? 1, refs.length);
+    return new WaitCall(runtime, entries, options ?? {}).promise.then((ready) => split(refs, entries, ready));
+  } catch (error) {
+    return Promise.reject(error);
+  }
+}
+
+function split<T>(
+  refs: readonly ObjectRef<T>[],
+  entries: readonly ObjectEntry[],
+  ready: ReadonlySet<ObjectEntry>,
+): { ready: ObjectRef<T>[]; pending: ObjectRef<T>[] } {
+  const result: { ready: ObjectRef<T>[]; pending: ObjectRef<T>[] } = { ready: [], pending: [] };
+  refs.forEach((ref, i) => result[ready.has(entries[i] as ObjectEntry) ? "ready" : "pending"].push(ref));
+  return result;
+}
+
+function getAll(runtime: Runtime, entries: readonly ObjectEntry[], options: GetOptions | undefined): Promise<unknown[]> {
+  return new GetCall(runtime, entries, options ?? {}).promise;
+}
+
+/** What `get` and `wait` have in common: a promise, its time limit, its signal, and the task that waits in it. */
+abstract class PendingCall<T> {
+  readonly promise: Promise<T>;
+  protected readonly runtime: Runtime;
+  #resolve!: (value: T) => void;
+  #reject!: (error: unknown) => void;
+  #settled = false;
+  #timer: NodeJS.Timeout | undefined;
+  #signal: AbortSignal | undefined;
+  #held = false;
+  #endBlock: (() => void) | undefined;
+
+  constructor(runtime: Runtime) {
+    this.runtime = runtime;
+    this.promise = new Promise((resolve, reject) => {
+      this.#resolve = resolve;
+      this.#reject = reject;
+    });
+  }
+
+  get isSettled(): boolean {
+    return this.#settled;
+  }
+
+  /** After the first look at the refs: wait for the rest, as the options say. */
+  protected startWaiting({ timeoutMs, signal }: GetOptions): void {
+    if (this.#settled) return;
+    if (signal?.aborted === true) return this.fail(signal.reason);
+    if (timeoutMs !== undefined) this.#timer = setTimeout(() => this.timedOut(timeoutMs), timeoutMs);
+    this.#signal = signal;
+    signal?.addEventListener("abort", this.#onAbort);
+    this.runtime.pending.add(this.#onShutdown);
+    this.runtime.hold();
+    this.#held = true;
+    this.#blockTask();
+  }
+
+  protected abstract timedOut(timeoutMs: number): void;
+  /** Stop waiting for refs that are not ready. */
+  protected abstract letGo(): void;
+
+  protected succeed(value: T): void {
+    if (this.#settled) return;
+    this.#settle();
+    this.#resolve(value);
+  }
+
+  protected fail(error: unknown): void {
+    if (this.#settled) return;
+    this.#settle();
+    this.letGo();
+    this.#reject(error);
+  }
+
+  /** A task gives its CPU back when its wait outlasts the turn in which it began. */
+  #blockTask(): void {
+    const task = currentTask();
+    if (task === undefined) return;
+    setImmediate(() => {
+      if (this.#settled) return;
+      task.block();
+      this.#endBlock = task.resume;
+    });
+  }
+
+  #settle(): void {
+    this.#settled = true;
+    if (!this.#held) return;
+    clearTimeout(this.#timer);
+    this.#signal?.removeEventListener("abort", this.#onAbort);
+    this.runtime.pending.delete(this.#onShutdown);
+    this.runtime.release();
+    this.#endBlock?.();
+  }
+
+  readonly #onAbort = (): void => this.fail(this.#signal?.reason);
+  readonly #onShutdown = (error: Error): void => this.fail(error);
+}
+
+/** One ref of a `get`: its place in the list. */
+class GetSlot implements Waiter {
+  readonly onlyExistence = false;
+  readonly #call: GetCall;
+  readonly #index: number;
+
+  constructor(call: GetCall, index: number) {
+    this.#call = call;
+    this.#index = index;
+  }
+
+  entryReady(entry: ObjectEntry, value: unknown): void {
+    this.#call.ready(this.#index, entry, value);
+  }
+}
+
+class GetCall extends PendingCall<unknown[]> {
+  readonly #entries: readonly ObjectEntry[];
+  readonly #values: unknown[];
+  readonly #slots: GetSlot[] = [];
+  #missing: number;
+
+  constructor(runtime: Runtime, entries: readonly ObjectEntry[], options: GetOptions) {
+    super(runtime);
+    this.#entries = entries;
+    this.#values = new Array<unknown>(entries.length);
+    this.#missing = entries.length;
+    if (entries.length === 0) this.succeed([]);
+    for (let i = 0; i < entries.length && !this.isSettled; i++) {
+      const slot = new GetSlot(this, i);
+      this.#slots.push(slot);
+      runtime.core.want(entries[i] as ObjectEntry, slot);
+    }
+    this.startWaiting(options);
+  }
+
+  ready(index: number, entry: ObjectEntry, value: unknown): void {
+    if (this.isSettled) return;
+    const classes = this.runtime.core.values.prepare(value);
+    if (classes === undefined) this.#take(index, entry, value);
+    else classes.then(() => this.#take(index, entry, value), (error: unknown) => this.fail(error));
+  }
+
+  protected timedOut(timeoutMs: number): void {
+    const first = this.#entries.find((entry) => entry.state === "pending") ?? this.#entries[0];
+    const { id, task } = first ?? {};
+    const name = task === undefined ? "" : ` of task ${task.template.name} (${task.state})`;
+    this.fail(new GetTimeoutError(`object ${id}${name} was not there within timeoutMs ${timeoutMs}; ${this.#missing} of ${this.#entries.length} are missing. The tasks go on`));
+  }
+
+  protected letGo(): void {
+    this.#slots.forEach((slot, i) => this.runtime.core.owner.references.unwant(this.#entries[i] as ObjectEntry, slot));
+  }
+
+  #take(index: number, entry: ObjectEntry, value: unknown): void {
+    try {
+      this.#values[index] = this.runtime.core.values.unwrap(entry, value);
+    } catch (error) {
+      this.fail(error);
+      return;
+    }
+    if (--this.#missing === 0) this.succeed(this.#values);
+  }
+}
+
+class WaitCall extends PendingCall<ReadonlySet<ObjectEntry>> implements Waiter {
+  readonly onlyExistence: boolean;
+  readonly #entries: readonly ObjectEntry[];
+  readonly #ready = new Set<ObjectEntry>();
+  readonly #wanted: number;
+
+  constructor(runtime: Runtime, entries: readonly ObjectEntry[], options: WaitOptions) {
+    super(runtime);
+    this.#entries = entries;
+    this.#wanted = options.numReturns ?? 1;
+    this.onlyExistence = options.fetchLocal === false;
+    for (const entry of entries) {
+      if (this.isSettled) break;
+      runtime.core.want(entry, this);
+    }
+    this.startWaiting(options);
+  }
+
+  entryReady(entry: ObjectEntry): void {
+    if (this.isSettled || this.#ready.size >= this.#wanted) return;
+    this.#ready.add(entry);
+    if (this.#ready.size === this.#wanted) this.#finish();
+  }
+
+  protected timedOut(): void {
+    this.#finish();
+  }
+
+  protected letGo(): void {
+    for (const entry of this.#entries) {
+      if (!this.#ready.has(entry)) this.runtime.core.owner.references.unwant(entry, this);
+    }
+  }
+
+  #finish(): void {
+    this.letGo();
+    this.succeed(this.#ready);
+  }
+}
+
+/** What pending gets are told at shutdown. */
+export function shutdownError(): NotInitializedError {
+  return new NotInitializedError("the cluster connection was shut down while this waited: await get() before shutdown()");
+}

@@ -1,0 +1,30 @@
+/**
+ * mobula: Ray Core for TypeScript. Remote functions, actors and a shared-memory object store, on one machine or many.
+ *
+ * The contract of every name here is docs/API.md.
+ */
+import * as exported from "./exports.js";
+import { rememberExports } from "./handles.js";
+
+rememberExports(exported);
+
+export * from "./exports.js";
+export type {
+  ActorClass,
+  ActorHandle,
+  ActorMethod,
+  ActorOptions,
+  Arg,
+  Args,
+  Cluster,
+  Context,
+  GetOptions,
+  InitOptions,
+  MethodOptions,
+  NodeState,
+  ObjectRef,
+  RemoteFunction,
+  SchedulingStrategy,
+  TaskOptions,
+  WaitOptions,
+} from "./types.js";

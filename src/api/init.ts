@@ -1,0 +1,151 @@
+/** `init` and `shutdown`: this process's way into a cluster and out of it. */
+import { randomBytes } from "node:crypto";
+import { GCS } from "../base/ids.js";
+import { AlreadyInitializedError, ConnectionError } from "../errors.js";
+import { loadSecret } from "../io/secret.js";
+import { removeSession, runningClusters, sessionAt } from "../io/session.js";
+import { attachDriver, findRaylet } from "../process/driver-process.js";
+import type { NodeRecord } from "../process/node-record.js";
+import { nodeRecords } from "../process/node-record.js";
+import { type StartedNode, startNode } from "../process/start-node.js";
+import type { Message } from "../protocol/messages.js";
+import { ProcessRuntime } from "./driver-runtime.js";
+import { handleHooks } from "./handles.js";
+import { checkOptions } from "./options.js";
+import { type Runtime, runtimeOrNothing, setRuntime } from "./runtime.js";
+import type { Cluster, InitOptions } from "./types.js";
+
+/** How long a cluster of our own may take to end before it is killed. */
+const STOP_TIMEOUT_MS = 4_000;
+
+let starting = false;
+
+/**
+ * Connect this process to a cluster, or start one of its own.
+ *
+ * @throws (rejects) AlreadyInitializedError, ConnectionError, AuthenticationError, InvalidOptionError.
+ */
+export async function init(options: InitOptions = {}): Promise<Cluster> {
+  checkOptions("init", options);
+  const known = runtimeOrNothing();
+  if (known?.role === "worker") return clusterOf(known);
+  if (known !== undefined && options.ignoreReinitError === true) return clusterOf(known);
+  if (known !== undefined || starting) {
+    throw new AlreadyInitializedError(`init() was called before${known === undefined ? "" : `: this process is connected to ${known.address}`}. Call shutdown() first, or pass ignoreReinitError`);
+  }
+  starting = true;
+  try {
+    return clusterOf(await connect(options));
+  } finally {
+    starting = false;
+  }
+}
+
+/** Leave the cluster; one that `init()` started ends. Idempotent. */
+export async function shutdown(): Promise<void> {
+  const runtime = runtimeOrNothing();
+  if (runtime === undefined || runtime.role === "worker") return;
+  await runtime.shutdown();
+}
+
+async function connect(options: InitOptions): Promise<Runtime> {
+  const secret = loadSecret({ token: options.authToken });
+  const address = resolveAddress(options.address ?? process.env["MOBULA_ADDRESS"]);
+  const own = address === undefined ? await startNode(ownNode(options, secret)) : undefined;
+  try {
+    const record = own === undefined ? await findRaylet(address ?? "", secret) : recordOf(own);
+    return await attach(record, options, secret, own);
+  } catch (error) {
+    own?.child.kill("SIGTERM");
+    throw error;
+  }
+}
+
+function ownNode(options: InitOptions, secret: Uint8Array): Parameters<typeof startNode>[0] {
+  const { numCpus, numGpus, memory, resources, labels, objectStoreMemory } = options;
+  const secretHex = Buffer.from(secret).toString("hex");
+  return { numCpus, numGpus, memory, resources, labels, objectStoreMemory, secretHex, endsWithParent: true };
+}
+
+/** `auto` is the newest running cluster of this user; absent means a cluster of our own. */
+function resolveAddress(address: string | undefined): string | undefined {
+  if (address === undefined || address === "") return undefined;
+  if (address !== "auto") return address;
+  const running = runningClusters()[0];
+  if (running !== undefined) return running.address;
+  throw new ConnectionError('address "auto": no cluster of this user runs on this host. Start one with "mobula start --head", or call init() without an address');
+}
+
+function recordOf(own: StartedNode): NodeRecord {
+  const record = nodeRecords(own.clusterId)[0];
+  if (record === undefined) throw new ConnectionError("the node that was just started has left no record of itself");
+  return record;
+}
+
+async function attach(
+  record: NodeRecord,
+  options: InitOptions,
+  secret: Uint8Array,
+  own: StartedNode | undefined,
+): Promise<Runtime> {
+  const namespace = options.namespace ?? randomBytes(8).toString("hex");
+  const warn = (text: string) => console.warn(`mobula: ${text}`);
+  const core = await attachDriver(record, { secret, namespace, handles: handleHooks, warn });
+  const runtime = new ProcessRuntime({
+    core,
+    role: "driver",
+    address: record.clusterAddress,
+    namespace,
+    onMessage: options.logToDriver === false ? () => {} : tellUser,
+    shutdown: async () => {
+      process.off("beforeExit", onDrained);
+      if (own !== undefined) await stopOwn(runtime, own);
+      core.close();
+      setRuntime(undefined);
+    },
+  });
+  own?.child.process.unref();
+  own?.child.process.channel?.unref();
+  setRuntime(runtime);
+  process.once("beforeExit", onDrained);
+  return runtime;
+}
+
+/** The event loop has drained: nothing of the user's waits any more. */
+function onDrained(): void {
+  void shutdown();
+}
+
+async function stopOwn(runtime: Runtime, own: StartedNode): Promise<void> {
+  own.child.process.ref();
+  runtime.core.raylet.send(GCS, { type: "stopCluster" });
+  runtime.core.raylet.flush();
+  const patience = setTimeout(() => own.child.kill("SIGTERM"), STOP_TIMEOUT_MS / 2);
+  const end = setTimeout(() => own.child.kill("SIGKILL"), STOP_TIMEOUT_MS);
+  const exit = await own.child.exited;
+  clearTimeout(patience);
+  clearTimeout(end);
+  if (exit.signal === "SIGKILL") sweepAfter(runtime);
+}
+
+/** A head that had to be killed could not clear up after itself. */
+function sweepAfter(runtime: Runtime): void {
+  for (const record of nodeRecords(runtime.core.self.nodeId)) {
+    removeSession(sessionAt(record.rayletPath.replace(/\/sockets\/[^/]*$/, "")));
+  }
+}
+
+function tellUser(message: Message): void {
+  if (message.type !== "tellUser") return;
+  const stream = message.stream === "stdout" ? process.stdout : process.stderr;
+  stream.write(`${message.line}\n`);
+}
+
+function clusterOf(runtime: Runtime): Cluster {
+  return {
+    address: runtime.address,
+    nodeId: runtime.core.self.nodeId,
+    [Symbol.asyncDispose]: () => (runtime.role === "worker" ? Promise.resolve() : shutdown()),
+  };
+}
+

@@ -1,0 +1,72 @@
+/** Small actors that programs and tests need to wait for each other. */
+import { remote } from "./remote.js";
+
+class SignalActor {
+  #isSent = false;
+  #waiting: (() => void)[] = [];
+
+  wait(): Promise<void> {
+    if (this.#isSent) return Promise.resolve();
+    return new Promise((resolve) => {
+      this.#waiting.push(resolve);
+    });
+  }
+
+  send(): void {
+    this.#isSent = true;
+    for (const resolve of this.#waiting) resolve();
+    this.#waiting = [];
+  }
+}
+
+class SemaphoreActor {
+  #free: number;
+  readonly #waiting: (() => void)[] = [];
+
+  constructor(count: number) {
+    this.#free = count;
+  }
+
+  acquire(): Promise<void> {
+    if (this.#free > 0) {
+      this.#free--;
+      return Promise.resolve();
+    }
+    return new Promise((resolve) => {
+      this.#waiting.push(resolve);
+    });
+  }
+
+  release(): void {
+    const next = this.#waiting.shift();
+    if (next === undefined) this.#free++;
+    else next();
+  }
+}
+
+class BarrierActor {
+  readonly #count: number;
+  #waiting: (() => void)[] = [];
+
+  constructor(count: number) {
+    this.#count = count;
+  }
+
+  wait(): Promise<void> {
+    return new Promise((resolve) => {
+      this.#waiting.push(resolve);
+      if (this.#waiting.length < this.#count) return;
+      for (const open of this.#waiting) open();
+      this.#waiting = [];
+    });
+  }
+}
+
+/** A gate: `wait()` ends once `send()` has been called. */
+export const Signal = remote(SignalActor);
+
+/** At most `count` holders at a time: `Semaphore.remote(count)`, `acquire()`, `release()`. */
+export const Semaphore = remote(SemaphoreActor);
+
+/** `wait()` ends once `count` callers wait: `Barrier.remote(count)`. */
+export const Barrier = remote(BarrierActor);

@@ -1,0 +1,175 @@
+/** The types that users meet: refs, remote functions, actor handles, options. */
+
+/** Node's own classes have no common call signature; this is the widest that still infers parameters. */
+export type AnyFunction = (...args: never[]) => unknown;
+export type AnyClass = abstract new (...args: never[]) => object;
+export type ConcreteClass = new (...args: never[]) => object;
+
+declare const valueType: unique symbol;
+
+/** A future: names an immutable value that exists or will exist somewhere in the cluster. Not thenable, on purpose. */
+export interface ObjectRef<out T> extends Disposable {
+  readonly id: string;
+  toString(): string;
+  /** Only for the compiler: keeps refs of different values apart. */
+  readonly [valueType]?: T;
+}
+
+/** An argument of type T, or a ref to one: resolved to its value before the task starts. */
+export type Arg<T> = [T] extends [ObjectRef<unknown>] ? T : T | ObjectRef<T>;
+export type Args<A extends readonly unknown[]> = { [K in keyof A]: Arg<A[K]> };
+export type Result<R> = ObjectRef<Awaited<R>>;
+
+/** One ref for each element of a returned tuple. */
+export type Refs<R, N extends number> = N extends 0
+  ? undefined
+  : N extends 1
+    ? Result<R>
+    : Awaited<R> extends readonly [unknown, ...unknown[]]
+      ? { -readonly [K in keyof Awaited<R>]: ObjectRef<Awaited<R>[K]> }
+      : Awaited<R> extends readonly (infer E)[]
+        ? TupleOf<ObjectRef<E>, N>
+        : never;
+type TupleOf<T, N extends number, Acc extends readonly T[] = []> = number extends N
+  ? T[]
+  : Acc["length"] extends N
+    ? Acc
+    : TupleOf<T, N, [...Acc, T]>;
+
+export type SchedulingStrategy = "default" | "spread" | { readonly nodeId: string; readonly soft?: boolean };
+
+export interface TaskOptions {
+  /** Shown in errors and traces. Default: the function's name. */
+  readonly name?: string;
+  /** Default 1. */
+  readonly numCpus?: number;
+  readonly numGpus?: number;
+  /** Bytes. */
+  readonly memory?: number;
+  /** Custom resources by name. */
+  readonly resources?: Readonly<Record<string, number>>;
+  /** Default 1. */
+  readonly numReturns?: number;
+  /** Attempts after a system failure; -1 without end. Default 3. */
+  readonly maxRetries?: number;
+  /** From submission to result, over all attempts. Default: no limit. */
+  readonly timeoutMs?: number;
+  readonly schedulingStrategy?: SchedulingStrategy;
+}
+
+export interface ActorOptions extends Omit<TaskOptions, "numReturns" | "maxRetries" | "timeoutMs"> {
+  /** A named actor can be found with `getActor`. */
+  readonly name?: string;
+  readonly namespace?: string;
+  /** Asynchronous calls under way at once. Default 1,000; 1 makes an actor serial across `await`. */
+  readonly maxConcurrency?: number;
+}
+
+export interface MethodOptions {
+  readonly name?: string;
+  readonly numReturns?: number;
+  readonly timeoutMs?: number;
+}
+
+/** Up to four overloads of a function, as an intersection of call signatures. */
+type Remote<F, N extends number> = F extends {
+  (...args: infer A1): infer R1;
+  (...args: infer A2): infer R2;
+  (...args: infer A3): infer R3;
+  (...args: infer A4): infer R4;
+}
+  ? Call<A1, R1, N> & Call<A2, R2, N> & Call<A3, R3, N> & Call<A4, R4, N>
+  : never;
+type Call<A extends readonly unknown[], R, N extends number> = (...args: Args<A>) => number extends N
+  ? Result<R>
+  : Refs<R, N>;
+
+export interface RemoteFunction<F, N extends number = 1> {
+  /** Submit a task. Synchronous; returns its ref (or refs) at once. */
+  readonly remote: Remote<F, N>;
+  /** A new handle with these options; this one is unchanged. */
+  options<M extends number = N>(options: TaskOptions & { readonly numReturns?: M }): RemoteFunction<F, M>;
+  /** Run in this process, without a cluster. */
+  readonly local: F;
+}
+
+/** A method of an actor, as its handle shows it. */
+export interface ActorMethod<F, N extends number = 1> {
+  readonly remote: Remote<F, N>;
+  options<M extends number = N>(options: MethodOptions & { readonly numReturns?: M }): ActorMethod<F, M>;
+}
+
+/** A handle to a living actor: its public methods, each with `.remote`. */
+export type ActorHandle<T> = {
+  readonly [K in keyof T as K extends string ? (T[K] extends AnyFunction ? (K extends "then" | "toJSON" ? never : K) : never) : never]: ActorMethod<T[K]>;
+} & Disposable;
+
+export interface ActorClass<C extends ConcreteClass> {
+  /** Create an actor. Synchronous; returns its handle at once. */
+  remote(...args: Args<ConstructorParameters<C>>): ActorHandle<InstanceType<C>>;
+  options(options: ActorOptions): ActorClass<C>;
+  /** An ordinary instance in this process, without a cluster. */
+  local(...args: ConstructorParameters<C>): InstanceType<C>;
+}
+
+export interface InitOptions {
+  /** `host:port` of a head, or `auto` for the running local cluster. Default: `MOBULA_ADDRESS`, else a cluster of its own. */
+  readonly address?: string;
+  /** Default: the CPUs this process may use. */
+  readonly numCpus?: number;
+  readonly numGpus?: number;
+  /** Bytes that tasks may ask for. */
+  readonly memory?: number;
+  readonly resources?: Readonly<Record<string, number>>;
+  readonly labels?: Readonly<Record<string, string>>;
+  /** Bytes. Default: 30 % of memory, at most 80 % of the shared-memory file system. */
+  readonly objectStoreMemory?: number;
+  readonly namespace?: string;
+  /** Show workers' output here. Default true. */
+  readonly logToDriver?: boolean;
+  readonly ignoreReinitError?: boolean;
+  /** The cluster's secret. Default: see docs/SECURITY.md. */
+  readonly authToken?: string;
+}
+
+export interface Cluster extends AsyncDisposable {
+  readonly address: string;
+  readonly nodeId: string;
+}
+
+export interface GetOptions {
+  /** Reject with `GetTimeoutError` after this time; 0 polls. */
+  readonly timeoutMs?: number;
+  readonly signal?: AbortSignal;
+}
+
+export interface WaitOptions extends GetOptions {
+  /** Default 1. */
+  readonly numReturns?: number;
+  /** Bring ready objects to this node. Default true. */
+  readonly fetchLocal?: boolean;
+}
+
+export interface Context {
+  readonly jobId: string;
+  readonly nodeId: string;
+  readonly workerId: string;
+  readonly taskId?: string;
+  readonly taskName?: string;
+  readonly actorId?: string;
+  readonly attempt: number;
+  readonly namespace: string;
+  readonly resources: Readonly<Record<string, number>>;
+  /** Aborted when the task is to stop. */
+  readonly signal: AbortSignal;
+}
+
+export interface NodeState {
+  readonly nodeId: string;
+  readonly address: string;
+  readonly alive: boolean;
+  readonly isHead: boolean;
+  readonly resources: Readonly<Record<string, number>>;
+  readonly available: Readonly<Record<string, number>>;
+  readonly labels: Readonly<Record<string, string>>;
+}

@@ -1,0 +1,262 @@
+// Every push is answered, handed back, or dies with its connection; behind a task that takes long or waits nothing is kept.
+// Method: push tasks by hand, decide how each runs, and read the answers and messages in order, in a time of our own.
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { line, Lines } from "../../../test/support/messages.js";
+import { lease, process } from "../../../test/support/names.js";
+import { HAND_BACK_AFTER_MS } from "../../base/limits.js";
+import type { Outcome } from "../owner/task.js";
+import { Executor, type LeaseSlot, type Run } from "./executor.js";
+
+const DONE: Outcome = { kind: "returned", results: [] };
+const LOST: Outcome = { kind: "failed", code: "OBJECT_LOST", message: "" };
+
+/** A task is its name: `async …` goes on until it is ended, `fetch …` needs an argument first, others end at once. */
+class World {
+  readonly executor: Executor;
+  nowMs = 100;
+  readonly #lines = new Lines();
+  readonly #runs = new Map<unknown, Run>();
+
+  constructor() {
+    const say = this.#lines.add;
+    this.executor = new Executor({
+      nowMs: () => this.nowMs,
+      sendToRaylet: (message) => say(line(message)),
+      prepare: (run) => {
+        this.#runs.set(run.task, run);
+        return !String(run.task).includes("fetch");
+      },
+      execute: (run) => {
+        say(`run ${run.task}`);
+        return String(run.task).includes("async") ? undefined : DONE;
+      },
+      answer: (caller, run, outcome, runTimeMs) => say(`${caller}: ${run.task} ${outcome.kind} in ${runTimeMs} ms`),
+      handBack: (caller, slot, sequences, blocked) =>
+        say(`${caller}: ${slot.id} hands back [${sequences.join()}]${blocked ? ", blocked" : ""}`),
+      wakeUpAfter: (delayMs) => say(`wake up in ${delayMs} ms`),
+    });
+  }
+
+  /** A lease whose owner, `d`, is connected. */
+  open(id = "L1"): LeaseSlot {
+    this.executor.openLease(lease(id), process("d"));
+    const slot = this.executor.attach(lease(id), "d");
+    assert.ok(slot !== undefined);
+    return slot;
+  }
+
+  run(task: string): Run {
+    const run = this.#runs.get(task);
+    assert.ok(run !== undefined, `${task} has been looked at`);
+    return run;
+  }
+
+  asked(): string[] {
+    this.executor.check();
+    return this.#lines.take();
+  }
+}
+
+test("tasks run one after the other, in order, and each is answered", () => {
+  const w = new World();
+  const slot = w.open();
+  w.executor.push(slot, 1, "a");
+  w.executor.push(slot, 2, "b");
+  assert.deepEqual(w.asked(), ["run a", "d: a returned in 0 ms", "run b", "d: b returned in 0 ms"]);
+});
+
+test("one task of a lease runs at a time; the next starts when it ends", () => {
+  const w = new World();
+  const slot = w.open();
+  w.executor.push(slot, 1, "async a");
+  w.executor.push(slot, 2, "b");
+  assert.deepEqual(w.asked(), ["run async a", `wake up in ${HAND_BACK_AFTER_MS} ms`]);
+  w.nowMs += 1;
+  w.executor.finished(w.run("async a"), DONE);
+  w.executor.finished(w.run("async a"), DONE);
+  assert.deepEqual(w.asked(), ["d: async a returned in 1 ms", "run b", "d: b returned in 0 ms"]);
+  assert.equal(w.executor.isIdle, true);
+});
+
+test("tasks behind one that takes long are handed back, not before its time", () => {
+  const w = new World();
+  const slot = w.open();
+  w.executor.push(slot, 1, "async a");
+  w.nowMs += 1;
+  w.executor.push(slot, 2, "b");
+  w.executor.push(slot, 3, "c");
+  w.asked();
+  w.executor.tick();
+  assert.deepEqual(w.asked(), [`wake up in ${HAND_BACK_AFTER_MS - 1} ms`]);
+  w.nowMs += HAND_BACK_AFTER_MS;
+  w.executor.tick();
+  w.executor.tick();
+  assert.deepEqual(w.asked(), ["d: L1 hands back [2,3]"]);
+});
+
+test("a task that waits in get gives its CPU back and everything behind it, what comes later included", () => {
+  const w = new World();
+  const slot = w.open();
+  w.executor.push(slot, 1, "async a");
+  w.executor.push(slot, 2, "b");
+  w.asked();
+  w.executor.block(w.run("async a"));
+  assert.deepEqual(w.asked(), ["d: L1 hands back [2], blocked", "taskBlocked L1"]);
+  w.executor.push(slot, 3, "c");
+  assert.deepEqual(w.asked(), ["d: L1 hands back [3], blocked"]);
+  w.executor.resume(w.run("async a"));
+  assert.deepEqual(w.asked(), ["taskResumed L1"]);
+});
+
+test("an owner whose push was sent ahead hears that its task waits as soon as it is connected", () => {
+  const w = new World();
+  w.executor.openLease(lease("L1"), process("d"));
+  w.executor.dispatch(lease("L1"), "async a");
+  w.executor.block(w.run("async a"));
+  assert.deepEqual(w.asked(), ["run async a", "taskBlocked L1"]);
+  w.executor.attach(lease("L1"), "d");
+  assert.deepEqual(w.asked(), ["d: L1 hands back [], blocked"]);
+});
+
+test("a task with several waits is blocked from the first to the last", () => {
+  const w = new World();
+  w.executor.push(w.open(), 1, "async a");
+  const run = w.run("async a");
+  w.asked();
+  w.executor.block(run);
+  w.executor.block(run);
+  w.executor.resume(run);
+  assert.deepEqual(w.asked(), ["d: L1 hands back [], blocked", "taskBlocked L1"]);
+  w.executor.resume(run);
+  assert.deepEqual(w.asked(), ["taskResumed L1"]);
+});
+
+test("a task that ends while a get of its is pending takes its CPU back for the next one", () => {
+  const w = new World();
+  const slot = w.open();
+  w.executor.push(slot, 1, "async a");
+  w.executor.block(w.run("async a"));
+  w.asked();
+  w.executor.finished(w.run("async a"), DONE); // it raced the get against a timer
+  assert.deepEqual(w.asked(), ["taskResumed L1", "d: async a returned in 0 ms"]);
+  w.executor.push(slot, 2, "b");
+  w.executor.resume(w.run("async a")); // the get's answer comes after all
+  assert.deepEqual(w.asked(), ["run b", "d: b returned in 0 ms"]);
+});
+
+test("a task that must be prepared lets others pass and goes first when it can", () => {
+  const w = new World();
+  const slot = w.open();
+  w.executor.push(slot, 1, "fetch a");
+  w.executor.push(slot, 2, "async b");
+  w.executor.push(slot, 3, "c");
+  w.asked();
+  w.executor.prepared(w.run("fetch a"));
+  w.executor.prepared(w.run("fetch a"));
+  w.executor.finished(w.run("async b"), DONE);
+  assert.deepEqual(w.asked(), [
+    "d: async b returned in 0 ms",
+    ...["run fetch a", "d: fetch a returned in 0 ms"],
+    ...["run c", "d: c returned in 0 ms"],
+  ]);
+});
+
+test("a task that becomes ready behind a long one is handed back like any other", () => {
+  const w = new World();
+  const slot = w.open();
+  w.executor.push(slot, 1, "fetch a");
+  w.executor.push(slot, 2, "async b");
+  w.executor.prepared(w.run("fetch a"));
+  assert.deepEqual(w.asked(), ["run async b", `wake up in ${HAND_BACK_AFTER_MS} ms`]);
+  w.nowMs += HAND_BACK_AFTER_MS;
+  w.executor.tick();
+  assert.deepEqual(w.asked(), ["d: L1 hands back [1]"]);
+});
+
+test("a task that becomes ready behind a blocked one is handed back at once", () => {
+  const w = new World();
+  const slot = w.open();
+  w.executor.push(slot, 1, "fetch a");
+  w.executor.push(slot, 2, "async b");
+  w.executor.block(w.run("async b"));
+  w.asked();
+  w.executor.prepared(w.run("fetch a"));
+  assert.deepEqual(w.asked(), ["d: L1 hands back [1], blocked"]);
+});
+
+test("a task that cannot be prepared is answered with the reason", () => {
+  const w = new World();
+  w.executor.push(w.open(), 1, "fetch a");
+  w.executor.failedToPrepare(w.run("fetch a"), LOST);
+  w.executor.failedToPrepare(w.run("fetch a"), LOST);
+  w.executor.prepared(w.run("fetch a"));
+  assert.deepEqual(w.asked(), ["d: fetch a failed in 0 ms"]);
+  assert.equal(w.executor.isIdle, true);
+});
+
+test("the answer to a task that was sent ahead waits for its owner", () => {
+  const w = new World();
+  w.executor.openLease(lease("L1"), process("d"));
+  w.executor.dispatch(lease("L1"), "a");
+  assert.deepEqual(w.asked(), ["run a"]);
+  w.executor.attach(lease("L1"), "d");
+  assert.deepEqual(w.asked(), ["d: a returned in 0 ms"]);
+});
+
+test("a lease that is opened twice is one, and its first task runs once", () => {
+  const w = new World();
+  const slot = w.open();
+  w.executor.dispatch(lease("L1"), "a");
+  w.executor.openLease(lease("L1"), process("d"));
+  w.executor.dispatch(lease("L1"), "a");
+  assert.equal(w.executor.attach(lease("L1"), "d"), slot);
+  assert.deepEqual(w.asked(), ["run a", "d: a returned in 0 ms"]);
+});
+
+test("nothing starts on a closed lease: what waits goes back, what runs is answered", () => {
+  const w = new World();
+  const slot = w.open();
+  w.executor.push(slot, 1, "async a");
+  w.executor.push(slot, 2, "fetch b");
+  w.executor.push(slot, 3, "c");
+  w.asked();
+  w.executor.closeLease(lease("L1"));
+  w.executor.closeLease(lease("L1"));
+  w.executor.push(slot, 4, "d");
+  assert.deepEqual(w.asked(), ["d: L1 hands back [2,3]", "d: L1 hands back [4]"]);
+  w.executor.finished(w.run("async a"), DONE);
+  assert.deepEqual(w.asked(), ["d: async a returned in 0 ms"]);
+  assert.equal(w.executor.attach(lease("L1"), "d"), undefined);
+});
+
+test("a task that was being prepared when its lease closed goes back when it is ready", () => {
+  const w = new World();
+  w.executor.push(w.open(), 1, "fetch a");
+  w.executor.closeLease(lease("L1"));
+  assert.equal(w.executor.isIdle, true);
+  w.executor.prepared(w.run("fetch a"));
+  assert.deepEqual(w.asked(), ["d: L1 hands back [1]"]);
+});
+
+test("an owner that is gone gets no answers, and what it pushed does not start", () => {
+  const w = new World();
+  const slot = w.open();
+  w.executor.push(slot, 1, "async a");
+  w.executor.push(slot, 2, "b");
+  w.asked();
+  w.executor.detach("d");
+  w.executor.finished(w.run("async a"), DONE);
+  assert.deepEqual(w.asked(), []);
+});
+
+test("leases of one worker do not wait for each other", () => {
+  const w = new World();
+  const first = w.open("L1");
+  const second = w.open("L2");
+  w.executor.push(first, 1, "async a");
+  w.executor.block(w.run("async a"));
+  w.asked();
+  w.executor.push(second, 1, "b");
+  assert.deepEqual(w.asked(), ["run b", "d: b returned in 0 ms"]);
+});

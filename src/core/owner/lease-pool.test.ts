@@ -1,0 +1,417 @@
+// Every submitted task reaches a worker or its end, by as few leases as are useful, and no lease is kept for nothing.
+// Method: play the raylet and the workers by hand, and read what the pool asked of them, in order.
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { ADDRESS, leaseRequest, Lines } from "../../../test/support/messages.js";
+import { failure, lease, node, process } from "../../../test/support/names.js";
+import { namedTask, outcomeLine, RETURNED } from "../../../test/support/owner.js";
+import { LEASE_IDLE_MS, MAX_OPEN_REQUESTS_PER_KEY, MAX_PIPELINE_DEPTH } from "../../base/limits.js";
+import type { Message } from "../../protocol/messages.js";
+import { amountsOf } from "../resources.js";
+import { type Lease, LeasePool } from "./lease-pool.js";
+import type { Task } from "./task.js";
+
+const FAST_MS = 0.01;
+const SLOW_MS = 5;
+const HEARD_MS = 1_000;
+
+function leaseLine(message: Message): string {
+  return "leaseId" in message ? `${message.type} ${message.leaseId.slice(2)}` : message.type;
+}
+
+/** The owner is process `d`; its leases are numbered from 1. */
+class World {
+  readonly pool: LeasePool;
+  readonly #lines = new Lines();
+  readonly #leases = new Map<string, Lease>();
+
+  constructor(cpus = 4) {
+    const say = this.#lines.add;
+    this.pool = new LeasePool(process("d"), {
+      sendToRaylet: (message) =>
+        say(message.type === "requestLease" ? `ask ${message.leaseId.slice(2)} for ${message.name}` : leaseLine(message)),
+      send: (to, message) => say(`${to.nodeId}: ${leaseLine(message)}`),
+      leaseRequest: (leaseId, task) => leaseRequest(leaseId, { name: task.template.name }),
+      connect: (made) => {
+        this.#leases.set(made.id.slice(2), made);
+        say(`dial ${made.id.slice(2)}`);
+      },
+      push: (made, task) => say(`push ${task.template.name} to ${made.id.slice(2)}`),
+      disconnect: (made) => say(`leave ${made.id.slice(2)}`),
+      taskForwarded: (task) => say(`${task.template.name} went to the global scheduler`),
+      finished: (task, outcome) => say(`${task.template.name} ${outcomeLine(outcome)}`),
+    });
+    this.pool.clusterTotals(amountsOf({ CPU: cpus }));
+    this.pool.tick(HEARD_MS);
+  }
+
+  submit(...names: readonly string[]): Task[] {
+    const tasks = names.map((name) => namedTask(name));
+    for (const task of tasks) this.pool.submit(task);
+    return tasks;
+  }
+
+  /** The raylet grants; the first task is with the worker already, unless it was too large to ride along. */
+  grant(number: string, dispatched = true): void {
+    this.pool.leaseGranted(lease(`d.${number}`), process(`w${number}`), ADDRESS, dispatched);
+  }
+
+  open(number: string, dispatched = true): void {
+    this.grant(number, dispatched);
+    this.pool.connected(this.lease(number));
+  }
+
+  lease(number: string): Lease {
+    const made = this.#leases.get(number);
+    assert.ok(made !== undefined, `lease ${number} was granted`);
+    return made;
+  }
+
+  /** The worker answers its oldest task. */
+  answer(number: string, runTimeMs = SLOW_MS): void {
+    const made = this.lease(number);
+    const [oldest] = made.inFlight.keys();
+    this.pool.answered(made, oldest ?? -1, RETURNED, runTimeMs);
+    this.pool.settle(made);
+  }
+
+  /** What was asked of the world since the last time; the pool's invariants hold. */
+  asked(): string[] {
+    this.pool.check();
+    return this.#lines.take();
+  }
+
+  /** A pool whose one lease, number 1, is idle, and whose tasks are known to be fast. */
+  static warm(cpus = 1): World {
+    const w = new World(cpus);
+    w.submit("first");
+    w.open("1");
+    w.answer("1", FAST_MS);
+    for (const name of ["a", "b", "c", "d"]) {
+      w.submit(name);
+      w.answer("1", FAST_MS);
+    }
+    w.asked();
+    return w;
+  }
+}
+
+test("the first task rides with its lease request; the next goes straight to the worker", () => {
+  const w = new World();
+  w.submit("t1");
+  assert.deepEqual(w.asked(), ["ask 1 for t1"]);
+  w.open("1");
+  w.answer("1");
+  assert.deepEqual(w.asked(), ["dial 1", "t1 returned"]);
+  w.submit("t2");
+  assert.deepEqual(w.asked(), ["push t2 to 1"]);
+});
+
+test("a task that could not ride along is pushed when the worker is connected", () => {
+  const w = new World();
+  w.submit("t1");
+  w.grant("1", false);
+  assert.deepEqual(w.asked(), ["ask 1 for t1", "dial 1"]);
+  w.pool.connected(w.lease("1"));
+  assert.deepEqual(w.asked(), ["push t1 to 1"]);
+});
+
+test("no more leases are asked for than the cluster could hold, nor than the limit", () => {
+  const small = new World(2);
+  small.submit("t1", "t2", "t3");
+  assert.deepEqual(small.asked(), ["ask 1 for t1", "ask 2 for t2"]);
+
+  const large = new World(1_000);
+  large.submit(...Array.from({ length: 50 }, (_, i) => `t${i}`));
+  assert.equal(large.asked().length, MAX_OPEN_REQUESTS_PER_KEY);
+});
+
+test("when the cluster grows, tasks that wait ask for more leases", () => {
+  const w = new World(1);
+  w.submit("t1", "t2");
+  assert.deepEqual(w.asked(), ["ask 1 for t1"]);
+  w.pool.clusterTotals(amountsOf({ CPU: 2 }));
+  assert.deepEqual(w.asked(), ["ask 2 for t2"]);
+});
+
+test("a worker gets one task at a time until the key is known to be fast, then many", () => {
+  const w = new World(1);
+  w.submit("t1", "t2", "t3");
+  w.open("1");
+  assert.deepEqual(w.asked(), ["ask 1 for t1", "dial 1"]);
+  w.answer("1", FAST_MS);
+  assert.deepEqual(w.asked(), ["t1 returned", "push t2 to 1"]);
+
+  const fast = World.warm();
+  fast.submit("t1", "t2", "t3");
+  assert.deepEqual(fast.asked(), ["push t1 to 1", "push t2 to 1", "push t3 to 1"]);
+  fast.submit(...Array.from({ length: MAX_PIPELINE_DEPTH }, (_, i) => `more${i}`));
+  assert.equal(fast.lease("1").inFlight.size, MAX_PIPELINE_DEPTH);
+});
+
+test("tasks that must not run twice are never pushed ahead of an answer: nobody could say which had started", () => {
+  const w = new World(1);
+  for (let i = 0; i < 8; i++) w.pool.submit(namedTask(`t${i}`, { maxRetries: 0 }));
+  w.open("1");
+  for (let i = 0; i < 6; i++) {
+    w.answer("1", FAST_MS);
+    assert.equal(w.lease("1").inFlight.size, 1);
+  }
+});
+
+test("when the median run time grows, the pipeline is one task deep again", () => {
+  const w = World.warm();
+  for (let i = 0; i < 6; i++) {
+    w.submit(`slow${i}`);
+    w.answer("1", SLOW_MS);
+  }
+  w.asked();
+  w.submit("t1", "t2");
+  assert.deepEqual(w.asked(), ["push t1 to 1"]);
+});
+
+test("handed-back tasks keep their order and lose no attempt; nothing more goes there until it answers", () => {
+  const w = World.warm();
+  const [, t2, t3] = w.submit("t1", "t2", "t3");
+  w.asked();
+  w.pool.handedBack(w.lease("1"), [...w.lease("1").inFlight.keys()].slice(1), false);
+  assert.deepEqual([t2?.attempt, t3?.attempt], [0, 0]);
+  assert.deepEqual(w.asked(), []); // the cluster has one CPU, and the lease has it
+  w.answer("1");
+  assert.deepEqual(w.asked().slice(0, 2), ["t1 returned", "push t2 to 1"]);
+});
+
+test("a blocked lease counts for nothing: the tasks behind it ask for another", () => {
+  const w = World.warm();
+  w.submit("gated", "opener");
+  w.asked();
+  const [, opener] = w.lease("1").inFlight.keys();
+  w.pool.handedBack(w.lease("1"), [opener ?? -1], true);
+  assert.deepEqual(w.asked(), ["ask 2 for opener"]);
+});
+
+test("a task that was handed back after its end is not started again", () => {
+  const w = World.warm();
+  const [, t2] = w.submit("t1", "t2");
+  const sequences = [...w.lease("1").inFlight.keys()].slice(1);
+  if (t2 !== undefined) t2.state = "done"; // its time was up
+  w.pool.handedBack(w.lease("1"), sequences, true);
+  assert.deepEqual(w.asked(), ["push t1 to 1", "push t2 to 1"]);
+});
+
+test("a worker that is free takes over a task that waits for another lease", () => {
+  const w = new World(2);
+  w.submit("t1", "t2");
+  w.open("1");
+  w.answer("1");
+  assert.deepEqual(w.asked(), ["ask 1 for t1", "ask 2 for t2", "dial 1", "t1 returned", "cancelLease 2"]);
+  w.pool.leaseCancelled(lease("d.2"));
+  assert.deepEqual(w.asked(), ["push t2 to 1"]);
+});
+
+test("a grant that crosses the cancellation is used; the cancellation is then without effect", () => {
+  const w = new World(2);
+  w.submit("t1", "t2");
+  w.open("1");
+  w.answer("1");
+  w.asked();
+  w.open("2"); // its raylet had granted before it heard of the cancellation, and answers nothing
+  w.answer("2");
+  assert.deepEqual(w.asked(), ["dial 2", "t2 returned"]);
+});
+
+test("an idle lease goes back after its time, and not before", () => {
+  const w = new World();
+  w.submit("t1");
+  w.open("1");
+  w.answer("1");
+  w.asked();
+  w.pool.tick(HEARD_MS + LEASE_IDLE_MS);
+  assert.deepEqual(w.asked(), []);
+  w.pool.tick(HEARD_MS + LEASE_IDLE_MS + 1);
+  assert.deepEqual(w.asked(), ["leave 1", "N1: returnLease 1"]);
+  assert.equal(w.pool.hasLeases, false);
+});
+
+test("a lease whose worker is still being dialled is not idle", () => {
+  const w = new World();
+  w.submit("t1");
+  w.grant("1", false);
+  w.asked();
+  w.pool.tick(HEARD_MS + 10 * LEASE_IDLE_MS);
+  assert.deepEqual(w.asked(), []);
+  w.pool.connected(w.lease("1"));
+  assert.deepEqual(w.asked(), ["push t1 to 1"]);
+});
+
+test("an idle lease goes back at once when this owner waits for a lease of another kind", () => {
+  const w = new World();
+  w.submit("t1");
+  w.open("1");
+  w.answer("1");
+  w.asked();
+  w.pool.submit(namedTask("other", { schedulingKey: "gpu" }));
+  assert.deepEqual(w.asked(), ["leave 1", "N1: returnLease 1", "ask 2 for other"]);
+});
+
+test("a wanted lease goes back when it is idle; a busy one after its tenure, however many tasks wait", () => {
+  const w = new World(1);
+  w.submit("t1", "t2", "t3");
+  w.open("1");
+  w.pool.leaseWanted(lease("d.1"));
+  w.pool.leaseWanted(lease("d.1"));
+  w.answer("1");
+  assert.deepEqual(w.asked(), ["ask 1 for t1", "dial 1", "t1 returned", "push t2 to 1"]); // within its tenure
+  w.pool.tick(HEARD_MS + 101);
+  w.answer("1");
+  assert.deepEqual(w.asked(), ["t2 returned", "leave 1", "N1: returnLease 1", "ask 2 for t3"]);
+
+  const idle = new World(1);
+  idle.submit("t1");
+  idle.open("1");
+  idle.answer("1");
+  idle.asked();
+  idle.pool.leaseWanted(lease("d.1"));
+  assert.deepEqual(idle.asked(), ["leave 1", "N1: returnLease 1"]);
+});
+
+test("messages that come twice change nothing", () => {
+  const w = new World();
+  w.submit("t1");
+  w.open("1");
+  w.grant("1");
+  w.answer("1");
+  w.asked();
+  w.pool.answered(w.lease("1"), 0, RETURNED, SLOW_MS);
+  w.pool.leaseCancelled(lease("d.1"));
+  w.pool.leaseRefused(lease("d.1"), failure("TASK_UNSCHEDULABLE"));
+  assert.deepEqual(w.asked(), []);
+
+  w.submit("t2");
+  w.pool.leaseLost(lease("d.1"), failure("WORKER_CRASHED"));
+  w.pool.leaseLost(lease("d.1"), failure("WORKER_CRASHED"));
+  assert.deepEqual(w.asked(), ["push t2 to 1", "leave 1", "ask 2 for t2"]);
+});
+
+test("a grant that nobody wants any more goes back", () => {
+  const w = new World();
+  const [t1] = w.submit("t1");
+  if (t1 !== undefined) w.pool.withdraw(t1);
+  assert.deepEqual(w.asked(), ["ask 1 for t1", "cancelLease 1"]);
+  w.grant("1");
+  assert.deepEqual(w.asked(), ["N1: returnLease 1"]);
+});
+
+test("a refused request fails its task, and the next task asks anew", () => {
+  const w = new World(1);
+  w.submit("t1", "t2");
+  w.pool.leaseRefused(lease("d.1"), failure("TASK_UNSCHEDULABLE"));
+  assert.deepEqual(w.asked(), ["ask 1 for t1", "t1 failed TASK_UNSCHEDULABLE", "ask 2 for t2"]);
+});
+
+test("a worker's death costs the running task an attempt, up to 1 + maxRetries in all", () => {
+  const w = new World(1);
+  w.pool.submit(namedTask("t1", { maxRetries: 1 }));
+  w.open("1");
+  w.pool.leaseLost(lease("d.1"), failure("WORKER_CRASHED"));
+  assert.deepEqual(w.asked(), ["ask 1 for t1", "dial 1", "leave 1", "ask 2 for t1"]);
+  w.open("2");
+  w.pool.leaseLost(lease("d.2"), failure("WORKER_CRASHED"));
+  assert.deepEqual(w.asked(), ["dial 2", "leave 2", "t1 failed WORKER_CRASHED"]);
+});
+
+test("maxRetries -1 is without end", () => {
+  const w = new World(1);
+  const endless = namedTask("t1", { maxRetries: -1 });
+  w.pool.submit(endless);
+  for (let n = 1; n <= 20; n++) {
+    w.open(n.toString(16));
+    w.pool.leaseLost(lease(`d.${n.toString(16)}`), failure("WORKER_CRASHED"));
+  }
+  assert.equal(endless.attempt, 20);
+});
+
+test("bystanders of a crash run again in their order, without losing an attempt, and one at a time", () => {
+  const w = World.warm();
+  const [t1, t2, t3] = w.submit("t1", "t2", "t3");
+  w.asked();
+  w.pool.leaseLost(lease("d.1"), failure("WORKER_CRASHED"));
+  assert.deepEqual([t1?.attempt, t2?.attempt, t3?.attempt], [1, 0, 0]);
+  assert.deepEqual(w.asked(), ["leave 1", "ask 2 for t1"]);
+  w.open("2");
+  w.asked();
+  w.answer("2", FAST_MS);
+  assert.deepEqual(w.asked(), ["t1 returned", "push t2 to 2"]); // one at a time: the next crash has one suspect
+  w.submit("t4", "t5", "t6");
+  for (let i = 0; i < 4; i++) {
+    w.answer("2", SLOW_MS);
+    assert.equal(w.lease("2").inFlight.size, 1); // what was known of their speed is forgotten
+  }
+});
+
+test("bystanders of a forced kill lose no attempt: the task that was killed had ended before", () => {
+  const w = World.warm();
+  const [t1, t2] = w.submit("t1", "t2");
+  if (t1 !== undefined) t1.state = "done"; // it outlived its time; its worker was killed for it
+  w.pool.leaseLost(lease("d.1"), failure("WORKER_CRASHED"));
+  assert.equal(t2?.attempt, 0);
+  assert.equal(t2?.state, "requested");
+});
+
+test("a lost connection waits for its reason; without one the task is tried again", () => {
+  const w = new World(1);
+  const [t1] = w.submit("t1");
+  w.open("1");
+  w.pool.disconnected(w.lease("1"));
+  assert.deepEqual(w.asked(), ["ask 1 for t1", "dial 1"]);
+  w.pool.tick(HEARD_MS + 2_000);
+  assert.deepEqual(w.asked(), []);
+  w.pool.tick(HEARD_MS + 2_001);
+  assert.deepEqual(w.asked(), ["N1: returnLease 1", "leave 1", "ask 2 for t1"]);
+  assert.equal(t1?.attempt, 1);
+});
+
+test("a node's death ends the leases there and no others", () => {
+  const w = new World(2);
+  w.submit("t1", "t2");
+  w.open("1");
+  w.pool.leaseGranted(lease("d.2"), process("w2", "N2"), ADDRESS, true);
+  w.pool.connected(w.lease("2"));
+  w.asked();
+  w.pool.nodeLost(node("N2"), failure("NODE_DIED"));
+  assert.deepEqual(w.asked(), ["leave 2", "ask 3 for t2"]);
+});
+
+test("a task that goes alone has a request of its own, also while a lease is idle", () => {
+  const w = new World();
+  w.submit("t1");
+  w.open("1");
+  w.answer("1");
+  w.asked();
+  w.pool.submitAlone(namedTask("large"));
+  assert.deepEqual(w.asked(), ["ask 2 for large"]);
+});
+
+test("news from the schedulers reaches the task", () => {
+  const w = new World();
+  const [t1] = w.submit("t1");
+  w.pool.leaseForwarded(lease("d.1"));
+  assert.deepEqual(w.asked(), ["ask 1 for t1", "t1 went to the global scheduler"]);
+  assert.equal(w.pool.leaseInfeasible(lease("d.1"), "needs GPU"), t1);
+  assert.equal(t1?.infeasible, "needs GPU");
+  w.grant("1");
+  assert.equal(t1?.infeasible, "");
+});
+
+test("a task that is taken out is found wherever it is", () => {
+  const w = new World(1);
+  const [running, requested, queued] = w.submit("t1", "t2", "t3");
+  assert.ok(running && requested && queued);
+  w.open("1");
+  w.asked();
+  assert.equal(w.pool.withdraw(running), w.lease("1"));
+  assert.equal(w.pool.withdraw(queued), undefined);
+  assert.equal(w.pool.withdraw(requested), undefined);
+  w.answer("1");
+  assert.deepEqual(w.asked(), ["t1 returned"]);
+});

@@ -1,0 +1,436 @@
+// A waiter is told once; an object's hold is taken when its ref arrives or leaves, and let go with its last local use.
+// Method: play the raylet, the GCS and the user by hand, and read what the table asked of them, in order.
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { line, Lines } from "../../../test/support/messages.js";
+import { context, failure, object } from "../../../test/support/names.js";
+import { namedTask } from "../../../test/support/owner.js";
+import type { ObjectEntry, Waiter } from "./object-entry.js";
+import { ReferenceTable } from "./reference-table.js";
+import type { Task } from "./task.js";
+
+function world() {
+  const lines = new Lines();
+  const names = new Map<string, string>();
+  const say = (text: string) => lines.add([...names].reduce((said, [id, name]) => said.replaceAll(id, name), text));
+  const table = new ReferenceTable({
+    sendToRaylet: (message) => say(line(message)),
+    sendToGcs: (message) => say(line(message)),
+    storeValue: (entry) => say(`store ${entry.id}`),
+    readObject: (id) => {
+      say(`read ${id}`);
+      return `bytes of ${names.get(id) ?? id}`;
+    },
+    track: (entry) => say(`track ${entry.id}`),
+    dependencyReady: (task) => say(`${task.template.name} can go`),
+    wakeUp: () => {},
+  });
+  let counter = 0;
+  return {
+    table,
+    /** What was asked since the last time, the turn having ended. */
+    asked: () => {
+      table.flush();
+      table.check();
+      return lines.take();
+    },
+    /** What was asked so far in this turn. */
+    soFar: () => lines.take(),
+    /** An object of this process to which the user has a ref. */
+    own: (name: string, task?: Task): ObjectEntry => {
+      const entry = table.create(context("0".repeat(24)), counter++, 0, task);
+      names.set(entry.id, name);
+      table.addRef(entry);
+      entry.handle = {};
+      return entry;
+    },
+    /** Another's object to which the user got a ref. */
+    borrowed: (name: string): ObjectEntry => {
+      const entry = table.borrow(object(name));
+      table.addRef(entry);
+      return entry;
+    },
+    get: (entry: ObjectEntry): Waiter => waiter(entry, false),
+    exists: (entry: ObjectEntry): Waiter => waiter(entry, true),
+  };
+
+  function waiter(entry: ObjectEntry, onlyExistence: boolean): Waiter {
+    const entryReady = (of: ObjectEntry, value: unknown) =>
+      say(of.state === "failed" ? `got ${of.failure?.code}` : onlyExistence ? `${of.id} exists` : `got ${value}`);
+    const made: Waiter = { onlyExistence, entryReady };
+    table.want(entry, made);
+    return made;
+  }
+}
+
+// ── Objects that stay at home ───────────────────────────────────────────────────────────────────────────────────────
+
+test("a small object that never leaves its owner costs no message", () => {
+  const w = world();
+  const c = w.own("c");
+  w.get(c);
+  w.table.resolveInline(c, "value", false);
+  w.get(c);
+  assert.deepEqual(w.asked(), ["got value", "got value"]);
+  w.table.dropRef(c);
+  assert.deepEqual(w.asked(), []);
+  assert.equal(w.table.size, 0);
+});
+
+test("the first result stands: a late attempt's value is dropped", () => {
+  const w = world();
+  const c = w.own("c");
+  w.table.resolveInline(c, "first", false);
+  w.table.resolveInline(c, "second", false);
+  w.table.resolveStored(c, "N2", 1_000_000);
+  w.get(c);
+  assert.deepEqual(w.asked(), ["got first"]);
+});
+
+test("a failure is told to who waits and to who asks later", () => {
+  const w = world();
+  const c = w.own("c");
+  w.get(c);
+  w.table.fail(c, failure("WORKER_CRASHED"));
+  w.table.fail(c, failure("NODE_DIED"));
+  w.get(c);
+  assert.deepEqual(w.asked(), ["got WORKER_CRASHED", "got WORKER_CRASHED"]);
+});
+
+test("a waiter that gave up is not told", () => {
+  const w = world();
+  const c = w.own("c");
+  w.table.unwant(c, w.get(c));
+  w.table.resolveInline(c, "value", false);
+  assert.deepEqual(w.asked(), []);
+});
+
+// ── Objects in a store ──────────────────────────────────────────────────────────────────────────────────────────────
+
+test("a large result is fetched when somebody gets it, and let go with its last ref", () => {
+  const w = world();
+  const c = w.own("c");
+  w.table.resolveStored(c, "N2", 1_000_000);
+  assert.deepEqual(w.asked(), ["track c"]);
+  w.get(c);
+  w.get(c);
+  assert.deepEqual(w.asked(), ["getObject c"]); // one question for both
+  w.table.objectReady(c.id, true, 4096, 1_000_000);
+  assert.deepEqual(w.asked(), ["read c", "releaseBlock c", "got bytes of c", "got bytes of c"]);
+  w.table.dropRef(c);
+  assert.deepEqual(w.asked(), ["releaseHolds c"]);
+  assert.equal(w.table.size, 0);
+});
+
+test("who only asks whether an object exists moves no bytes", () => {
+  const w = world();
+  const c = w.own("c");
+  w.exists(c);
+  w.table.resolveStored(c, "N2", 1_000_000);
+  assert.deepEqual(w.asked(), ["track c", "c exists"]);
+
+  const b = w.borrowed("b");
+  w.exists(b);
+  assert.deepEqual(w.asked(), ["getObject b", "addHolds b"]);
+  w.table.objectReady(b.id, false, 0, 0);
+  assert.deepEqual(w.asked(), ["b exists"]);
+});
+
+test("a get that joins a question about existence asks again for the bytes", () => {
+  const w = world();
+  const b = w.borrowed("b");
+  w.exists(b);
+  w.get(b);
+  w.asked();
+  w.table.objectReady(b.id, false, 0, 0);
+  assert.deepEqual(w.asked(), ["b exists", "getObject b"]);
+  w.table.objectReady(b.id, true, 0, 10);
+  assert.deepEqual(w.asked(), ["read b", "releaseBlock b", "got bytes of b"]);
+});
+
+test("a get that gave up is taken back; an answer that crosses it only releases its block", () => {
+  const w = world();
+  const b = w.borrowed("b");
+  w.table.unwant(b, w.get(b));
+  w.table.objectReady(b.id, true, 0, 10);
+  assert.deepEqual(w.asked(), ["getObject b", "cancelGet b", "releaseBlock b", "addHolds b"]);
+});
+
+test("every answer releases its block once, also when a get was repeated across its cancellation", () => {
+  const w = world();
+  const b = w.borrowed("b");
+  w.table.unwant(b, w.get(b));
+  w.get(b);
+  w.asked();
+  w.table.objectReady(b.id, true, 0, 10); // to the first question
+  w.table.objectReady(b.id, true, 0, 10); // to the second
+  assert.deepEqual(w.asked(), ["read b", "releaseBlock b", "got bytes of b", "releaseBlock b"]);
+});
+
+test("a ref that was dropped while somebody waited goes with the wait", () => {
+  const w = world();
+  const b = w.borrowed("b");
+  const waiting = w.get(b);
+  w.table.dropRef(b);
+  assert.deepEqual(w.asked(), ["getObject b", "addHolds b"]);
+  w.table.unwant(b, waiting);
+  assert.deepEqual(w.asked(), ["cancelGet b", "releaseHolds b"]);
+  assert.equal(w.table.size, 0);
+});
+
+test("a large put waits in this process until the store has it", () => {
+  const w = world();
+  const p = w.own("p");
+  w.table.resolveInline(p, "large value", true);
+  w.get(p);
+  assert.deepEqual(w.asked(), ["track p", "store p", "got large value"]);
+  w.table.stored(p.id, "N1", 1_000_000);
+  w.get(p);
+  assert.deepEqual(w.asked(), ["getObject p"]); // its copy here is gone
+});
+
+test("a put that the store has no room for fails; nothing of it stays", () => {
+  const w = world();
+  const p = w.own("p");
+  w.table.resolveInline(p, "large value", true);
+  w.table.storeFailed(p.id, failure("OBJECT_STORE_FULL"));
+  w.get(p);
+  assert.deepEqual(w.asked(), ["track p", "store p", "got OBJECT_STORE_FULL"]);
+  w.table.dropRef(p);
+  assert.deepEqual(w.asked(), []);
+  assert.equal(w.table.size, 0);
+});
+
+test("an object that is lost fails for who waits and for who asks later", () => {
+  const w = world();
+  const b = w.borrowed("b");
+  w.get(b);
+  w.asked();
+  w.table.objectFailed(b.id, failure("OBJECT_LOST"));
+  w.get(b);
+  assert.deepEqual(w.asked(), ["got OBJECT_LOST", "got OBJECT_LOST"]);
+});
+
+// ── Tasks that went through the global scheduler ────────────────────────────────────────────────────────────────────
+
+test("the result of a forwarded task comes by the store or by its worker, whichever is first", () => {
+  const byStore = world();
+  const task = namedTask("add");
+  const c = byStore.own("c", task);
+  task.forwarded = true;
+  byStore.get(c);
+  byStore.table.objectReady(c.id, true, 0, 10);
+  assert.deepEqual(byStore.asked(), ["getObject c", "read c", "releaseBlock c", "got bytes of c"]);
+  byStore.table.resolveStored(c, "N2", 10);
+  assert.deepEqual(byStore.asked(), ["track c"]);
+
+  const byWorker = world();
+  const d = byWorker.own("d", task);
+  byWorker.get(d);
+  byWorker.table.resolveInline(d, "small", false);
+  assert.deepEqual(byWorker.asked(), ["getObject d", "cancelGet d", "got small"]);
+  byWorker.table.dropRef(d);
+  assert.deepEqual(byWorker.asked(), []);
+  assert.equal(byWorker.table.size, 0); // it had been asked for by name; the name is forgotten
+});
+
+test("a get that began before its task was forwarded asks the store from then on", () => {
+  const w = world();
+  const task = namedTask("add");
+  const [c] = task.returns;
+  assert.ok(c !== undefined);
+  w.get(c);
+  assert.deepEqual(w.soFar(), []);
+  w.table.taskForwarded(task);
+  w.table.taskForwarded(task);
+  assert.deepEqual(w.soFar(), [`getObject ${c.id}`]);
+});
+
+test("an object table that gives up does not fail an object whose task still runs", () => {
+  const w = world();
+  const task = namedTask("add");
+  task.forwarded = true;
+  const c = w.own("c", task);
+  w.get(c);
+  w.table.objectFailed(c.id, failure("OBJECT_LOST"));
+  assert.deepEqual(w.soFar(), ["getObject c"]);
+  w.table.resolveInline(c, "value", false);
+  assert.deepEqual(w.asked(), ["got value"]);
+});
+
+// ── Refs that leave and arrive ──────────────────────────────────────────────────────────────────────────────────────
+
+test("a ref that leaves before its value exists is declared; the value follows it to the store", () => {
+  const w = world();
+  const task = namedTask("add");
+  const c = w.own("c", task);
+  w.table.escape(c);
+  w.table.escape(c);
+  assert.deepEqual(w.asked(), ["addHolds c"]);
+  assert.equal(task.storeResult, true);
+  w.table.resolveInline(c, "value", false); // the task was on its way already
+  assert.deepEqual(w.asked(), ["track c", "store c"]);
+  w.table.stored(c.id, "N1", 10);
+  w.table.dropRef(c);
+  assert.deepEqual(w.asked(), ["releaseHolds c"]);
+});
+
+test("a small value that leaves is promoted, and still read from this process", () => {
+  const w = world();
+  const c = w.own("c");
+  w.table.resolveInline(c, "value", false);
+  w.table.escape(c);
+  w.get(c);
+  assert.deepEqual(w.asked(), ["addHolds c", "store c", "got value"]);
+});
+
+test("the promoted copy may be lost: the value here is as good as before", () => {
+  const w = world();
+  const c = w.own("c");
+  w.table.resolveInline(c, "value", false);
+  w.table.escape(c);
+  w.table.stored(c.id, "N1", 10);
+  w.asked();
+  w.table.objectFailed(c.id, failure("OBJECT_LOST")); // a task of this process had asked for it by name
+  w.get(c);
+  assert.deepEqual(w.asked(), ["got value"]);
+});
+
+test("a failure follows an escaped ref to the store, so that others are told", () => {
+  const w = world();
+  const c = w.own("c", namedTask("add"));
+  w.table.escape(c);
+  w.table.fail(c, failure("WORKER_CRASHED"));
+  assert.deepEqual(w.asked(), ["addHolds c", "track c", "store c"]);
+});
+
+test("an object whose last ref went before its value came is kept until the store has it", () => {
+  const w = world();
+  const c = w.own("c", namedTask("add"));
+  w.table.escape(c);
+  w.table.dropRef(c);
+  assert.deepEqual(w.asked(), ["addHolds c"]);
+  w.table.resolveInline(c, "value", false);
+  assert.deepEqual(w.asked(), ["store c"]);
+  w.table.stored(c.id, "N1", 10);
+  assert.deepEqual(w.asked(), ["releaseHolds c"]);
+});
+
+test("a borrowed object is one entry, held once, and let go with its last ref or pin", () => {
+  const w = world();
+  const b = w.borrowed("b");
+  assert.equal(w.borrowed("b"), b);
+  assert.deepEqual(w.asked(), ["addHolds b"]);
+  w.table.pin(b);
+  w.table.dropRef(b);
+  w.table.dropRef(b);
+  assert.deepEqual(w.asked(), []);
+  w.table.unpin(b);
+  assert.deepEqual(w.asked(), ["releaseHolds b"]);
+});
+
+test("a ref that comes and goes within one turn costs no message, nor one that goes and comes back", () => {
+  const w = world();
+  w.table.dropRef(w.borrowed("b"));
+  assert.deepEqual(w.asked(), []);
+  w.borrowed("b");
+  assert.deepEqual(w.asked(), ["addHolds b"]);
+  w.table.dropRef(w.table.borrow(object("b")));
+  w.borrowed("b");
+  assert.deepEqual(w.asked(), []);
+});
+
+test("an object of this process that comes back after it was let go is borrowed like any other", () => {
+  const w = world();
+  const c = w.own("c");
+  w.table.resolveStored(c, "N1", 10);
+  w.table.dropRef(c);
+  w.asked();
+  const again = w.table.borrow(c.id);
+  w.table.addRef(again);
+  assert.equal(again.owned, false);
+  assert.deepEqual(w.asked(), ["addHolds c"]);
+});
+
+test("an actor's handle is held like an object's ref", () => {
+  const w = world();
+  w.table.holdActor("counter");
+  assert.deepEqual(w.asked(), ["addHolds counter"]);
+  w.table.releaseActor("counter");
+  assert.deepEqual(w.asked(), ["releaseHolds counter"]);
+});
+
+// ── Confirmations ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+test("an action waits for the holds asked for before it, and for no later ones", () => {
+  const w = world();
+  const done: string[] = [];
+  w.table.whenHoldsSettled(() => done.push("none"));
+  w.borrowed("a");
+  w.table.whenHoldsSettled(() => done.push("a")); // sends its hold, number 1
+  w.borrowed("b");
+  w.table.flush(); // number 2
+  assert.equal(w.table.holdsAreSettled, false);
+  assert.deepEqual(done, ["none"]);
+  w.table.holdsAdded(1);
+  w.table.holdsAdded(1);
+  assert.deepEqual(done, ["none", "a"]);
+  w.table.holdsAdded(2);
+  assert.deepEqual(done, ["none", "a"]);
+  assert.equal(w.table.holdsAreSettled, true);
+});
+
+test("asked to flush, it sends what it has gathered before it says so", () => {
+  const w = world();
+  w.borrowed("b");
+  w.table.flushHolds(7);
+  assert.deepEqual(w.asked(), ["addHolds b", "holdsFlushed 7"]);
+});
+
+// ── Dependencies and arguments ──────────────────────────────────────────────────────────────────────────────────────
+
+test("a task goes when the last of its own process's objects can be sent; another's it waits for elsewhere", () => {
+  const w = world();
+  const [a, b] = [w.own("a"), w.own("b")];
+  const task = namedTask("add", {}, [a, b, a, w.borrowed("x")]);
+  assert.equal(w.table.awaitDependencies(task), false);
+  w.table.resolveInline(b, 1, false);
+  w.table.resolveInline(a, "large", true);
+  assert.deepEqual(w.soFar(), ["track a", "store a"]);
+  w.table.stored(a.id, "N1", 1_000_000);
+  assert.deepEqual(w.soFar(), ["add can go"]);
+});
+
+test("a dependency that failed is ready: its task fails with it", () => {
+  const w = world();
+  const a = w.own("a");
+  const task = namedTask("add", {}, [a]);
+  w.table.awaitDependencies(task);
+  w.table.fail(a, failure("WORKER_CRASHED"));
+  assert.deepEqual(w.soFar(), ["add can go"]);
+});
+
+test("an argument is read once for all who read it, without a hold", () => {
+  const w = world();
+  const read: unknown[] = [];
+  const reader = { read: (value: unknown) => read.push(value), failed: () => read.push("failed") };
+  w.table.readArgument(object("a"), reader);
+  w.table.readArgument(object("a"), reader);
+  w.table.objectReady(object("a"), true, 0, 10);
+  assert.deepEqual(w.asked(), ["getObject a", "read a", "releaseBlock a"]);
+  assert.deepEqual(read, ["bytes of a", "bytes of a"]);
+  w.table.readArgument(object("b"), reader);
+  w.table.objectFailed(object("b"), failure("OBJECT_LOST"));
+  assert.deepEqual(read.slice(2), ["failed"]);
+});
+
+test("a get that gives up leaves a task's argument alone", () => {
+  const w = world();
+  const b = w.borrowed("b");
+  const read: unknown[] = [];
+  w.table.readArgument(b.id, { read: (value) => read.push(value), failed: () => {} });
+  w.table.unwant(b, w.get(b));
+  assert.deepEqual(w.soFar(), ["getObject b", "getObject b"]);
+  w.table.objectReady(b.id, true, 0, 10);
+  assert.deepEqual(read, ["bytes of b"]);
+});

@@ -1,0 +1,124 @@
+/**
+ * The cheap way: functions and classes that capture nothing. Neither the parser (20 ms to load) nor the debugger
+ * (30 ms to enable) is needed to show that, and most first calls of short programs are of this kind.
+ *
+ * Level one, by the text alone: arithmetic on the function's own parameters. Nothing in it can throw an error whose
+ * stack would matter. Level two, with the names in the scopes: no word of the text is a variable around it. Both look
+ * at words, not at syntax, and so err on the safe side: a word in a string counts as a use.
+ */
+import { named } from "./fragments.js";
+import type { Graph, Piece, Task } from "./graph.js";
+import { type FunctionFacts, inspectFunction, type Location } from "./inspect.js";
+import type { PayloadNode } from "./payload.js";
+import { ownPrototype } from "./prototypes.js";
+import { findScriptFile, type Place } from "./script-files.js";
+
+/** The node of a function that captures nothing; undefined if that could not be shown. Fresh graphs only. */
+export function captureClosed(graph: Graph, { id, value }: Task): PayloadNode | undefined {
+  const fn = value as CallableFunction;
+  const text = Function.prototype.toString.call(fn);
+  const isClass = /^class\b/.test(text);
+  if (!/=>|^(?:async\s*)?function\b|^class\b/.test(text) || !isUntouched(fn, isClass ? text : undefined)) return undefined;
+  const piece = isArithmetic(text) ? text : openedByScopes(fn, text);
+  if (piece === undefined) return undefined;
+  graph.fragments.push({ node: id, variables: { scope: undefined, uses: [] }, strict: true, pieces: named(fn.name, [piece]) });
+  return isClass ? { k: "class", name: fn.name } : { k: "fn", name: fn.name, strict: true };
+}
+
+const WORDS = /(?<![\p{ID_Continue}$#])[\p{ID_Start}$_][\p{ID_Continue}$]*/gu;
+
+/** Words that are not the name of a member: `b` in `a + b` and in `...b`, not in `a.b`. */
+function* wordsOf(text: string): Generator<string> {
+  for (const match of text.matchAll(WORDS)) {
+    const before = text.slice(Math.max(0, match.index - 3), match.index);
+    if (!before.endsWith(".") || before === "...") yield match[0];
+  }
+}
+
+// ── Level one ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+const HARMLESS: ReadonlySet<string> = new Set(
+  (
+    "async await break case const continue default do else false for function if let null of return switch true typeof " +
+    "undefined var void while"
+  ).split(" "),
+);
+
+/** Parameters without defaults, and no member access, call, string, comment or template in the body. */
+function isArithmetic(text: string): boolean {
+  const head = /^(?:async\s*)?(?:function\b\s*([\w$]*)\s*)?(?:\(([\w$,\s]*)\)|([\w$]+))\s*(?:=>)?/.exec(text);
+  if (head === null) return false;
+  const [matched, , list, single] = head;
+  const body = text.slice(matched.length);
+  if (/[.[\]'"`/#\\@]|[\w$)]\s*\(|\b0\d/.test(body.replace(/\b(?:if|while|for|switch|return)\s*\(/g, " "))) return false;
+  const bound = new Set((list ?? single ?? "").split(",").map((name) => name.trim()));
+  for (const [, name = ""] of body.matchAll(/^\s*\{(?:[^{}]*;)?\s*(?:let|const|var)\s+([\w$]+)/g)) bound.add(name);
+  for (const word of wordsOf(body)) if (!HARMLESS.has(word) && !bound.has(word)) return false;
+  return true;
+}
+
+// ── Level two ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+/** Words whose meaning only the parser can tell. */
+const AMBIGUOUS = /\b(?:super|arguments|import|eval|static|extends|target|require|with)\b|\\u/;
+
+/** The text with its place in the user's file, if none of the variables around it occurs in it. */
+function openedByScopes(fn: CallableFunction, text: string): Piece | undefined {
+  if (AMBIGUOUS.test(text) || (text.includes("=>") && /\bthis\b/.test(text) && !text.startsWith("class"))) return undefined;
+  const facts = inspectFunction(fn);
+  if (!isModuleCode(facts) || usesScopes(text, facts)) return undefined;
+  const place = placeOf(facts.location, text);
+  const file = place && findScriptFile(place, text);
+  return file && place && { text, ...place, positions: file.positions };
+}
+
+/** Module code is strict. */
+function isModuleCode({ scopes }: FunctionFacts): boolean {
+  return scopes.at(-1)?.description === "Module";
+}
+
+function usesScopes(text: string, { scopes }: FunctionFacts): boolean {
+  const own = /^class\s+([\w$]+)/.exec(text)?.[1];
+  for (const word of wordsOf(text)) {
+    if (word !== own && scopes.some(({ object }) => Object.hasOwn(object, word))) return true;
+  }
+  return false;
+}
+
+/** Where a text begins: V8 tells where the parameter list is, of a class its constructor. */
+export function placeOf(location: Location | undefined, text: string): Place | undefined {
+  if (location === undefined) return undefined;
+  const { line, column } = location;
+  const isClass = text.startsWith("class");
+  if (!isClass && !/^(?:async\s*)?function\b/.test(text)) return { line, column };
+  const inside = isClass ? text.search(/\bconstructor\s*\(/) : text.indexOf("(");
+  if (inside === -1) return { line, column };
+  const before = text.slice(0, isClass ? text.indexOf("(", inside) : inside);
+  const lines = before.split("\n");
+  // Behind a line break the column says nothing about where the text began.
+  return lines.length === 1 ? { line, column: column - before.length } : undefined;
+}
+
+/** No properties but those that evaluating the text gives. */
+function isUntouched(fn: CallableFunction, classText: string | undefined): boolean {
+  if (!Object.isExtensible(fn) || !kinds.includes(Object.getPrototypeOf(fn) as object)) return false;
+  const prototype = ownPrototype(fn);
+  const expected = prototype === undefined ? ["length", "name"] : ["length", "name", "prototype"];
+  const keys = Reflect.ownKeys(fn).filter((key) => key !== "arguments" && key !== "caller");
+  if (keys.length !== expected.length || !keys.every((key) => expected.includes(String(key)))) return false;
+  return prototype === undefined || isUntouchedPrototype(prototype, classText ?? "");
+}
+
+const kinds: readonly object[] = [Function.prototype, Object.getPrototypeOf(async () => undefined) as object];
+
+/** Every member is a method that stands in the class's text as it is. */
+function isUntouchedPrototype(prototype: object, classText: string): boolean {
+  if (Object.getPrototypeOf(prototype) !== Object.prototype || !Object.isExtensible(prototype)) return false;
+  return Reflect.ownKeys(prototype).every((key) => {
+    const { value, writable, enumerable, configurable } = Object.getOwnPropertyDescriptor(prototype, key) ?? {};
+    if (key === "constructor") return enumerable === false;
+    if (typeof key !== "string" || typeof value !== "function" || enumerable || !writable || !configurable) return false;
+    const method = Function.prototype.toString.call(value);
+    return /^(?:async\s+)?\*?\s*[\w$]+\s*\(/.test(method) && value.name === key && classText.includes(method);
+  });
+}

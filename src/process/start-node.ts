@@ -1,0 +1,118 @@
+/** Starting a node as a child process, and waiting until it is ready. */
+import { randomBytes } from "node:crypto";
+import { availableParallelism, totalmem } from "node:os";
+import { statfsSync } from "node:fs";
+import { fileURLToPath } from "node:url";
+import { ConnectionError, errorFromCode } from "../errors.js";
+import { SHARED_MEMORY } from "../io/arena.js";
+import { type Child, spawnNode } from "../io/spawn.js";
+import { configEnvironment, type NodeConfig, type NodeFailed, type NodeReady } from "./config.js";
+
+const NODE_ENTRY = fileURLToPath(new URL("./node-main.js", import.meta.url));
+const WORKER_ENTRY = fileURLToPath(new URL("../api/worker-main.js", import.meta.url));
+const START_TIMEOUT_MS = 30_000;
+const STORE_SHARE_OF_MEMORY = 0.3;
+const STORE_SHARE_OF_FILE_SYSTEM = 0.8;
+
+/** What users say about a node (API.md `NodeOptions`). */
+export interface NodeRequest {
+  readonly numCpus?: number | undefined;
+  readonly numGpus?: number | undefined;
+  readonly memory?: number | undefined;
+  readonly resources?: Readonly<Record<string, number>> | undefined;
+  readonly labels?: Readonly<Record<string, string>> | undefined;
+  readonly objectStoreMemory?: number | undefined;
+}
+
+export interface NodeStart extends NodeRequest {
+  readonly secretHex: string;
+  /** Absent: this node is the head of a new cluster. */
+  readonly head?: { readonly address: string; readonly clusterId: string };
+  readonly host?: string;
+  readonly port?: number;
+  readonly endsWithParent: boolean;
+}
+
+export interface StartedNode {
+  readonly child: Child;
+  readonly address: string;
+  readonly nodeId: string;
+  readonly clusterId: string;
+}
+
+/** @throws (rejects) with the reason why the node could not start. */
+export async function startNode(start: NodeStart): Promise<StartedNode> {
+  const config = configOf(start);
+  let answer: (message: NodeReady | NodeFailed) => void = () => {};
+  const answered = new Promise<NodeReady | NodeFailed>((resolve) => {
+    answer = resolve;
+  });
+  const lines: string[] = [];
+  const child = spawnNode(NODE_ENTRY, {
+    dieWithParent: false,
+    env: { ...process.env, ...configEnvironment(config) },
+    onMessage: (message) => {
+      if (isNodeMessage(message)) answer(message);
+    },
+    onLine: (_stream, line) => {
+      if (lines.push(line) > 20) lines.shift();
+    },
+  });
+  child.exited.then(({ code, signal, error }) =>
+    answer({
+      type: "mobula.failed",
+      code: ConnectionError.code,
+      message: `the node process ended at its start (${error?.message ?? signal ?? `exit code ${code}`}): ${lines.join("\n")}`,
+    }),
+  );
+  const timer = setTimeout(() => {
+    answer({ type: "mobula.failed", code: ConnectionError.code, message: `the node was not ready within ${START_TIMEOUT_MS} ms` });
+  }, START_TIMEOUT_MS);
+  const message = await answered;
+  clearTimeout(timer);
+  if (message.type === "mobula.failed") {
+    child.kill("SIGKILL");
+    throw errorFromCode(message.code, message.message);
+  }
+  return { child, address: message.address, nodeId: config.nodeId, clusterId: config.clusterId };
+}
+
+function configOf(start: NodeStart): NodeConfig {
+  const { numCpus, numGpus = 0, memory, resources = {}, labels = {}, objectStoreMemory, head } = start;
+  return {
+    nodeId: randomBytes(6).toString("hex"),
+    clusterId: head?.clusterId ?? randomBytes(6).toString("hex"),
+    isHead: head === undefined,
+    host: start.host ?? "127.0.0.1",
+    port: start.port ?? 0,
+    headAddress: head?.address ?? "",
+    secretHex: start.secretHex,
+    resources: {
+      CPU: numCpus ?? availableParallelism(),
+      GPU: numGpus,
+      memory: memory ?? Math.floor(totalmem() * 0.7),
+      ...resources,
+    },
+    labels,
+    objectStoreBytes: Math.floor(objectStoreMemory ?? defaultStoreBytes()),
+    workerEntry: WORKER_ENTRY,
+    execArgv: [],
+    endsWithParent: start.endsWithParent,
+  };
+}
+
+/** 30 % of memory, at most 80 % of what the shared-memory file system has. */
+function defaultStoreBytes(): number {
+  const wanted = totalmem() * STORE_SHARE_OF_MEMORY;
+  try {
+    const { bavail, bsize } = statfsSync(SHARED_MEMORY);
+    return Math.min(wanted, bavail * bsize * STORE_SHARE_OF_FILE_SYSTEM);
+  } catch {
+    return wanted; // the arena goes to the session's directory then
+  }
+}
+
+function isNodeMessage(message: unknown): message is NodeReady | NodeFailed {
+  const type: unknown = typeof message === "object" && message !== null ? Reflect.get(message, "type") : undefined;
+  return type === "mobula.ready" || type === "mobula.failed";
+}

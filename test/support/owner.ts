@@ -1,0 +1,40 @@
+/** Tasks of an owner, named. */
+import { CPU_1 } from "./messages.js";
+import { context } from "./names.js";
+import { ObjectEntry } from "../../src/core/owner/object-entry.js";
+import { type Held, type Outcome, Task, type TaskTemplate } from "../../src/core/owner/task.js";
+
+export function template(name: string, changes: Partial<TaskTemplate> = {}): TaskTemplate {
+  return {
+    functionId: "f",
+    name,
+    method: "",
+    numReturns: 1,
+    maxRetries: 3,
+    timeoutMs: 0,
+    demand: CPU_1,
+    strategy: { kind: "default" },
+    schedulingKey: "key",
+    ...changes,
+  };
+}
+
+let made = 0;
+
+/** A task called `name`; tasks share a scheduling key unless the test says otherwise. */
+export function namedTask(
+  name: string,
+  changes: Partial<TaskTemplate> = {},
+  dependencies: readonly ObjectEntry[] = [],
+  nested: readonly Held[] = [],
+): Task {
+  const returns = (task: Task) => [new ObjectEntry(context(name), 0, 0, task)];
+  return new Task(template(name, changes), context(name), made++, 0, undefined, dependencies, nested, returns);
+}
+
+export const RETURNED: Outcome = { kind: "returned", results: [{ kind: "inline", value: "value" }] };
+
+/** `failed WORKER_CRASHED`, `returned`, `threw`. */
+export function outcomeLine(outcome: Outcome): string {
+  return outcome.kind === "failed" ? `failed ${outcome.code}` : outcome.kind;
+}
