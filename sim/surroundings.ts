@@ -28,7 +28,7 @@ export interface WorkerDoor {
 /** What checkers see. They look on and never change anything. */
 export interface Watch {
   rayletReceives(node: NodeId, message: Message): void;
-  rayletSends(node: NodeId, message: Message): void;
+  rayletSends(node: NodeId, to: ProcessRef, message: Message): void;
   rayletLoses(node: NodeId, process: ProcessId): void;
   taskSubmitted(task: TaskId, maxRetries: number): void;
   taskStarts(task: TaskId, process: ProcessRef): void;
@@ -36,7 +36,6 @@ export interface Watch {
   callStarts(actor: ActorId, caller: ProcessRef, task: TaskId, process: ProcessRef): void;
   /** A value came into being under an id: inline at its owner, or in a store. */
   valueMade(object: ObjectId, value: SimValue): void;
-  processDied(process: ProcessRef): void;
 }
 
 export interface Surroundings {

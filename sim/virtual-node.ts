@@ -224,7 +224,7 @@ export class VirtualNode extends VirtualProcess implements NodeDoor {
   #rayletPort(): RayletPort {
     return {
       send: (to, message) => {
-        this.#around.watch.rayletSends(this.nodeId, message);
+        this.#around.watch.rayletSends(this.nodeId, to, message);
         this.#route({ to, from: this.ref, message });
       },
       startWorker: (worker) => this.#around.startWorker(worker),

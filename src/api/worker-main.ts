@@ -7,7 +7,7 @@ import { handleHooks } from "./handles.js";
 import { setRuntime } from "./runtime.js";
 
 async function main(): Promise<void> {
-  await WorkerProcess.start(takeConfig<WorkerConfig>(), handleHooks, (core) => {
+  const worker = await WorkerProcess.start(takeConfig<WorkerConfig>(), handleHooks, (core) => {
     setRuntime(
       new ProcessRuntime({
         core,
@@ -19,6 +19,7 @@ async function main(): Promise<void> {
       }),
     );
   });
+  process.on("SIGUSR2", () => console.error(worker.describe()));
   // Ctrl-C at the driver's terminal is the driver's business.
   process.on("SIGINT", () => {});
 }

@@ -40,6 +40,8 @@ export const MAX_PIPELINE_DEPTH = 512;
 export const PIPELINE_BELOW_MS = 1;
 /** A worker whose running task is older than this hands unstarted pushes back. */
 export const HAND_BACK_AFTER_MS = 2;
+/** Ended leases that a worker remembers, to tell a late message from an early one. */
+export const MAX_CLOSED_LEASES = 4_096;
 /** An idle lease goes back to its raylet after this time. */
 export const LEASE_IDLE_MS = 500;
 /** An owner is warned when its demand could not be met for this long. */
@@ -95,6 +97,8 @@ export const MAX_UNAUTHENTICATED_CONNECTIONS = 1_024;
 /** Half-open connections from one address beyond the loopback. */
 export const MAX_UNAUTHENTICATED_PER_ADDRESS = 64;
 export const HANDSHAKE_TIMEOUT_MS = 5_000;
+/** A cluster's secret: shorter ones are refused. */
+export const MIN_SECRET_BYTES = 16;
 /** One frame (type and body) of the handshake. */
 export const MAX_HANDSHAKE_FRAME_BYTES = 512;
 /** Frames leave at the end of a turn of the event loop, or as soon as this much has gathered. */
@@ -103,6 +107,14 @@ export const FLUSH_BYTES = 64 * KIB;
 export const CLOSE_TIMEOUT_MS = 5_000;
 /** Bytes that may wait in one connection's send queue before the sender is told to pause. */
 export const MAX_SEND_QUEUE_BYTES = GIB;
+/** Object bytes travel between nodes in pieces of this size, each with a checksum. */
+export const TRANSFER_CHUNK_BYTES = MIB;
+/** A transfer whose peer is silent for this long has failed. */
+export const TRANSFER_STALL_MS = 10_000;
+/** Transfer connections that wait for the next pull: of one peer, of all, and how long. */
+export const MAX_IDLE_TRANSFERS_PER_PEER = 2;
+export const MAX_IDLE_TRANSFERS = 32;
+export const TRANSFER_IDLE_MS = 10_000;
 export const MAX_TEXT_BYTES = 64 * KIB;
 export const MAX_ID_BYTES = 64;
 /** Unix socket paths longer than this are silently cut by the kernel. */

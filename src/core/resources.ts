@@ -26,8 +26,9 @@ export function recordOf(amounts: Amounts): Record<string, number> {
   return record;
 }
 
+/** Nothing of a resource always fits, also where resuming tasks have taken more than there is. */
 export function fits(demand: Amounts, available: Amounts): boolean {
-  for (const [name, amount] of demand) if ((available.get(name) ?? 0) < amount) return false;
+  for (const [name, amount] of demand) if (amount > Math.max(0, available.get(name) ?? 0)) return false;
   return true;
 }
 

@@ -3,9 +3,9 @@
  */
 import { captureClass } from "./capture-class.js";
 import { placeOf } from "./closed.js";
-import { functionFragment } from "./fragments.js";
-import type { Graph, Task } from "./graph.js";
-import { inspectFunction } from "./inspect.js";
+import { applyEdits, functionFragment, rewrites } from "./fragments.js";
+import type { Graph, Piece, Task, Variables } from "./graph.js";
+import { type FunctionFacts, inspectFunction } from "./inspect.js";
 import { step } from "./obstacles.js";
 import { originOf } from "./origins.js";
 import type { PayloadNode } from "./payload.js";
@@ -13,27 +13,44 @@ import { ownPrototype } from "./prototypes.js";
 import { captureNative, exportedFunction, isNative } from "./references.js";
 import { analyse } from "./scope-analysis.js";
 import { hasOuterThis, isStrictAt, textOffset } from "./script-facts.js";
-import { scriptOf, scriptOfText } from "./scripts.js";
+import { type Script, scriptOf, scriptOfText } from "./scripts.js";
 import { isOwnOfFunctions, shapeOf } from "./shape.js";
 import type { Subject } from "./subject.js";
 import { captureVariables } from "./variables.js";
 
 export function captureFunction(graph: Graph, task: Task): PayloadNode {
-  const fn = task.value as CallableFunction;
-  const text = Function.prototype.toString.call(fn);
+  const text = Function.prototype.toString.call(task.value);
   if (isNative(text)) return captureNative(graph, task);
-  const facts = inspectFunction(fn);
-  const place = placeOf(facts.location, text);
-  const script = facts.location && (place === undefined ? scriptOf(facts.location.scriptId) : scriptOfText(facts.location, place, text));
+  const facts = inspectFunction(task.value);
+  const script = scriptOfFunction(facts, text);
   const exported = script && exportedFunction(graph, task, script);
   if (exported !== undefined) return exported;
+  const subject = lookAt(graph, task, text, facts, script);
+  const { analysis, offset } = subject;
+  const member = script && offset !== undefined && analysis.kind === "method" ? graph.memberAt(script, offset) : undefined;
+  if (member !== undefined) return member;
+  return analysis.kind === "class" ? captureClass(graph, subject) : capturePlain(graph, subject);
+}
+
+/** The code and variables of a function that is not a value of its own in the graph. */
+export function captureFragmentOf(graph: Graph, task: Task): { variables: Variables; pieces: readonly Piece[] } {
+  const text = Function.prototype.toString.call(task.value);
+  const facts = inspectFunction(task.value);
+  const subject = lookAt(graph, task, text, facts, scriptOfFunction(facts, text));
+  return { variables: captureVariables(graph, subject), pieces: applyEdits(subject, rewrites(subject)) };
+}
+
+function scriptOfFunction({ location }: FunctionFacts, text: string): Script | undefined {
+  if (location === undefined) return undefined;
+  const place = placeOf(location, text);
+  return place === undefined ? scriptOf(location.scriptId) : scriptOfText(location, place, text);
+}
+
+function lookAt(graph: Graph, task: Task, text: string, facts: FunctionFacts, script: Script | undefined): Subject {
   const analysis = analyse(text);
   if (analysis === undefined) graph.refuse(task.path, "has source text that cannot be parsed", "define it with ordinary syntax");
   const offset = script && facts.location && textOffset(script, facts.location, text);
-  const member = script && offset !== undefined && analysis.kind === "method" ? graph.memberAt(script, offset) : undefined;
-  if (member !== undefined) return member;
-  const subject: Subject = { task, fn, text, analysis, facts, script, offset };
-  return analysis.kind === "class" ? captureClass(graph, subject) : capturePlain(graph, subject);
+  return { task, fn: task.value as CallableFunction, text, analysis, facts, script, offset };
 }
 
 function capturePlain(graph: Graph, subject: Subject): PayloadNode {

@@ -6,10 +6,12 @@ import { types } from "node:util";
 import { ObjectTooLargeError } from "../errors.js";
 import type { Graph, Task } from "./graph.js";
 import { hostObstacle } from "./host-objects.js";
-import { hasNamedProperties, privateFieldsOf } from "./inspect.js";
+import { hasNamedProperties, inspectFunction, privateFieldsOf } from "./inspect.js";
 import { pathText, step } from "./obstacles.js";
+import { isPackageFile } from "./packages.js";
 import type { PayloadNode, Ref, Shape } from "./payload.js";
 import { constructorOf } from "./prototypes.js";
+import { scriptOf } from "./scripts.js";
 import { shapeOf } from "./shape.js";
 
 /** Larger binary data is offered to the layer above as an object of its own. */
@@ -40,12 +42,18 @@ function checkPrivateFields(graph: Graph, { value, path }: Task): void {
     if (owner === undefined || !declaresPrivates(owner)) continue;
     const [field] = privateFieldsOf(value);
     if (field === undefined) continue;
-    graph.refuse(
+    const internal = isFromPackage(owner);
+    graph[internal ? "refuseInternal" : "refuse"](
       path,
       `is an instance of ${owner.name || "a class"} with the private field ${field}, which only the class itself can copy`,
       `give the class a [Symbol.for("mobula.serialize")]() that returns [factory, ...args], or create the instance inside the task/actor`,
     );
   }
+}
+
+function isFromPackage(type: CallableFunction): boolean {
+  const { location } = inspectFunction(type);
+  return location !== undefined && isPackageFile(scriptOf(location.scriptId).url);
 }
 
 function prototypeOf(value: object): object | null {

@@ -6,17 +6,18 @@
  */
 import { createHash } from "node:crypto";
 import { types } from "node:util";
+import { assemble } from "./assemble.js";
 import { captureClosed } from "./closed.js";
 import { captureFunction } from "./capture-function.js";
 import { captureObject, SERIALIZE } from "./capture-object.js";
-import { emit } from "./emit.js";
 import { type CaptureHooks, Graph, type Task } from "./graph.js";
 import { inspectFunction, releaseInspected } from "./inspect.js";
 import { step } from "./obstacles.js";
-import { stagesOf, type Use } from "./order.js";
-import { encodePayload, type External, type PayloadHeader, type PayloadNode } from "./payload.js";
+import { encodePayload, type External, type PayloadNode } from "./payload.js";
+import { makerOf } from "./origins.js";
 import { constructorOf } from "./prototypes.js";
 import { exportedObject, referenceTo } from "./references.js";
+import { captureReplayed, rescue } from "./replay.js";
 import { textOffset } from "./script-facts.js";
 import { scriptOf } from "./scripts.js";
 import { shapeOf } from "./shape.js";
@@ -37,7 +38,7 @@ export interface CapturedFunction {
 
 export function capture(fn: CallableFunction, hooks: CaptureHooks): CapturedFunction {
   const name = fn.name === "" ? "anonymous" : fn.name;
-  const graph = new Graph(hooks, { name, location: () => locationOf(fn) }, captureValue);
+  const graph = new Graph(hooks, { name, location: () => locationOf(fn) }, { node: captureValue, rescue });
   try {
     return finish(graph, fn, name);
   } finally {
@@ -52,54 +53,14 @@ function finish(graph: Graph, fn: CallableFunction, name: string): CapturedFunct
   graph.drain();
   fillWeak(graph);
   graph.finishPartials();
-  const scopes = graph.scopes.needed();
-  const { code, map } = emit(graph.fragments, scopes);
-  const nodes = placed(graph);
-  const records = scopes.map((scope) => scope.record());
-  const segments = [...graph.segments];
-  const mapSegment = map === undefined ? undefined : segments.push(Buffer.from(map, "utf8")) - 1;
-  const location = placeInFile(graph, root);
-  const kind = nodes[root]?.k === "class" ? "class" : "function";
-  const stages = stagesOf({ nodes, scopes: records, uses: usesOf(graph) });
-  const header: Omit<PayloadHeader, "segments"> = {
-    v: 1,
-    name,
-    kind,
-    code,
-    root,
-    nodes,
-    ...(records.length > 0 ? { scopes: records } : {}),
-    ...(stages.length > 0 ? { stages } : {}),
-    ...(mapSegment === undefined ? {} : { map: mapSegment }),
-  };
+  const { header, segments } = assemble(graph, root, name);
   const payload = encodePayload(header, segments);
-  return { payload, hash: hashPayload(payload), name, location, externals: graph.externals, kind };
+  const { kind } = header;
+  return { payload, hash: hashOfPayload(payload), name, location: placeInFile(graph, root), externals: graph.externals, kind };
 }
 
-export function hashPayload(payload: Uint8Array): string {
+export function hashOfPayload(payload: Uint8Array): string {
   return createHash("sha256").update(payload).digest("hex").slice(0, 32);
-}
-
-/** Every node; those made by code with the number of the block that they stand in. */
-function placed(graph: Graph): readonly PayloadNode[] {
-  const nodes = graph.nodes.map((node): PayloadNode => node ?? { k: "obj" });
-  for (const { node: id, variables } of graph.fragments) {
-    const { scope } = variables;
-    const node = nodes[id];
-    if (scope?.id === undefined || node === undefined) continue;
-    if (node.k === "fn" || node.k === "class" || node.k === "replay") nodes[id] = { ...node, scope: scope.id };
-  }
-  return nodes;
-}
-
-/** The variables that each function, class or initializer uses, by numbers. */
-function usesOf(graph: Graph): ReadonlyMap<number, readonly Use[]> {
-  return new Map(
-    graph.fragments.map(({ node, variables }) => [
-      node,
-      variables.uses.map(([scope, name]): Use => [scope.id ?? 0, [...scope.used.keys()].indexOf(name)]),
-    ]),
-  );
 }
 
 /** Look at one object or function of the graph. */
@@ -107,6 +68,8 @@ function captureValue(graph: Graph, task: Task): PayloadNode {
   const { value } = task;
   const reference = referenceTo(graph, task) ?? graph.members.get(value);
   if (reference !== undefined) return reference;
+  const make = makerOf(value);
+  if (make !== undefined) return captureReplayed(graph, task, make);
   if (typeof value === "function") return captureFunction(graph, task);
   const owner = constructorOf(value);
   if (owner !== undefined) return capturePrototype(graph, task, owner);

@@ -21,7 +21,7 @@ export function captureClosed(graph: Graph, { id, value }: Task): PayloadNode | 
   if (!/=>|^(?:async\s*)?function\b|^class\b/.test(text) || !isUntouched(fn, isClass ? text : undefined)) return undefined;
   const piece = isArithmetic(text) ? text : openedByScopes(fn, text);
   if (piece === undefined) return undefined;
-  graph.fragments.push({ node: id, variables: { scope: undefined, uses: [] }, strict: true, pieces: named(fn.name, [piece]) });
+  graph.fragments.push({ node: id, variables: { scope: undefined, uses: [], assigned: [] }, strict: true, pieces: named(fn.name, [piece]) });
   return isClass ? { k: "class", name: fn.name } : { k: "fn", name: fn.name, strict: true };
 }
 

@@ -6,7 +6,7 @@
  */
 import { SerializationError } from "../errors.js";
 import { wellKnownName } from "./intrinsics.js";
-import { obstacle, type Path, type Subject } from "./obstacles.js";
+import { obstacle, PackageInternal, type Path, step, type Subject } from "./obstacles.js";
 import type { MemberTable } from "./capture-class.js";
 import type { External, PayloadNode, Ref } from "./payload.js";
 import { type Scope, ScopeTable } from "./scopes.js";
@@ -35,6 +35,8 @@ export interface Variables {
   /** The innermost block that has one of them. */
   readonly scope: Scope | undefined;
   readonly uses: readonly (readonly [scope: Scope, name: string])[];
+  /** Names of those that the code assigns to. */
+  readonly assigned: readonly string[];
 }
 
 export type Piece = string | Quote;
@@ -58,8 +60,13 @@ export interface Task {
   readonly path: Path;
 }
 
-/** Makes the node of an object or function. */
-export type Work = (graph: Graph, task: Task) => PayloadNode;
+/** What the graph asks of the capture. */
+export interface Work {
+  /** Make the node of an object or function. */
+  node(graph: Graph, task: Task): PayloadNode;
+  /** Get what is internal to a package in another way; false if there is none. */
+  rescue(graph: Graph, path: Path): boolean;
+}
 
 export class Graph {
   readonly hooks: CaptureHooks;
@@ -72,8 +79,11 @@ export class Graph {
   /** Captured classes, and their members that are found again by evaluating them. */
   readonly classes = new Map<object, MemberTable>();
   readonly members = new Map<object, PayloadNode>();
+  /** Values of variables that are made again by their initializers. What only they reach does not travel. */
+  readonly replayed = new Set<number>();
   /** Weak collections are filled last, with those of their keys that were captured anyway. */
   readonly weak: Task[] = [];
+  readonly #values: unknown[] = [];
   readonly #ids = new Map<unknown, number>();
   readonly #tasks: Task[] = [];
   readonly #partials: (() => void)[] = [];
@@ -157,6 +167,11 @@ export class Graph {
     return this.#ids.get(value);
   }
 
+  /** The object, function or symbol of a node. */
+  valueOf(id: number): unknown {
+    return this.#values[id];
+  }
+
   captured(): IterableIterator<[unknown, number]> {
     return this.#ids.entries();
   }
@@ -178,12 +193,27 @@ export class Graph {
   #process(task: Task): void {
     if (this.nodes[task.id] !== undefined) return;
     try {
-      this.nodes[task.id] = this.#work(this, task);
+      this.nodes[task.id] = this.#work.node(this, task);
     } catch (error) {
-      if (this.#collected === undefined || !(error instanceof SerializationError)) throw error;
-      this.#collected.push(error);
-      this.nodes[task.id] = { k: "obj" };
+      this.#recover(error);
+      this.nodes[task.id] ??= { k: "obj" };
     }
+  }
+
+  #recover(error: unknown): void {
+    if (error instanceof PackageInternal && this.#work.rescue(this, error.path)) return;
+    const refusal = error instanceof PackageInternal ? error.refusal : error;
+    if (this.#collected === undefined || !(refusal instanceof SerializationError)) throw refusal;
+    this.#collected.push(refusal);
+  }
+
+  /** Refuse what only a package can make, unless there is another way to get it. */
+  refuseInternal(path: Path, what: string, hint: string): never {
+    throw new PackageInternal(path, obstacle(this.subject, path, what, hint));
+  }
+
+  pathOf(id: number): Path {
+    return this.#tasks.find((task) => task.id === id)?.path ?? step(undefined, this.subject.name);
   }
 
   refuse(path: Path, what: string, hint: string): never {
@@ -193,6 +223,7 @@ export class Graph {
   #newId(value: unknown): number {
     const id = this.nodes.push(undefined) - 1;
     this.#ids.set(value, id);
+    this.#values[id] = value;
     return id;
   }
 

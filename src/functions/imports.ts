@@ -14,7 +14,7 @@ export async function importNodes(header: PayloadHeader, directories: readonly s
   const values = new Map<number, unknown>();
   const waiting: Promise<void>[] = [];
   header.nodes.forEach((node, id) => {
-    if (node.k !== "mod") return;
+    if (node?.k !== "mod") return;
     const builtin = node.from === undefined ? builtinModule(node.spec) : undefined;
     if (builtin !== undefined) values.set(id, memberAt(builtin, node));
     else waiting.push(importModule(node, header.name, directories).then((module) => void values.set(id, memberAt(module, node))));

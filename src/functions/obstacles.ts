@@ -7,14 +7,16 @@ import { SerializationError } from "../errors.js";
 export interface Path {
   readonly parent: Path | undefined;
   readonly label: string;
+  /** The step is into a variable: whatever the capture knows about it. */
+  readonly variable?: unknown;
 }
 
 export function step(parent: Path | undefined, label: string): Path {
   return { parent, label };
 }
 
-export function variableStep(parent: Path, name: string): Path {
-  return step(parent, `variable "${name}"`);
+export function variableStep(parent: Path, name: string, variable: unknown): Path {
+  return { parent, label: `variable "${name}"`, variable };
 }
 
 export function propertyStep(parent: Path, key: string | symbol): Path {
@@ -43,6 +45,18 @@ export function obstacle(subject: Subject, path: Path, what: string, hint: strin
     path: where,
     hint,
   });
+}
+
+/** Something that only the package it belongs to can make. The capture may know another way to get it; see replay.ts. */
+export class PackageInternal extends Error {
+  readonly path: Path;
+  readonly refusal: SerializationError;
+
+  constructor(path: Path, refusal: SerializationError) {
+    super(refusal.message);
+    this.path = path;
+    this.refusal = refusal;
+  }
 }
 
 /** "a Socket", "an Agent". */

@@ -7,12 +7,12 @@
 import type { PayloadNode, Ref, ScopeRecord, Shape, Stage } from "./payload.js";
 
 /** The nodes that a node names. */
-export function* edgesOf(node: PayloadNode): Generator<number> {
+function* edgesOf(node: PayloadNode): Generator<number> {
   for (const ref of refsOf(node)) if (Array.isArray(ref) && typeof ref[0] === "number") yield ref[0];
   if (node.k === "member" || node.k === "proto") yield node.of;
 }
 
-function* refsOf(node: PayloadNode): Generator<Ref> {
+export function* refsOf(node: PayloadNode): Generator<Ref> {
   if ("props" in node || "slots" in node || "proto" in node || "gone" in node) yield* shapeRefs(node);
   switch (node.k) {
     case "class":
@@ -82,7 +82,7 @@ export type Use = readonly [scope: number, index: number];
 
 /** The nodes of a payload, and the variables that the code of each uses. */
 export interface Wiring {
-  readonly nodes: readonly PayloadNode[];
+  readonly nodes: readonly (PayloadNode | null)[];
   readonly scopes: readonly ScopeRecord[];
   readonly uses: ReadonlyMap<number, readonly Use[]>;
 }
@@ -124,7 +124,7 @@ class Staging {
   }
 }
 
-function isMade(node: PayloadNode | undefined): boolean {
+function isMade(node: PayloadNode | null | undefined): boolean {
   return node?.k === "custom" || node?.k === "replay";
 }
 
@@ -142,7 +142,7 @@ export function reachedFrom(start: number, { nodes, scopes, uses }: Wiring): Rea
   for (let at = 0; at < open.length; at++) {
     const id = open[at] ?? start;
     const node = nodes[id];
-    const next = node === undefined ? [] : [...edgesOf(node)];
+    const next = !node ? [] : [...edgesOf(node)];
     for (const use of uses.get(id) ?? []) {
       variables.set(use.join(), use);
       const ref = scopes[use[0]]?.values[use[1]];

@@ -36,6 +36,17 @@ export function referenceOf(value: object): PayloadNode | undefined {
   return references.get(value);
 }
 
+/** How a value was made by its initializer, to make it again elsewhere. */
+const makers = new WeakMap<object, () => unknown>();
+
+export function rememberMaker(value: object, make: () => unknown): void {
+  makers.set(value, make);
+}
+
+export function makerOf(value: object): (() => unknown) | undefined {
+  return makers.get(value);
+}
+
 export function rememberHash(fn: object, hash: string): void {
   hashes.set(fn, hash);
 }

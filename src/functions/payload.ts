@@ -124,7 +124,8 @@ export interface PayloadHeader {
   readonly kind: "function" | "class";
   readonly code: string;
   readonly root: number;
-  readonly nodes: readonly PayloadNode[];
+  /** null: the node turned out not to be needed. */
+  readonly nodes: readonly (PayloadNode | null)[];
   readonly scopes?: readonly ScopeRecord[];
   readonly classes?: readonly ClassRecord[];
   /** Nodes that are made by running code, in order, each after what it needs. See `Staging` in order.ts. */

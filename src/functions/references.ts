@@ -48,7 +48,7 @@ export function exportedFunction(graph: Graph, { value, path }: Task, script: Sc
   const found = packageReference(value) ?? (script.isModule ? exportOfFile(script.url, value) : undefined);
   if (found !== undefined) return found;
   const owner = /.*\/node_modules\/((?:@[^/]+\/)?[^/]+)/.exec(script.url)?.[1] ?? script.url;
-  return graph.refuse(path, `is private to package ${owner}`, "call an exported function of the package inside the task instead");
+  return graph.refuseInternal(path, `is private to package ${owner}`, "call an exported function of the package inside the task instead");
 }
 
 function nameOf(value: object): string {

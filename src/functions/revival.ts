@@ -5,8 +5,9 @@
  * only to make functions and classes, and for the stages that `order.ts` put in order.
  */
 import { intrinsicAt, wellKnownSymbol } from "./intrinsics.js";
+import { knownClass, registerClass } from "./class-registry.js";
 import { dynamicImport, importMeta, requireAt } from "./imports.js";
-import { rememberOrigin, rememberReference } from "./origins.js";
+import { rememberMaker, rememberOrigin, rememberReference } from "./origins.js";
 import { ACCESSOR, CONFIGURABLE, ENUMERABLE, type External, type Payload, type PayloadNode, type Ref, type ScopeRecord, type Shape, type Slot, WRITABLE } from "./payload.js";
 
 type Setter = (index: number, value: unknown) => void;
@@ -31,7 +32,7 @@ interface Runtime {
 export class Revival {
   readonly #payload: Payload;
   readonly #hash: string;
-  readonly #nodes: readonly PayloadNode[];
+  readonly #nodes: readonly (PayloadNode | null)[];
   readonly #scopes: readonly ScopeRecord[];
   readonly #imported: ReadonlyMap<number, unknown>;
   readonly #reviveExternal: (external: External) => unknown;
@@ -41,6 +42,7 @@ export class Revival {
   readonly #makers = new Map<number, () => unknown>();
   readonly #blocks = new Map<number, Setter>();
   readonly #statics = new Map<number, Setter>();
+  readonly #adopted = new Set<number>();
   readonly #tokens: readonly object[];
   readonly #variablesSet: readonly Set<number>[];
 
@@ -59,10 +61,13 @@ export class Revival {
   }
 
   run(): unknown {
+    this.#adoptClasses();
     this.#evaluate();
     this.#setEarlyVariables();
     const { stages = [], root } = this.#payload.header;
-    for (let id = 0; id < this.#nodes.length; id++) if (!isStaged(this.#nodes[id])) this.#make(id);
+    this.#nodes.forEach((node, id) => {
+      if (node !== null && !isStaged(node)) this.#make(id);
+    });
     for (const stage of stages) {
       for (const id of stage.nodes) this.#fill(id);
       for (const [scope, index] of stage.variables) this.#setVariable(scope, index);
@@ -73,7 +78,41 @@ export class Revival {
     });
     for (let id = 0; id < this.#nodes.length; id++) this.#fill(id);
     for (let id = 0; id < this.#nodes.length; id++) this.#close(id);
+    this.#registerClasses();
     return this.#values[root];
+  }
+
+  /** Classes that this process knows already stay the classes that they are, with everything that they reach. */
+  #adoptClasses(): void {
+    for (const { node, key, digest, closure } of this.#payload.header.classes ?? []) {
+      const known = knownClass(key);
+      if (known === undefined) continue;
+      this.#adopt(node, known.type);
+      if (known.digest === digest) closure.forEach((id, index) => this.#adoptMember(id, known.values[index]));
+      this.#nodes.forEach((each, id) => {
+        if (each?.k === "proto" && each.of === node) this.#adopt(id, known.type.prototype);
+      });
+    }
+  }
+
+  /** Nodes that only the payload has, such as parts of buffers, are made again. */
+  #adoptMember(id: number, value: unknown): void {
+    if (value !== undefined) this.#adopt(id, value);
+  }
+
+  #adopt(id: number, value: unknown): void {
+    if (this.#made[id]) return;
+    this.#values[id] = value;
+    this.#made[id] = true;
+    this.#filled[id] = true;
+    this.#adopted.add(id);
+  }
+
+  #registerClasses(): void {
+    for (const { node, key, digest, closure } of this.#payload.header.classes ?? []) {
+      if (this.#adopted.has(node)) continue;
+      registerClass(this.#values[node] as CallableFunction, { key, digest, values: closure.map((id) => this.#values[id]) });
+    }
   }
 
   // ── Code ──────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -114,7 +153,7 @@ export class Revival {
     this.#scopes.forEach((scope, id) => {
       scope.values.forEach((ref, index) => {
         const node = Array.isArray(ref) && typeof ref[0] === "number" ? this.#nodes[ref[0]] : undefined;
-        if (node === undefined || isEarly(node)) this.#setVariable(id, index);
+        if (!node || isEarly(node)) this.#setVariable(id, index);
       });
     });
   }
@@ -141,7 +180,7 @@ export class Revival {
   #make(id: number): unknown {
     if (this.#made[id]) return this.#values[id];
     const node = this.#nodes[id];
-    if (node === undefined) throw new Error(`node ${id} is not in the payload`);
+    if (!node) throw new Error(`node ${id} is not in the payload`);
     const value = this.#create(id, node);
     this.#values[id] = value;
     this.#made[id] = true;
@@ -168,7 +207,7 @@ export class Revival {
       case "class":
         return this.#function(id, node);
       case "replay":
-        return this.#remake(id);
+        return this.#replay(id);
       case "bound":
         return Function.prototype.bind.call(this.#value(node.target) as CallableFunction, this.#value(node.self), ...node.args.map((arg) => this.#value(arg)));
       case "member":
@@ -193,15 +232,32 @@ export class Revival {
     return make();
   }
 
+  #replay(id: number): unknown {
+    const value = this.#remake(id);
+    const make = this.#makers.get(id);
+    if (make !== undefined && ((typeof value === "object" && value !== null) || typeof value === "function")) {
+      rememberMaker(value, make);
+      rememberOrigin(make, { scopes: this.#tokensOf(id), strict: true });
+    }
+    return value;
+  }
+
   #function(id: number, node: Extract<PayloadNode, { k: "fn" | "class" }>): unknown {
     const fn = this.#remake(id) as CallableFunction;
     if (node.name !== undefined && fn.name !== node.name && isPlainName(fn)) {
       Object.defineProperty(fn, "name", { value: node.name, configurable: true });
     }
-    const scopes: object[] = [];
-    for (let at = node.scope; at !== undefined; at = this.#scopes[at]?.parent) scopes.push(this.#tokens[at] ?? {});
-    rememberOrigin(fn, { scopes, strict: node.k === "class" || node.strict === true });
+    rememberOrigin(fn, { scopes: this.#tokensOf(id), strict: node.k === "class" || node.strict === true });
     return fn;
+  }
+
+  /** What stands for each block around a node's code, innermost first. */
+  #tokensOf(id: number): readonly object[] {
+    const node = this.#nodes[id];
+    const tokens: object[] = [];
+    let at = node && "scope" in node ? node.scope : undefined;
+    for (; at !== undefined; at = this.#scopes[at]?.parent) tokens.push(this.#tokens[at] ?? {});
+    return tokens;
   }
 
   #member(node: Extract<PayloadNode, { k: "member" }>): unknown {
@@ -274,7 +330,7 @@ export class Revival {
     this.#filled[id] = true;
     const node = this.#nodes[id];
     const value = this.#values[id];
-    if (node === undefined || !hasShape(node)) return;
+    if (!node || !hasShape(node)) return;
     this.#fillContents(id, node, value);
     this.#fillShape(node, value as object, node.k === "obj");
   }
@@ -326,7 +382,7 @@ export class Revival {
 
   #close(id: number): void {
     const node = this.#nodes[id];
-    if (node === undefined || !hasShape(node) || node.level === undefined) return;
+    if (!node || !hasShape(node) || node.level === undefined || this.#adopted.has(id)) return;
     const value = this.#values[id] as object;
     if (node.level === 3) Object.freeze(value);
     else if (node.level === 2) Object.seal(value);
@@ -345,8 +401,8 @@ function isPlainName(fn: CallableFunction): boolean {
   return descriptor === undefined || typeof descriptor.value === "string";
 }
 
-function isStaged(node: PayloadNode | undefined): boolean {
-  return node?.k === "custom" || node?.k === "replay";
+function isStaged(node: PayloadNode): boolean {
+  return node.k === "custom" || node.k === "replay";
 }
 
 /** Made without any code of the payload. */

@@ -22,6 +22,8 @@ export interface FreeName {
   readonly name: string;
   /** Used other than as `name.member`. */
   bare: boolean;
+  /** The function changes what the variable holds. */
+  assigned: boolean;
   readonly members: Set<string>;
 }
 
@@ -236,6 +238,8 @@ class Walk {
       case "AssignmentExpression":
         this.#pattern(node.left, at);
         return this.#visit(node.right, at);
+      case "UpdateExpression":
+        return this.#pattern(node.argument, at);
       case "BlockStatement":
         return this.#block(node.body, at);
       case "SwitchStatement":
@@ -266,12 +270,15 @@ class Walk {
     const scope = nested(at.scope, []);
     const head = node.type === "ForStatement" ? node.init : node.left;
     if (head?.type === "VariableDeclaration") declareBlock([head], scope.names);
+    else if (head && node.type !== "ForStatement") this.#pattern(head, at);
     this.#children(node, { ...at, scope });
   }
 
   /** A binding or assignment target: names in it are bound or assigned, defaults and computed keys are expressions. */
   #pattern(node: AnyNode, at: Place): void {
     switch (node.type) {
+      case "Identifier":
+        return this.#use(node.name, at, undefined, true);
       case "MemberExpression":
         // Writing a member of a namespace-like object needs the object itself.
         if (node.object.type === "Identifier") this.#use(node.object.name, at);
@@ -323,7 +330,7 @@ class Walk {
     this.#rewrites.push({ start, end: this.#text.indexOf("(", start) + 1, kind: "import" });
   }
 
-  #use(name: string, at: Place, member?: string): void {
+  #use(name: string, at: Place, member?: string, assigned = false): void {
     for (let scope: Names | undefined = at.scope; scope !== undefined; scope = scope.outer) {
       if (!scope.names.has(name)) continue;
       if (scope === this.#selfScope) this.#selfUsed = true;
@@ -334,7 +341,8 @@ class Walk {
       return;
     }
     let use = this.#free.get(name);
-    if (use === undefined) this.#free.set(name, (use = { name, bare: false, members: new Set() }));
+    if (use === undefined) this.#free.set(name, (use = { name, bare: false, assigned, members: new Set() }));
+    use.assigned ||= assigned;
     if (member === undefined) use.bare = true;
     else use.members.add(member);
   }

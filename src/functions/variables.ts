@@ -5,6 +5,7 @@ import { types } from "node:util";
 import type { Graph, Variables } from "./graph.js";
 import { isBuiltinGlobal } from "./intrinsics.js";
 import { propertyStep, type Path, variableStep } from "./obstacles.js";
+import { referenceOf } from "./origins.js";
 import { exportedObject } from "./references.js";
 import type { PayloadNode, Ref } from "./payload.js";
 import type { FreeName } from "./scope-analysis.js";
@@ -12,19 +13,32 @@ import { RUNTIME, type Scope } from "./scopes.js";
 import { importedFrom, isDeclaration } from "./script-facts.js";
 import type { Subject } from "./subject.js";
 
+/** A variable on the path to a value. */
+export interface VariableOrigin {
+  readonly subject: Subject;
+  readonly scope: Scope;
+  readonly name: string;
+}
+
 /** Capture what the free names of a function stand for. */
 export function captureVariables(graph: Graph, subject: Subject): Variables {
   const { analysis, facts, fn } = subject;
   const uses = [...analysis.free.values()].filter(({ name }) => name !== RUNTIME);
   const self = analysis.selfName?.name;
   const chain = uses.length > 0 || self !== undefined ? graph.scopes.chainOf(fn, facts) : [];
-  if (self !== undefined && isRenamed(subject, chain, self)) uses.push({ name: self, bare: true, members: new Set() });
+  if (self !== undefined && isRenamed(subject, chain, self)) uses.push({ name: self, bare: true, assigned: false, members: new Set() });
+  return captureUses(graph, subject, chain, uses);
+}
+
+/** The same for code with these blocks around it. */
+export function captureUses(graph: Graph, subject: Subject, chain: readonly Scope[], uses: readonly FreeName[]): Variables {
   const found: [Scope, string][] = [];
   for (const use of uses) {
     const scope = captureVariable(graph, subject, chain, use);
     if (scope !== undefined) found.push([scope, use.name]);
   }
-  return { scope: chain.find((scope) => found.some(([owner]) => owner === scope)), uses: found };
+  const assigned = uses.flatMap(({ name, assigned }) => (assigned ? [name] : []));
+  return { scope: chain.find((scope) => found.some(([owner]) => owner === scope)), uses: found, assigned };
 }
 
 /** A declaration whose variable holds something else by now (`f = wrap(f)`): it calls that, not itself. */
@@ -43,7 +57,8 @@ function captureVariable(graph: Graph, subject: Subject, chain: readonly Scope[]
     }
     return undefined;
   }
-  const path = variableStep(subject.task.path, name);
+  const variable: VariableOrigin = { subject, scope, name };
+  const path = variableStep(subject.task.path, name, variable);
   if (scope.used.has(name) && !scope.partial.has(name)) return scope;
   const value = readVariable(graph, scope, name, path);
   const imported = importOf(subject, scope, name, value);
@@ -69,6 +84,8 @@ function readVariable(graph: Graph, scope: Scope, name: string, path: Path): unk
 /** Bindings imported from packages travel by name, and a module's `require` is made again. Primitives go by value. */
 function importOf({ script }: Subject, scope: Scope, name: string, value: unknown): PayloadNode | undefined {
   if ((typeof value !== "object" && typeof value !== "function") || value === null || script === undefined) return undefined;
+  const known = referenceOf(value);
+  if (known !== undefined) return known;
   if (isRequire(value)) return { k: "require", url: script.url };
   return scope.isModule ? importedFrom(script, name) : undefined;
 }

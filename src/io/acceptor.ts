@@ -15,7 +15,7 @@ import {
 } from "../base/limits.js";
 import { AuthenticationError, ProtocolError, VersionMismatchError } from "../errors.js";
 import { FrameSplitter } from "../protocol/frames.js";
-import { type Accepted, REFUSAL_FRAME, type ServerIdentity, ServerHandshake } from "../protocol/handshake.js";
+import { type Accepted, REFUSAL_FRAME, ServerHandshake, type ServerIdentity } from "../protocol/handshake.js";
 import { encodePreamble, mayBePreamble, PREAMBLE_BYTES, parsePreamble } from "../protocol/preamble.js";
 import { Connection } from "./connection.js";
 import { handshakeCrypto } from "./crypto.js";
@@ -115,7 +115,9 @@ class Stranger {
     this.#wire.receive = (chunk) => this.#receive(chunk);
     socket.on("error", () => this.#close("the connection was lost during the handshake"));
     socket.on("close", () => this.#close(this.#received > 0 ? "closed during the handshake" : undefined));
-    this.#liftDeadline = deadline(HANDSHAKE_TIMEOUT_MS, () => this.#close(`no handshake within ${HANDSHAKE_TIMEOUT_MS} ms`));
+    this.#liftDeadline = deadline(HANDSHAKE_TIMEOUT_MS, () =>
+      this.#close(`no handshake within ${HANDSHAKE_TIMEOUT_MS} ms`),
+    );
   }
 
   begin(bytes: Uint8Array): void {

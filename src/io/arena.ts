@@ -114,7 +114,8 @@ export class Arena {
     for (let at = 0; at < target.length; ) {
       const want = Math.min(target.length - at, MAX_IO_BYTES);
       const got = readSync(this.#fd, target, at, want, offset + at);
-      if (got === 0) throw new ObjectLostError(`the object store ${this.path} ends at byte ${offset + at}: somebody cut it`);
+      if (got === 0)
+        throw new ObjectLostError(`the object store ${this.path} ends at byte ${offset + at}: somebody cut it`);
       at += got;
     }
   }

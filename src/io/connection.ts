@@ -64,7 +64,9 @@ export class Connection {
     this.#socket = wire.socket;
     this.#socket.pause();
     this.#socket.on("error", (cause) => {
-      this.#reason ??= new ConnectionError(`the connection to ${describePeer(peer)} was lost: ${cause.message}`, { cause });
+      this.#reason ??= new ConnectionError(`the connection to ${describePeer(peer)} was lost: ${cause.message}`, {
+        cause,
+      });
     });
     this.#socket.on("end", () => this.#ended());
     this.#socket.on("close", () => this.#closed());
@@ -76,7 +78,9 @@ export class Connection {
   start(events: ConnectionEvents): void {
     assert(this.#events === undefined, "a connection is started once");
     this.#events = events;
-    this.#splitter = new FrameSplitter(MAX_FRAME_BYTES, (type, bytes, start, end) => events.frame(type, bytes, start, end));
+    this.#splitter = new FrameSplitter(MAX_FRAME_BYTES, (type, bytes, start, end) =>
+      events.frame(type, bytes, start, end),
+    );
     queueMicrotask(() => {
       if (this.#gone) return events.closed(this.#reason);
       const early = this.#early as Uint8Array;
@@ -190,7 +194,9 @@ export class Connection {
     const waiting = this.#socket.writableLength;
     if (waiting <= MAX_SEND_QUEUE_BYTES) return;
     const peer = describePeer(this.peer);
-    this.destroy(new ConnectionError(`${peer} does not read: ${waiting} bytes wait for it, the limit is ${MAX_SEND_QUEUE_BYTES}`));
+    this.destroy(
+      new ConnectionError(`${peer} does not read: ${waiting} bytes wait for it, the limit is ${MAX_SEND_QUEUE_BYTES}`),
+    );
   }
 
   /**
@@ -208,7 +214,8 @@ export class Connection {
   /** The kernel has taken the oldest buffer. */
   readonly #taken = (error?: Error | null): void => {
     const writer = this.#inFlight.shift();
-    if (writer === undefined || error || writer.bytes.length > KEPT_WRITER_BYTES || pool.length >= POOLED_WRITERS) return;
+    if (writer === undefined || error || writer.bytes.length > KEPT_WRITER_BYTES || pool.length >= POOLED_WRITERS)
+      return;
     writer.reset();
     pool.push(writer);
   };

@@ -4,7 +4,7 @@
 import { HANDSHAKE_TIMEOUT_MS, MAX_HANDSHAKE_FRAME_BYTES } from "../base/limits.js";
 import { ConnectionError, errorFromCode, MobulaError, ProtocolError } from "../errors.js";
 import { FrameSplitter } from "../protocol/frames.js";
-import { type ClientIdentity, ClientHandshake, type Purpose, type ServerIdentity } from "../protocol/handshake.js";
+import { ClientHandshake, type ClientIdentity, type Purpose, type ServerIdentity } from "../protocol/handshake.js";
 import { encodePreamble, mayBePreamble, PREAMBLE_BYTES, parsePreamble } from "../protocol/preamble.js";
 import { type Address, formatAddress } from "./address.js";
 import { type AuthenticatedWire, Connection, describePeer } from "./connection.js";
@@ -64,7 +64,12 @@ class Dialling {
     this.#options = options;
     this.#resolve = resolve;
     this.#reject = reject;
-    this.#handshake = new ClientHandshake(handshakeCrypto, options.secret, options.identity, options.purpose ?? "messages");
+    this.#handshake = new ClientHandshake(
+      handshakeCrypto,
+      options.secret,
+      options.identity,
+      options.purpose ?? "messages",
+    );
     this.#splitter = new FrameSplitter(MAX_HANDSHAKE_FRAME_BYTES, (...frame) => this.#onFrame(...frame));
 
     const timeoutMs = options.timeoutMs ?? HANDSHAKE_TIMEOUT_MS;
@@ -123,7 +128,9 @@ class Dialling {
     const wanted: Partial<ServerIdentity> = target === undefined ? { ...expect } : { processId: target, ...expect };
     for (const key of ["role", "clusterId", "nodeId", "processId"] as const) {
       if (wanted[key] === undefined || wanted[key] === server[key]) continue;
-      throw new ConnectionError(`${describePeer(server)} answers there; its ${key} is ${server[key] ?? "not given"}, not ${wanted[key]}`);
+      throw new ConnectionError(
+        `${describePeer(server)} answers there; its ${key} is ${server[key] ?? "not given"}, not ${wanted[key]}`,
+      );
     }
   }
 
@@ -141,7 +148,9 @@ class Dialling {
 
   #unreachable(why: string, cause?: Error): ConnectionError {
     const elapsed = Math.round(performance.now() - this.#startedAt);
-    return new ConnectionError(`cannot connect to ${formatAddress(this.#address)}: ${why} (after ${elapsed} ms)`, { cause });
+    return new ConnectionError(`cannot connect to ${formatAddress(this.#address)}: ${why} (after ${elapsed} ms)`, {
+      cause,
+    });
   }
 }
 

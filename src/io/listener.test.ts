@@ -9,7 +9,13 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, test } from "node:test";
 import { MAX_UNAUTHENTICATED_CONNECTIONS } from "../base/limits.js";
-import { AuthenticationError, ConnectionError, InvalidOptionError, ProtocolError, VersionMismatchError } from "../errors.js";
+import {
+  AuthenticationError,
+  ConnectionError,
+  InvalidOptionError,
+  ProtocolError,
+  VersionMismatchError,
+} from "../errors.js";
 import { encodePreamble } from "../protocol/preamble.js";
 import { Acceptor, type AcceptorOptions } from "./acceptor.js";
 import { type Address, formatAddress, parseAddress } from "./address.js";
@@ -161,7 +167,9 @@ test("HTTP gets one line; random bytes and huge lengths are closed at once; othe
     socket.write(encodePreamble());
     socket.write(Buffer.from([0xff, 0xff, 0xff, 0xff, 2]));
   });
-  const flood = await conversation(address, (socket) => socket.write(Buffer.concat([encodePreamble(), Buffer.alloc(1e6, 1)])));
+  const flood = await conversation(address, (socket) =>
+    socket.write(Buffer.concat([encodePreamble(), Buffer.alloc(1e6, 1)])),
+  );
   for (const { ms } of [http, bytewise, random, huge, flood]) assert.ok(ms < 1_000, `closed after ${ms} ms`);
   assert.equal(await echo(good, "unharmed"), "5 unharmed");
   assert.equal(acceptor.strangers, 0);
@@ -230,7 +238,10 @@ test("a connection for a worker is passed to its process, which does the handsha
   const connections = await Promise.all(Array.from({ length: 20 }, () => dialled(address, { target: worker })));
   assert.deepEqual(connections[0]?.peer, { role: "worker", nodeId: "n1", processId: worker });
   assert.deepEqual(new Set(await Promise.all(connections.map((c, i) => echo(c, `${i}`)))).size, 20);
-  await assert.rejects(dialled(address, { target: worker, secret: Buffer.from("another secret") }), AuthenticationError);
+  await assert.rejects(
+    dialled(address, { target: worker, secret: Buffer.from("another secret") }),
+    AuthenticationError,
+  );
   await assert.rejects(dialled(address, { target: "ffffffffffff" }), /process ffffffffffff, or its node, closed/);
 
   child.kill("SIGKILL");

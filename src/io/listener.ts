@@ -77,5 +77,7 @@ function somebodyListens(path: string): Promise<boolean> {
 
 function boundAddress(server: Server, where: Address): Address {
   const bound = server.address();
-  return "host" in where && typeof bound === "object" && bound !== null ? { host: where.host, port: bound.port } : where;
+  return "host" in where && typeof bound === "object" && bound !== null
+    ? { host: where.host, port: bound.port }
+    : where;
 }

@@ -11,10 +11,10 @@
  * pid is not taken for it.
  */
 import {
+  existsSync,
   lstatSync,
   mkdirSync,
   readdirSync,
-  readFileSync,
   readlinkSync,
   renameSync,
   rmdirSync,
@@ -23,11 +23,12 @@ import {
   unlinkSync,
   writeFileSync,
 } from "node:fs";
-import { hostname, tmpdir, userInfo } from "node:os";
+import { tmpdir, userInfo } from "node:os";
 import { basename, join } from "node:path";
 import { MAX_KEPT_LOG_DIRECTORIES } from "../base/limits.js";
 import { ConnectionError } from "../errors.js";
 import { ARENA_PREFIX, SHARED_MEMORY } from "./arena.js";
+import { isSessionName, mayBeOwned, mayBeOwnedByName, newSessionName, readJson, writeOwner } from "./session-owner.js";
 
 export interface Session {
   readonly name: string;
@@ -45,18 +46,8 @@ export interface ClusterRecord {
   readonly startedAt: string;
 }
 
-interface Owner {
-  readonly pid: number;
-  readonly host: string;
-  /** When the process started, in the kernel's ticks; pids are used again. */
-  readonly startTime: string | undefined;
-}
-
-const OWNER = "owner.json";
 const CLUSTER = "cluster.json";
 const LATEST = "session-latest";
-/** time, pid, tag */
-const NAME = /^session-(\d{8}T\d{6})-(\d+)-([0-9a-f]{8})$/;
 
 // ── One session ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -64,13 +55,11 @@ const NAME = /^session-(\d{8}T\d{6})-(\d+)-([0-9a-f]{8})$/;
 export function createSession(base = sessionBase()): Session {
   makePrivate(base);
   sweepSessions(base);
-  const time = new Date().toISOString().replace(/\.\d+Z$/, "").replace(/[-:]/g, "");
-  const session = sessionAt(join(base, `session-${time}-${process.pid}-${namespaceTag()}${randomTag()}`));
+  const session = sessionAt(join(base, newSessionName()));
   for (const directory of [session.directory, session.logs, session.sockets, session.spill]) {
     mkdirSync(directory, { mode: 0o700 });
   }
-  const owner: Owner = { pid: process.pid, host: hostname(), startTime: startTimeOf(process.pid) };
-  writeFileSync(join(session.directory, OWNER), JSON.stringify(owner), { mode: 0o600 });
+  writeOwner(session.directory);
   pointLatest(base, session.name);
   return session;
 }
@@ -92,10 +81,10 @@ export function removeSession(session: Session): void {
   // rmdir refuses a directory with something in it: logs stay, and the session with them.
   quietly(() => rmdirSync(session.logs));
   quietly(() => rmdirSync(session.directory));
-  const latest = join(session.directory, "..", LATEST);
   quietly(() => {
-    if (readlinkSync(latest) === session.name) lstatSync(session.directory);
-  }, () => unlinkSync(latest));
+    const latest = join(session.directory, "..", LATEST);
+    if (readlinkSync(latest) === session.name && !existsSync(session.directory)) unlinkSync(latest);
+  });
 }
 
 // ── Clusters of this user ───────────────────────────────────────────────────────────────────────────────────────────
@@ -109,12 +98,14 @@ export function writeClusterRecord(session: Session, record: ClusterRecord): voi
 
 /** The clusters of this user whose head lives, newest first. */
 export function runningClusters(base = sessionBase()): ClusterRecord[] {
-  const records: ClusterRecord[] = [];
-  for (const name of sessionNames(base).reverse()) {
-    const record = readJson<ClusterRecord>(join(base, name, CLUSTER));
-    if (record !== undefined && isOwned(base, name)) records.push(record);
-  }
-  return records;
+  const records = liveSessions(base).map((session) => readJson<ClusterRecord>(join(session.directory, CLUSTER)));
+  return records.filter((record) => record !== undefined).reverse();
+}
+
+/** The sessions of this user whose process lives, oldest first. */
+function liveSessions(base = sessionBase()): Session[] {
+  const names = sessionNames(base).filter((name) => mayBeOwned(base, name));
+  return names.map((name) => sessionAt(join(base, name)));
 }
 
 // ── The janitor ─────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -122,9 +113,9 @@ export function runningClusters(base = sessionBase()): ClusterRecord[] {
 /** Remove what dead sessions have left, and the oldest of their logs. Live ones are not touched. */
 export function sweepSessions(base = sessionBase()): void {
   const names = sessionNames(base);
-  const dead = names.filter((name) => !isOwned(base, name));
+  const dead = names.filter((name) => !mayBeOwned(base, name));
   for (const name of dead) removeSession(sessionAt(join(base, name)));
-  const withLogs = dead.filter((name) => readdir(join(base, name)).length > 0);
+  const withLogs = dead.filter((name) => existsSync(join(base, name)));
   for (const name of withLogs.slice(0, -MAX_KEPT_LOG_DIRECTORIES)) {
     quietly(() => rmSync(join(base, name), { recursive: true, force: true }));
   }
@@ -135,8 +126,8 @@ export function sweepSessions(base = sessionBase()): void {
 function sweepArenas(known: ReadonlySet<string>): void {
   const mine = process.getuid?.();
   for (const file of readdir(SHARED_MEMORY)) {
-    const name = /^mobula-(session-\d{8}T\d{6}-\d+-[0-9a-f]{8})-/.exec(file)?.[1];
-    if (name === undefined || known.has(name) || isOwnedByName(name)) continue;
+    const name = sessionOfArena(file);
+    if (name === undefined || known.has(name) || mayBeOwnedByName(name)) continue;
     const path = join(SHARED_MEMORY, file);
     quietly(() => {
       if (lstatSync(path).uid === mine) unlinkSync(path);
@@ -144,53 +135,10 @@ function sweepArenas(known: ReadonlySet<string>): void {
   }
 }
 
-/** Whether the process that made this session lives, or may live. */
-function isOwned(base: string, name: string): boolean {
-  const owner = readJson<Owner>(join(base, name, OWNER));
-  if (owner === undefined) return isOwnedByName(name); // swept, or being made at this moment
-  if (owner.host !== hostname() || !isOurNamespace(name)) return true; // not ours to judge
-  return isProcess(owner.pid, owner.startTime);
-}
-
-function isOwnedByName(name: string): boolean {
-  const pid = Number(NAME.exec(name)?.[2]);
-  return !isOurNamespace(name) || isProcess(pid, undefined);
-}
-
-function isProcess(pid: number, startTime: string | undefined): boolean {
-  try {
-    process.kill(pid, 0);
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === "ESRCH") return false;
-  }
-  return startTime === undefined || startTimeOf(pid) === startTime;
-}
-
-/** Field 22 of /proc/<pid>/stat; undefined where there is no /proc. The command before it may contain anything. */
-function startTimeOf(pid: number): string | undefined {
-  try {
-    const stat = readFileSync(`/proc/${pid}/stat`, "latin1");
-    return stat.slice(stat.lastIndexOf(")") + 2).split(" ")[19];
-  } catch {
-    return undefined;
-  }
-}
-
-/**
- * Containers may share /tmp or /dev/shm and not their pids: the last digits of the pid namespace's number stand in a
- * session's name, and a name of another namespace is left alone.
- */
-function namespaceTag(): string {
-  try {
-    const inode = Number(/\d+/.exec(readlinkSync("/proc/self/ns/pid"))?.[0]);
-    return (inode & 0xffff).toString(16).padStart(4, "0");
-  } catch {
-    return "0000";
-  }
-}
-
-function isOurNamespace(name: string): boolean {
-  return NAME.exec(name)?.[3]?.startsWith(namespaceTag()) === true;
+function sessionOfArena(file: string): string | undefined {
+  if (!file.startsWith(ARENA_PREFIX)) return undefined;
+  const name = file.slice(ARENA_PREFIX.length, file.lastIndexOf("-"));
+  return isSessionName(name) ? name : undefined;
 }
 
 // ── Directories ─────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -218,18 +166,16 @@ function pointLatest(base: string, name: string): void {
   });
 }
 
-/** Names of sessions, oldest first. */
+/** Names of sessions, oldest first: a name begins with its time. */
 function sessionNames(base: string): string[] {
-  return readdir(base).filter((name) => NAME.test(name)).sort();
+  return readdir(base).filter(isSessionName).sort();
 }
 
 function arenasOf(session: string): string[] {
   const prefix = `${ARENA_PREFIX}${session}-`;
-  return readdir(SHARED_MEMORY).filter((name) => name.startsWith(prefix)).map((name) => join(SHARED_MEMORY, name));
-}
-
-function randomTag(): string {
-  return Math.floor(Math.random() * 0x10000).toString(16).padStart(4, "0");
+  return readdir(SHARED_MEMORY)
+    .filter((name) => name.startsWith(prefix))
+    .map((name) => join(SHARED_MEMORY, name));
 }
 
 function readdir(directory: string): string[] {
@@ -240,20 +186,11 @@ function readdir(directory: string): string[] {
   }
 }
 
-/** Records are written by us and moved into place whole; what cannot be read is not there. */
-function readJson<T>(path: string): T | undefined {
-  try {
-    return JSON.parse(readFileSync(path, "utf8")) as T;
-  } catch {
-    return undefined;
-  }
-}
-
 /** Clearing up goes on whatever fails: a missing file was the aim, and another error must not hide the first one. */
-function quietly(action: () => void, otherwise: () => void = () => {}): void {
+function quietly(action: () => void): void {
   try {
     action();
   } catch {
-    if (otherwise !== undefined) quietly(otherwise);
+    // the next start tries again
   }
 }

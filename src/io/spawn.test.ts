@@ -9,8 +9,8 @@ import { test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { spawnNode } from "./spawn.js";
 
-const fixture = (name: string) => fileURLToPath(new URL(`../../test/fixtures/${name}.js`, import.meta.url));
-const CHILD = fixture("orphan-child");
+const CHILD = fileURLToPath(new URL("../../test/fixtures/orphan-child.js", import.meta.url));
+const PARENT = fileURLToPath(new URL("../../test/fixtures/orphan-parent.js", import.meta.url));
 
 function isAlive(pid: number): boolean {
   try {
@@ -83,9 +83,12 @@ test("a released child writes to its file and lives on when the channel is close
   rmSync(directory, { recursive: true });
 });
 
-for (const [guard, path] of [["the kernel", process.env["PATH"]], ["a watchdog thread", ""]] as const) {
+for (const [guard, path] of [
+  ["the kernel", process.env["PATH"]],
+  ["a watchdog thread", ""],
+] as const) {
   test(`a child in an endless loop dies with its parent: ${guard}`, async () => {
-    const parent = spawn(process.execPath, [fixture("orphan-parent"), CHILD], {
+    const parent = spawn(process.execPath, [PARENT, CHILD], {
       env: { ...process.env, PATH: path },
       stdio: ["ignore", "pipe", "inherit"],
     });
@@ -101,7 +104,7 @@ for (const [guard, path] of [["the kernel", process.env["PATH"]], ["a watchdog t
   });
 
   test(`a child whose parent dies before it is guarded dies too: ${guard}`, async () => {
-    const parent = spawn(process.execPath, [fixture("orphan-parent"), CHILD, "die"], {
+    const parent = spawn(process.execPath, [PARENT, CHILD, "die"], {
       env: { ...process.env, PATH: path },
       stdio: ["ignore", "pipe", "inherit"],
     });

@@ -1,12 +1,128 @@
-import type { Address } from "./address.js";
+/**
+ * Bulk transfer: how an object's bytes go from one node's store to another's.
+ *
+ *     puller ──▶ PULL { object id, f64 from }
+ *            ◀── FOUND { f64 size }, then DATA { u32 CRC-32, at most 1 MiB }, …       or  MISSING
+ *
+ * The puller dials, on a connection of its own, so that a large object never stands in the way of messages. It writes
+ * bytes to their place in its arena as they come off the socket. The server reads a piece when the kernel has taken an
+ * earlier one, so a slow reader costs it two pieces of memory. One pull at a time on a connection; idle ones are kept
+ * for the next.
+ */
+import { ByteReader } from "../base/bytes.js";
+import { isHexId, OBJECT_ID_DIGITS } from "../base/ids.js";
+import { TRANSFER_CHUNK_BYTES } from "../base/limits.js";
+import { ProtocolError } from "../errors.js";
 import type { Arena } from "./arena.js";
 import type { Connection } from "./connection.js";
-export class TransferServer {
-  constructor(_a: Arena, _b: { open(id: string): { offset: number; sizeBytes: number } | undefined; close(id: string): void }) {}
-  serve(_c: Connection): void {}
+import { type Crc32, loadCrc32 } from "./crc32.js";
+import { DATA, FOUND, MISSING, PULL } from "./transfer-frames.js";
+
+export { TransferClient } from "./transfer-client.js";
+
+/** The raylet's store, as far as a transfer knows it. */
+export interface TransferSource {
+  /** Find a sealed object and keep its block in place until `close`; each successful call is matched by one close. */
+  open(objectId: string): { readonly offset: number; readonly sizeBytes: number } | undefined;
+  close(objectId: string): void;
 }
-export class TransferClient {
-  constructor(_o: unknown) {}
-  async pull(_a: Address, _i: string, _s: number, _arena: Arena, _o: number): Promise<void> { throw new Error("stub"); }
-  close(): void {}
+
+export class TransferServer {
+  readonly #arena: Arena;
+  readonly #source: TransferSource;
+
+  constructor(arena: Arena, source: TransferSource) {
+    this.#arena = arena;
+    this.#source = source;
+  }
+
+  /** Answer the pulls that come in on a connection whose purpose is objects. */
+  serve(connection: Connection): void {
+    void loadCrc32().then((crc32) => new Serving(connection, this.#arena, this.#source, crc32));
+  }
+}
+
+/** Pieces that the kernel may be holding for one puller. */
+const PIECES_IN_FLIGHT = 2;
+
+class Serving {
+  readonly #connection: Connection;
+  readonly #arena: Arena;
+  readonly #source: TransferSource;
+  readonly #crc32: Crc32;
+  readonly #pieces: Uint8Array[] = [];
+  /** The pull under way: what is still to be read from the arena, and pieces that are on their way. */
+  #objectId: string | undefined;
+  #offset = 0;
+  #end = 0;
+  #inFlight = 0;
+
+  constructor(connection: Connection, arena: Arena, source: TransferSource, crc32: Crc32) {
+    this.#connection = connection;
+    this.#arena = arena;
+    this.#source = source;
+    this.#crc32 = crc32;
+    connection.start({
+      frame: (type, bytes, start, end) => this.#pull(type, new ByteReader(bytes, start, end)),
+      closed: () => this.#finish(),
+    });
+  }
+
+  #pull(type: number, reader: ByteReader): void {
+    if (type !== PULL || this.#objectId !== undefined)
+      throw new ProtocolError(`frame ${type} where a pull was expected`);
+    const objectId = reader.text(OBJECT_ID_DIGITS);
+    const from = reader.f64();
+    reader.finish();
+    if (!isHexId(objectId, OBJECT_ID_DIGITS)) throw new ProtocolError("a pull of something that is no object id");
+    const block = this.#source.open(objectId);
+    if (block === undefined) {
+      this.#connection.beginFrame(MISSING);
+      this.#connection.endFrame();
+      return;
+    }
+    this.#objectId = objectId;
+    if (!(Number.isSafeInteger(from) && from >= 0 && from <= block.sizeBytes)) {
+      throw new ProtocolError(`a pull from byte ${from} of an object of ${block.sizeBytes}`);
+    }
+    this.#offset = block.offset + from;
+    this.#end = block.offset + block.sizeBytes;
+    this.#connection.beginFrame(FOUND).f64(block.sizeBytes);
+    this.#connection.endFrame();
+    this.#sendPieces();
+  }
+
+  #sendPieces(): void {
+    while (this.#offset < this.#end && this.#inFlight < PIECES_IN_FLIGHT) {
+      const memory = this.#pieces.pop() ?? new Uint8Array(TRANSFER_CHUNK_BYTES);
+      const piece = memory.subarray(0, Math.min(memory.length, this.#end - this.#offset));
+      try {
+        this.#arena.readInto(this.#offset, piece);
+      } catch (error) {
+        // The arena is closed or damaged; the puller asks another replica.
+        this.#connection.destroy(error instanceof Error ? error : undefined);
+        return;
+      }
+      this.#offset += piece.length;
+      this.#inFlight++;
+      this.#connection.beginFrame(DATA).u32(this.#crc32(piece, 0));
+      this.#connection.endFrameWith(piece, () => this.#taken(memory));
+    }
+    if (this.#offset === this.#end && this.#inFlight === 0) this.#finish();
+  }
+
+  #taken(memory: Uint8Array): void {
+    this.#inFlight--;
+    if (this.#objectId === undefined) return; // the connection was lost
+    this.#pieces.push(memory);
+    this.#sendPieces();
+  }
+
+  /** The pull is over, one way or another; an idle connection keeps no memory. */
+  #finish(): void {
+    const objectId = this.#objectId;
+    this.#objectId = undefined;
+    this.#pieces.length = 0;
+    if (objectId !== undefined) this.#source.close(objectId);
+  }
 }

@@ -5,7 +5,7 @@
  * per small frame with 1,000 in flight. All of them share one buffer, since a chunk is taken before the next read
  * begins, and is valid only during the call. (Node has no such option for accepted sockets.)
  */
-import { connect, Socket } from "node:net";
+import { connect, type Socket } from "node:net";
 import type { Address } from "./address.js";
 
 const READ_BYTES = 64 * 1024;

@@ -29,6 +29,7 @@ async function main(): Promise<void> {
     process.exit(0);
   };
   for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal, () => stop(signal));
+  process.on("SIGUSR2", () => log.info(node?.describe() ?? "not started"));
   process.on("uncaughtException", (error) => {
     log.error(`a bug of ours: ${error.stack ?? error.message}`);
     stop("an uncaught exception");

@@ -3,7 +3,7 @@
  * the two machines on the other; this page carries messages between them and performs what the machines ask.
  */
 import { ByteReader } from "../base/bytes.js";
-import { GCS, type NodeId, type ObjectId, type ProcessId, type ProcessRef } from "../base/ids.js";
+import { GCS, isRaylet, type NodeId, type ObjectId, type ProcessId, type ProcessRef } from "../base/ids.js";
 import { HEARTBEAT_MS } from "../base/limits.js";
 import { Gcs } from "../core/gcs/gcs.js";
 import { Journey } from "../core/journey.js";
@@ -128,6 +128,11 @@ export class NodeProcess {
     this.#arena.unlink();
   }
 
+  /** The state in words, for people who ask why something waits (SIGUSR2). */
+  describe(): string {
+    return this.#raylet?.scheduler.describe() ?? "not started";
+  }
+
   get hasDrivers(): boolean {
     for (const connection of this.#locals.values()) if (connection.peer.role === "driver") return true;
     return false;
@@ -154,7 +159,7 @@ export class NodeProcess {
     this.#locals.set(ref.processId, connection);
     connection.start({
       frame: (type, bytes, start, end) => this.#fromLocal(ref, role, type, bytes, start, end),
-      closed: () => this.#localClosed(ref, role),
+      closed: (error) => this.#localClosed(ref, role, error),
     });
     this.#enter(() => this.#raylet?.processConnected(ref, role));
   }
@@ -162,11 +167,15 @@ export class NodeProcess {
   #fromLocal(ref: ProcessRef, role: Role, type: number, bytes: Uint8Array, start: number, end: number): void {
     const { to, message } = this.#read(type, bytes, start, end);
     if (!maySend(role, message.type)) throw new ProtocolError(`a ${role} may not send ${message.type}`);
+    if (to.processId === GCS.processId ? !mayReceive("gcs", message.type) : isRaylet(to) && !mayReceive("raylet", message.type)) {
+      throw new ProtocolError(`${message.type} is not for whom it was sent to`);
+    }
     this.#route({ to, from: ref, message });
   }
 
-  #localClosed(ref: ProcessRef, role: Role): void {
+  #localClosed(ref: ProcessRef, role: Role, error: Error | undefined): void {
     this.#locals.delete(ref.processId);
+    if (error !== undefined) this.#log.warn(`${role} ${ref.processId}: ${error.message}`);
     if (this.#stopping) return;
     // A worker's end is known by its exit, with code and last words.
     if (role === "worker" && this.#spawner.kill(ref.processId)) return;
@@ -249,7 +258,7 @@ export class NodeProcess {
 
   #take({ to, from, message }: Envelope): void {
     const role: Role = to.processId === GCS.processId ? "gcs" : "raylet";
-    if (!mayReceive(role, message.type)) throw new ProtocolError(`${message.type} is not for the ${role}`);
+    if (!mayReceive(role, message.type)) return this.#log.error(`dropped: ${message.type} from ${from.processId} is not for the ${role}`);
     if (role === "gcs") this.#gcs?.receive(from, message);
     else this.#raylet?.receive(from, message);
   }

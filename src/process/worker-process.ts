@@ -107,6 +107,11 @@ export class WorkerProcess {
     });
   }
 
+  /** The state in words, for people who ask why something waits (SIGUSR2). */
+  describe(): string {
+    return `as a worker:\n${this.#executor.describe()}\nas an owner:\n${this.core.owner.leases.describe()}`;
+  }
+
   // ── Control messages ──────────────────────────────────────────────────────────────────────────────────────────────
 
   #receive(message: Message): void {
@@ -184,11 +189,12 @@ export class WorkerProcess {
   #attach(caller: CallerConnection, reader: ByteReader): void {
     const number = reader.u16();
     const leaseId = reader.text(64) as LeaseId;
-    const lease = this.#executor.find(leaseId);
-    if (lease === undefined) return; // closed meanwhile: pushes are handed back
-    caller.leases.set(number, lease);
-    caller.numbers.set(lease, number);
-    this.#executor.attach(leaseId, caller);
+    const { nodeId, processId } = caller.connection.peer;
+    const owner = { nodeId: nodeId as NodeId, processId: processId as ProcessId };
+    this.#executor.attach(leaseId, owner, caller, (lease) => {
+      caller.leases.set(number, lease);
+      caller.numbers.set(lease, number);
+    });
   }
 
   #push(caller: CallerConnection, bytes: Buffer, start: number, end: number): void {

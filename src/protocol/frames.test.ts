@@ -31,7 +31,11 @@ test("frames of one chunk are delivered in place, without a copy", () => {
     assert.equal(bytes, chunk);
     places.push([type, start, end]);
   }).push(chunk);
-  assert.deepEqual(places, [[1, 5, 7], [2, 12, 12], [255, 17, 18]]);
+  assert.deepEqual(places, [
+    [1, 5, 7],
+    [2, 12, 12],
+    [255, 17, 18],
+  ]);
 });
 
 test("a frame that spans chunks is put together; the rest of its last chunk goes on in place", () => {

@@ -6,7 +6,7 @@ import { test } from "node:test";
 import { MAX_HANDSHAKE_FRAME_BYTES } from "../base/limits.js";
 import { AuthenticationError, ProtocolError } from "../errors.js";
 import { FrameSplitter } from "./frames.js";
-import { ClientHandshake, REFUSAL_FRAME, type ServerIdentity, ServerHandshake } from "./handshake.js";
+import { ClientHandshake, REFUSAL_FRAME, ServerHandshake, type ServerIdentity } from "./handshake.js";
 import { PREAMBLE_BYTES } from "./preamble.js";
 
 let drawn = 0;
@@ -22,7 +22,9 @@ const head: ServerIdentity = { role: "head", nodeId: "n1", processId: "000000000
 /** Call `receive` with the one frame in `bytes`. */
 function deliver<T>(bytes: Uint8Array, receive: (type: number, bytes: Uint8Array, start: number, end: number) => T): T {
   const results: T[] = [];
-  new FrameSplitter(MAX_HANDSHAKE_FRAME_BYTES, (type, at, start, end) => results.push(receive(type, at, start, end))).push(bytes);
+  new FrameSplitter(MAX_HANDSHAKE_FRAME_BYTES, (type, at, start, end) =>
+    results.push(receive(type, at, start, end)),
+  ).push(bytes);
   assert.equal(results.length, 1);
   return results[0] as T;
 }
@@ -88,9 +90,16 @@ test("frames out of turn are refused by both ends", () => {
 
 test("the longest identities fit the handshake's frames", () => {
   const long = "f".repeat(64);
-  const server = new ServerHandshake(crypto, SECRET, { role: "worker", nodeId: long, processId: long, clusterId: long });
+  const server = new ServerHandshake(crypto, SECRET, {
+    role: "worker",
+    nodeId: long,
+    processId: long,
+    clusterId: long,
+  });
   const client = new ClientHandshake(crypto, SECRET, { role: "tool", nodeId: long, processId: long }, "messages");
-  const answer = deliver(server.challenge().subarray(PREAMBLE_BYTES), (...frame) => client.receive(...frame)) as Uint8Array;
+  const answer = deliver(server.challenge().subarray(PREAMBLE_BYTES), (...frame) =>
+    client.receive(...frame),
+  ) as Uint8Array;
   const { reply } = deliver(answer, (...frame) => server.answer(...frame));
   assert.equal((deliver(reply, (...frame) => client.receive(...frame)) as ServerIdentity).clusterId, long);
 });

@@ -118,11 +118,13 @@ export class ServerHandshake {
    * @throws AuthenticationError whatever is wrong with it; send `REFUSAL_FRAME` and close.
    */
   answer(type: number, bytes: Uint8Array, start: number, end: number): Accepted {
-    if (type !== ANSWER || this.#answered) throw new AuthenticationError("the client sent something else than its answer");
+    if (type !== ANSWER || this.#answered)
+      throw new AuthenticationError("the client sent something else than its answer");
     this.#answered = true;
     const [transcript, proof] = refusing(() => readAnswer(new ByteReader(bytes, start, end), this.#nonce));
     const expected = this.#crypto.hmac(this.#secret, clientProof(transcript));
-    if (!this.#crypto.equal(expected, proof)) throw new AuthenticationError("the client does not know the cluster's secret");
+    if (!this.#crypto.equal(expected, proof))
+      throw new AuthenticationError("the client does not know the cluster's secret");
 
     const own = this.#crypto.hmac(this.#secret, serverProof(transcript, this.#identity));
     const reply = frame(WELCOME, (writer) => {
@@ -276,7 +278,8 @@ function refusing<T>(read: () => T): T {
   try {
     return read();
   } catch (error) {
-    if (error instanceof MalformedBytes) throw new AuthenticationError(`the client's answer is malformed: ${error.message}`);
+    if (error instanceof MalformedBytes)
+      throw new AuthenticationError(`the client's answer is malformed: ${error.message}`);
     throw error;
   }
 }

@@ -20,11 +20,14 @@ test("bytes behind the preamble are not looked at", () => {
 test("another version is named together with ours", () => {
   const bytes = encodePreamble();
   bytes[8] = PROTOCOL_VERSION + 1;
-  assert.throws(() => parsePreamble(bytes), (error) => {
-    assert.ok(error instanceof VersionMismatchError);
-    assert.match(error.message, new RegExp(`version ${PROTOCOL_VERSION + 1} .* version ${PROTOCOL_VERSION};`));
-    return true;
-  });
+  assert.throws(
+    () => parsePreamble(bytes),
+    (error) => {
+      assert.ok(error instanceof VersionMismatchError);
+      assert.match(error.message, new RegExp(`version ${PROTOCOL_VERSION + 1} .* version ${PROTOCOL_VERSION};`));
+      return true;
+    },
+  );
 });
 
 test("strangers are refused, whichever byte is wrong", () => {

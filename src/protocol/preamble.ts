@@ -62,7 +62,10 @@ export function parsePreamble(bytes: Uint8Array): Preamble {
         `upgrade the ${version < PROTOCOL_VERSION ? "peer" : "package of this process"}`,
     );
   }
-  const padded = [...bytes.subarray(VERSION_AT + 2, TARGET_AT), ...bytes.subarray(TARGET_AT + TARGET_DIGITS / 2, PREAMBLE_BYTES)];
+  const padded = [
+    ...bytes.subarray(VERSION_AT + 2, TARGET_AT),
+    ...bytes.subarray(TARGET_AT + TARGET_DIGITS / 2, PREAMBLE_BYTES),
+  ];
   if (padded.some((byte) => byte !== 0)) throw new ProtocolError("the preamble has bytes set that must be zero");
   let target = "";
   for (let i = 0; i < TARGET_DIGITS / 2; i++) target += (bytes[TARGET_AT + i] ?? 0).toString(16).padStart(2, "0");

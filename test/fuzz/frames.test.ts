@@ -39,7 +39,13 @@ function randomBytes(prng: Prng, length: number): Uint8Array {
 }
 
 test("every pair of cuts gives the same frames", () => {
-  const bytes = makeStream([new Uint8Array(0), Uint8Array.of(1, 2, 3), new Uint8Array(0), new Uint8Array(17).fill(9), Uint8Array.of(5)]);
+  const bytes = makeStream([
+    new Uint8Array(0),
+    Uint8Array.of(1, 2, 3),
+    new Uint8Array(0),
+    new Uint8Array(17).fill(9),
+    Uint8Array.of(5),
+  ]);
   const whole = split([bytes]);
   assert.equal(whole.length, 5);
   for (let first = 0; first <= bytes.length; first++) {

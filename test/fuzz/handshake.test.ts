@@ -28,7 +28,10 @@ function run() {
 }
 
 /** What the splitter and the machine make of these bytes: results of the machine, or the error that closed it. */
-function outcome<T>(bytes: Uint8Array, receive: (type: number, bytes: Uint8Array, start: number, end: number) => T): T[] {
+function outcome<T>(
+  bytes: Uint8Array,
+  receive: (type: number, bytes: Uint8Array, start: number, end: number) => T,
+): T[] {
   const results: T[] = [];
   try {
     new FrameSplitter(MAX_HANDSHAKE_FRAME_BYTES, (...frame) => results.push(receive(...frame))).push(bytes);
@@ -82,7 +85,10 @@ test("the honest frames are accepted", () => {
 });
 
 test("no single flipped bit of an answer or a welcome is accepted", () => {
-  for (const [bytes, accepts] of [[honestAnswer(), serverAccepts], [honestWelcome(), clientAccepts]] as const) {
+  for (const [bytes, accepts] of [
+    [honestAnswer(), serverAccepts],
+    [honestWelcome(), clientAccepts],
+  ] as const) {
     for (let bit = 0; bit < bytes.length * 8; bit++) {
       const flipped = bytes.slice();
       flipped[bit >> 3] = (flipped[bit >> 3] ?? 0) ^ (1 << (bit & 7));
@@ -95,7 +101,8 @@ test("no mutated frame is accepted", () => {
   const [answer, welcome] = [honestAnswer(), honestWelcome()];
   for (let seed = 0; seed < 3_000; seed++) {
     const prng = new Prng(seed);
-    const [original, accepts] = seed % 2 === 0 ? ([answer, serverAccepts] as const) : ([welcome, clientAccepts] as const);
+    const [original, accepts] =
+      seed % 2 === 0 ? ([answer, serverAccepts] as const) : ([welcome, clientAccepts] as const);
     const mutated = mutate(prng, original);
     // Bytes behind a whole, honest frame are the next frame's business.
     if (Buffer.from(mutated).subarray(0, original.length).equals(original)) continue;

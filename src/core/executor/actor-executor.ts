@@ -79,6 +79,7 @@ export class ActorExecutor {
     if (call.waits > 0) this.#blocked--;
     this.#port.answer(call.caller, call, outcome);
     this.#sayBlocked();
+    this.#goToTheEnd(call.caller);
     for (const queue of [...this.#queues.values()]) this.#drain(queue);
   }
 
@@ -88,13 +89,13 @@ export class ActorExecutor {
   }
 
   block(call: Call): void {
-    if (++call.waits === 1 && call.state === "running") this.#blocked++;
+    if (++call.waits === 1 && this.#running.has(call)) this.#blocked++;
     this.#sayBlocked();
   }
 
   resume(call: Call): void {
     assert(call.waits > 0, "a call resumes as often as it was blocked");
-    if (--call.waits === 0 && call.state === "running") this.#blocked--;
+    if (--call.waits === 0 && this.#running.has(call)) this.#blocked--;
     this.#sayBlocked();
   }
 
@@ -106,6 +107,14 @@ export class ActorExecutor {
   #drainCaller(caller: Caller): void {
     const queue = this.#queues.get(caller);
     if (queue !== undefined) this.#drain(queue);
+  }
+
+  /** Callers take turns where the actor's concurrency is short: who was served comes last. */
+  #goToTheEnd(caller: Caller): void {
+    const queue = this.#queues.get(caller);
+    if (queue === undefined || queue.length === 0) return;
+    this.#queues.delete(caller);
+    this.#queues.set(caller, queue);
   }
 
   #drain(queue: Deque<Call>): void {
@@ -125,6 +134,8 @@ export class ActorExecutor {
     const outcome = this.#port.execute(call);
     if (outcome === undefined) {
       this.#running.add(call);
+      if (call.waits > 0) this.#blocked++;
+      this.#sayBlocked();
       return;
     }
     call.state = "done";

@@ -15,7 +15,7 @@
 import { assert } from "../../base/assert.js";
 import { Deque } from "../../base/deque.js";
 import type { LeaseId, ProcessRef } from "../../base/ids.js";
-import { HAND_BACK_AFTER_MS } from "../../base/limits.js";
+import { HAND_BACK_AFTER_MS, MAX_CLOSED_LEASES } from "../../base/limits.js";
 import type { Message } from "../../protocol/messages.js";
 import type { Outcome } from "../owner/task.js";
 
@@ -44,6 +44,8 @@ export interface LeaseSlot {
   preparing: number;
   /** The first task has come by way of the raylet. */
   dispatched: boolean;
+  /** The raylet has said that the lease is granted. Its word may come after the owner's first push. */
+  granted: boolean;
   closed: boolean;
 }
 
@@ -63,6 +65,8 @@ export interface ExecutorPort {
 export class Executor {
   readonly #port: ExecutorPort;
   readonly #leases = new Map<LeaseId, LeaseSlot>();
+  /** Leases that ended lately: an owner's message about one may still be under way. */
+  readonly #closed = new Set<LeaseId>();
 
   constructor(port: ExecutorPort) {
     this.#port = port;
@@ -70,18 +74,9 @@ export class Executor {
 
   /** The raylet has granted a lease on this worker. */
   openLease(id: LeaseId, owner: ProcessRef): void {
-    if (this.#leases.has(id)) return;
-    this.#leases.set(id, {
-      id,
-      owner,
-      caller: undefined,
-      queue: new Deque(),
-      unanswered: [],
-      current: undefined,
-      preparing: 0,
-      dispatched: false,
-      closed: false,
-    });
+    const lease = this.#leases.get(id) ?? this.#add(id, owner);
+    lease.granted = true;
+    if (lease.current === undefined) this.#drain(lease);
   }
 
   /** The lease is over: what has not started goes back, what runs is answered if its owner is still there. */
@@ -89,24 +84,24 @@ export class Executor {
     const lease = this.#leases.get(id);
     if (lease === undefined) return;
     lease.closed = true;
+    this.#remember(id);
     this.#handBackQueued(lease, false);
     if (lease.current === undefined) this.#leases.delete(id);
   }
 
-  find(id: LeaseId): LeaseSlot | undefined {
-    return this.#leases.get(id);
-  }
-
-  /** The owner has connected: it gets the news that waited for it. Undefined: no such lease (any more). */
-  attach(id: LeaseId, caller: Caller): LeaseSlot | undefined {
-    const lease = this.#leases.get(id);
-    if (lease === undefined) return undefined;
+  /**
+   * The owner has connected: it gets the answers that waited for it. Its message may overtake the raylet's; what it
+   * pushes waits for that. `attached` is called before anything is answered; not at all when the lease is over.
+   */
+  attach(id: LeaseId, owner: ProcessRef, caller: Caller, attached: (lease: LeaseSlot) => void): void {
+    if (this.#closed.has(id)) return;
+    const lease = this.#leases.get(id) ?? this.#add(id, owner);
     lease.caller = caller;
+    attached(lease);
     for (const { run, outcome, runTimeMs } of lease.unanswered.splice(0)) {
       this.#port.answer(caller, run, outcome, runTimeMs);
     }
     if (isBlocked(lease.current)) this.#handBack(lease, [], true);
-    return lease;
   }
 
   /** The owner's connection is gone. */
@@ -133,6 +128,7 @@ export class Executor {
       return;
     }
     lease.queue.push({ lease, sequence, task, state: "queued", waits: 0, startedMs: 0 });
+    if (!lease.granted) return;
     if (lease.current === undefined) this.#drain(lease);
     else if (lease.queue.length === 1) this.#port.wakeUpAfter(HAND_BACK_AFTER_MS);
   }
@@ -194,6 +190,17 @@ export class Executor {
     }
   }
 
+  /** The state in words, for people who ask why something waits. */
+  describe(): string {
+    const lines = [...this.#leases.values()].map((lease) => {
+      const { current } = lease;
+      const running = current === undefined ? "idle" : `runs ${current.sequence}${isBlocked(current) ? ", blocked" : ""}`;
+      const more = `${lease.queue.length} queued, ${lease.preparing} preparing, ${lease.unanswered.length} unanswered`;
+      return `lease ${lease.id} of ${lease.owner.processId}: ${running}; ${more}${lease.closed ? "; closed" : ""}`;
+    });
+    return lines.join("\n");
+  }
+
   get isIdle(): boolean {
     for (const lease of this.#leases.values()) if (lease.current !== undefined || lease.preparing > 0) return false;
     return true;
@@ -201,7 +208,7 @@ export class Executor {
 
   check(): void {
     for (const lease of this.#leases.values()) {
-      assert(lease.queue.length === 0 || lease.current !== undefined || lease.preparing > 0, "what can run, runs");
+      assert(lease.queue.length === 0 || lease.current !== undefined || lease.preparing > 0 || !lease.granted, "what can run, runs");
       assert(!isBlocked(lease.current) || lease.queue.length === 0, "nothing waits behind a blocked task");
     }
   }
@@ -232,6 +239,32 @@ export class Executor {
     this.#answer(run, outcome);
     lease.current = undefined;
     return true;
+  }
+
+  #add(id: LeaseId, owner: ProcessRef): LeaseSlot {
+    const lease: LeaseSlot = {
+      id,
+      owner,
+      caller: undefined,
+      queue: new Deque(),
+      unanswered: [],
+      current: undefined,
+      preparing: 0,
+      dispatched: false,
+      granted: false,
+      closed: false,
+    };
+    this.#leases.set(id, lease);
+    return lease;
+  }
+
+  #remember(id: LeaseId): void {
+    this.#closed.add(id);
+    if (this.#closed.size <= MAX_CLOSED_LEASES) return;
+    for (const oldest of this.#closed) {
+      this.#closed.delete(oldest);
+      return;
+    }
   }
 
   #answer(run: Run, outcome: Outcome): void {

@@ -88,10 +88,11 @@ export class ActorTable {
     return "registered";
   }
 
-  /** A raylet granted the lease: its worker becomes the actor. */
+  /** A raylet granted the lease: its worker becomes the actor. Idempotent: a second word of the same grant is no other. */
   leaseGranted(leaseId: LeaseId, worker: ProcessRef, address: ProcessAddress): "creating" | "not wanted" {
     const row = this.#rowOfLease(leaseId);
-    if (row === undefined || row.state !== "pending") return "not wanted";
+    if (row === undefined || row.state === "dead") return "not wanted";
+    if (row.state !== "pending") return row.worker?.processId === worker.processId ? "creating" : "not wanted";
     row.state = "creating";
     row.worker = worker;
     row.address = address;

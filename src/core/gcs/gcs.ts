@@ -6,7 +6,6 @@
  */
 import {
   type ActorId,
-  GCS,
   type JobId,
   type NodeId,
   type ObjectId,
@@ -103,7 +102,7 @@ export class Gcs {
       case "leaseGranted":
         return this.#leaseGranted(message);
       case "cancelLease":
-        return this.#cancelLease(from, message.leaseId);
+        return this.#cancelLease(message.leaseId);
       case "leaseLost":
         return this.actors.leaseLost(message.leaseId, message.reason);
       case "stopCluster":
@@ -257,8 +256,8 @@ export class Gcs {
     this.#port.send(rayletOf(message.worker.nodeId), { type: "returnLease", leaseId: message.leaseId });
   }
 
-  #cancelLease(from: ProcessRef, leaseId: MessageBody<"cancelLease">["leaseId"]): void {
-    const node = this.scheduler.cancel(from, leaseId);
+  #cancelLease(leaseId: MessageBody<"cancelLease">["leaseId"]): void {
+    const node = this.scheduler.cancel(leaseId);
     if (node !== undefined) this.#port.send(rayletOf(node), { type: "cancelLease", leaseId });
   }
 
@@ -343,7 +342,7 @@ export class Gcs {
 
   #schedulerPort(): ConstructorParameters<typeof GlobalScheduler>[0] {
     return {
-      queueLease: (node, request) => this.#port.send(rayletOf(node), { type: "queueLease", ...request }),
+      queueLease: (node, request) => this.#port.send(rayletOf(node), { ...request, type: "queueLease" }),
       leaseInfeasible: (owner, leaseId, reason) => this.#port.send(owner, { type: "leaseInfeasible", leaseId, reason }),
       leaseRefused: (owner, leaseId, code, message) => {
         this.actors.leaseLost(leaseId, { code, message });
@@ -362,7 +361,7 @@ export class Gcs {
   #actorPort(): ConstructorParameters<typeof ActorTable>[0] {
     return {
       leaseActorWorker: (request) => this.scheduler.placeTask(request),
-      cancelLease: (leaseId) => this.#cancelLease(GCS, leaseId),
+      cancelLease: (leaseId) => this.#cancelLease(leaseId),
       createActor: (worker, leaseId, actor) => {
         this.#journey.record("createActor", actor.actorId, actor.name);
         this.#port.send(worker, { type: "createActor", leaseId, actor });

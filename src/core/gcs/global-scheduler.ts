@@ -19,6 +19,8 @@ import type { ObjectTable } from "./object-table.js";
 
 /** Below this utilization nodes are filled one after the other; above it the emptiest is taken. */
 const PACK_UNTIL = 0.5;
+/** Nodes that a message for people speaks of by name. */
+const MAX_NAMED_NODES = 8;
 
 export interface GlobalSchedulerPort {
   queueLease(node: NodeId, request: LeaseRequest): void;
@@ -69,12 +71,9 @@ export class GlobalScheduler {
   /** Requests that the node had not granted are placed elsewhere. */
   removeNode(nodeId: NodeId): void {
     this.#nodes.delete(nodeId);
-    for (const [leaseId, placed] of [...this.#placed]) {
-      if (placed.node !== nodeId) continue;
-      this.#placed.delete(leaseId);
-      this.placeTask(placed.request);
-    }
-    for (const request of [...this.#waiting.values()]) {
+    const lost = [...this.#placed.values()].filter((placed) => placed.node === nodeId).map(({ request }) => request);
+    for (const request of [...lost, ...this.#waiting.values()]) {
+      this.#placed.delete(request.leaseId);
       this.#waiting.delete(request.leaseId);
       this.placeTask(request);
     }
@@ -98,7 +97,7 @@ export class GlobalScheduler {
         request.owner,
         request.leaseId,
         "TASK_UNSCHEDULABLE",
-        `${request.name} asks for node ${node}, which is not in the cluster (nodes: ${[...this.#nodes.keys()].join(", ")}). Use { soft: true } to allow others`,
+        `${request.name} asks for node ${node}, which is not in the cluster (nodes: ${inWords([...this.#nodes.keys()], ", ")}). Use { soft: true } to allow others`,
       );
       return;
     }
@@ -118,7 +117,13 @@ export class GlobalScheduler {
   spilled(nodeId: NodeId, request: LeaseRequest, available: Amounts): void {
     const node = this.#nodes.get(nodeId);
     if (node !== undefined) node.available = available;
-    if (this.#placed.get(request.leaseId)?.node !== nodeId) return; // placed elsewhere since, or cancelled
+    const placed = this.#placed.get(request.leaseId);
+    if (placed?.node !== nodeId) {
+      // Placed elsewhere since; or cancelled, and the cancellation found nothing at the raylet that had just given it back.
+      const isCancelled = placed === undefined && !this.#waiting.has(request.leaseId);
+      if (isCancelled) this.#port.leaseCancelled(request.owner, request.leaseId);
+      return;
+    }
     this.#placed.delete(request.leaseId);
     this.placeTask(request);
   }
@@ -129,13 +134,14 @@ export class GlobalScheduler {
   }
 
   /** The node that must hear of the cancellation too; undefined when it ends here. */
-  cancel(owner: ProcessRef, leaseId: LeaseId): NodeId | undefined {
+  cancel(leaseId: LeaseId): NodeId | undefined {
     const placed = this.#placed.get(leaseId);
+    const waiting = this.#waiting.get(leaseId);
     this.#placed.delete(leaseId);
+    this.#waiting.delete(leaseId);
     this.#infeasible.delete(leaseId);
-    if (placed !== undefined) return placed.node;
-    if (this.#waiting.delete(leaseId)) this.#port.leaseCancelled(owner, leaseId);
-    return undefined;
+    if (waiting !== undefined) this.#port.leaseCancelled(waiting.owner, leaseId);
+    return placed?.node;
   }
 
   /** Nobody waits for these any more. */
@@ -180,7 +186,7 @@ export class GlobalScheduler {
     if (feasible.length > 0) return;
     this.#infeasible.add(request.leaseId);
     const reasons = nodes.map((node) => `node ${node.info.nodeId}: ${shortage(request.demand, node.info.total)}`);
-    this.#port.leaseInfeasible(request.owner, request.leaseId, reasons.join("; ") || "the cluster has no nodes");
+    this.#port.leaseInfeasible(request.owner, request.leaseId, inWords(reasons, "; ") || "the cluster has no nodes");
   }
 
   #choose(request: LeaseRequest): NodeView | "wait" | "refuse" {
@@ -192,15 +198,15 @@ export class GlobalScheduler {
   }
 
   #free(request: LeaseRequest): NodeView[] {
-    return this.#candidates(request).filter((node) => !node.draining && fits(request.demand, node.available));
+    return this.#candidates(request).filter((node) => fits(request.demand, node.available));
   }
 
   #candidates(request: LeaseRequest): NodeView[] {
     const { strategy } = request;
-    if (strategy.kind !== "node") return [...this.#nodes.values()];
-    const wanted = this.#nodes.get(strategy.nodeId as NodeId);
-    if (wanted !== undefined && !wanted.draining) return [wanted];
-    return strategy.soft ? [...this.#nodes.values()] : [];
+    const nodes = [...this.#nodes.values()].filter((node) => !node.draining);
+    if (strategy.kind !== "node") return nodes;
+    const wanted = nodes.filter((node) => node.info.nodeId === strategy.nodeId);
+    return wanted.length > 0 || !strategy.soft ? wanted : nodes;
   }
 
   /** Most argument bytes first; among equals pack until half full, then spread; the home node breaks ties. */
@@ -234,6 +240,13 @@ export class GlobalScheduler {
     }
     return bytes;
   }
+}
+
+/** A cluster may have thousands of nodes; a sentence may not. */
+function inWords(parts: readonly string[], separator: string): string {
+  const named = parts.slice(0, MAX_NAMED_NODES).join(separator);
+  const others = parts.length - MAX_NAMED_NODES;
+  return others > 0 ? `${named}${separator}and ${others} more` : named;
 }
 
 function less(available: Amounts, demand: Amounts): Amounts {

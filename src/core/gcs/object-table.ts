@@ -43,8 +43,8 @@ interface Row {
   contains: readonly ObjectId[];
   /** The process that will make the value, while there is none. */
   maker: ProcessId | undefined;
-  /** The node whose death took the last copy. */
-  lostWith: NodeId | undefined;
+  /** Why there is no value any more: its last copy is gone, or its maker died. */
+  gone: Failure | undefined;
 }
 
 export class ObjectTable {
@@ -77,8 +77,8 @@ export class ObjectTable {
       this.#port.objectAvailable(waiter, object, row);
       return "answered";
     }
-    if (row?.lostWith !== undefined) {
-      this.#port.objectGone(waiter, object, lost(object, row.lostWith));
+    if (row?.gone !== undefined) {
+      this.#port.objectGone(waiter, object, row.gone);
       return "answered";
     }
     const waiters = this.#waiters.get(object) ?? new Set();
@@ -109,12 +109,15 @@ export class ObjectTable {
       return false;
     }
     const row = this.#rows.get(object) ?? this.#add(object);
-    assert(row.locations.size === 0 || row.sizeBytes === sizeBytes, "a sealed object never changes its size");
+    if (holder !== undefined) this.#hold(holder, object, row);
+    if (row.locations.size > 0 && row.sizeBytes !== sizeBytes) {
+      this.#port.freeObject(node, object); // another attempt of its task gave another result: the first stands
+      return false;
+    }
     row.sizeBytes = sizeBytes;
     row.locations.add(node);
     row.maker = undefined;
-    row.lostWith = undefined;
-    if (holder !== undefined) this.#hold(holder, object, row);
+    row.gone = undefined;
     this.#contain(object, row, contains);
     return this.#notifyWaiters(object, row);
   }
@@ -141,7 +144,7 @@ export class ObjectTable {
   /** A process died. Its holds end, and what it alone was going to make will never exist. */
   holderDied(holder: ProcessId, reason: Failure): void {
     for (const [object, row] of this.#rows) {
-      if (row.maker === holder && row.locations.size === 0) this.#fail(object, reason);
+      if (row.maker === holder && row.locations.size === 0) this.#fail(object, row, reason);
     }
     for (const object of [...(this.#heldBy.get(holder) ?? [])]) this.release(holder, object);
   }
@@ -150,8 +153,7 @@ export class ObjectTable {
   dropLocation(node: NodeId, object: ObjectId): void {
     const row = this.#rows.get(object);
     if (row === undefined || !row.locations.delete(node) || row.locations.size > 0) return;
-    row.lostWith = node;
-    this.#fail(object, lost(object, node));
+    this.#fail(object, row, lost(object, node));
   }
 
   nodeDied(node: NodeId): void {
@@ -187,7 +189,7 @@ export class ObjectTable {
       holders: new Set(),
       contains: [],
       maker: undefined,
-      lostWith: undefined,
+      gone: undefined,
     };
     this.#rows.set(object, row);
     return row;
@@ -227,7 +229,9 @@ export class ObjectTable {
     return true;
   }
 
-  #fail(object: ObjectId, reason: Failure): void {
+  /** Those who wait are told now, those who ask later then. */
+  #fail(object: ObjectId, row: Row, reason: Failure): void {
+    row.gone = reason;
     const waiters = this.#waiters.get(object);
     this.#waiters.delete(object);
     for (const waiter of waiters ?? []) this.#port.objectGone(waiter, object, reason);

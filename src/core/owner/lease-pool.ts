@@ -322,6 +322,20 @@ export class LeasePool {
     }
   }
 
+  /** The state in words, for people who ask why something waits. */
+  describe(): string {
+    const lines: string[] = [];
+    for (const { key, tasks, leases, requests } of this.#queues.values()) {
+      lines.push(`queue ${key}: ${tasks.length} tasks wait; requests ${[...requests.keys()].join(" ") || "none"}`);
+      for (const lease of leases) {
+        const running = [...lease.inFlight.values()].map((task) => `${task.template.name} ${task.id}`).join(", ");
+        const marks = `${lease.state}${lease.blocked ? ", blocked" : ""}${lease.wantedSinceMs > 0 ? ", wanted" : ""}`;
+        lines.push(`  lease ${lease.id} on worker ${lease.worker.processId} (${marks}): ${running || "idle"}`);
+      }
+    }
+    return lines.join("\n");
+  }
+
   get hasLeases(): boolean {
     return this.#leases.size > 0;
   }
@@ -395,7 +409,7 @@ export class LeasePool {
     queue.requests.set(leaseId, task);
     this.#requested.set(leaseId, queue);
     this.#returnIdleOthers(queue);
-    this.#port.sendToRaylet({ type: "requestLease", ...this.#port.leaseRequest(leaseId, task) });
+    this.#port.sendToRaylet({ ...this.#port.leaseRequest(leaseId, task), type: "requestLease" });
   }
 
   #closeRequest(queue: KeyQueue, leaseId: LeaseId): void {

@@ -122,8 +122,8 @@ test("a demand that does not fit keeps nobody of another demand waiting", () => 
   w.submit("L1");
   w.submit("both", { demand: amountsOf({ CPU: 2 }) });
   w.submit("L2");
-  assert.deepEqual(w.asked(), ["L1 gets w1", "L1 is wanted back", "L2 gets w2", "L1 is wanted back", "L2 is wanted back"]
-    .filter((_, index) => index !== 3 || true));
+  const grants = w.asked().filter((line) => line.includes("gets"));
+  assert.deepEqual(grants, ["L1 gets w1", "L2 gets w2"]);
 });
 
 test("a demand of nothing is granted also while tasks that resumed have taken more CPUs than there are", () => {
@@ -330,19 +330,16 @@ test("what the global scheduler placed here goes back when it does not fit: a ra
   assert.deepEqual(w.asked(), ["L1 gets w1", "spill placed"]);
 });
 
-test("when another node joins, waiting requests go the way they came: forwarded, or given back", () => {
-  const w = new World({ cpus: 2, workers: 0 });
-  w.scheduler.queueLease(leaseRequest("placed", { demand: amountsOf({ CPU: 2 }) })); // waits for a worker
-  w.submit("L1");
-  w.asked();
-  w.pool.ready([...w.pool.all()][0]?.ref ?? process("?"), 1, "w.sock");
-  w.submit("L2", { exclusive: true });
-  w.scheduler.dispatch();
-  w.asked();
+test("when another node joins, what cannot run here now goes the way it came: forwarded, or given back", () => {
+  const w = new World({ cpus: 1 });
+  w.scheduler.queueLease(leaseRequest("placed", { takes: ["a"] }));
+  w.submit("running");
   w.submit("own");
+  w.submit("waits for b", { takes: ["b"] });
+  w.scheduler.argumentReady(lease("placed"), object("a"));
   w.asked();
   w.scheduler.setAlone(false);
-  assert.deepEqual(w.asked().sort(), []);
+  assert.deepEqual(w.asked(), ["spill placed", "forward own"]);
 });
 
 test("a node that is drained passes everything on, asks for its leases, and runs to their end what was granted", () => {

@@ -40,6 +40,8 @@ export interface LocalSchedulerPort {
 interface Queued {
   readonly request: LeaseRequest;
   readonly missing: Set<ObjectId>;
+  /** The global scheduler chose this node: it believes the request here until it is given back. */
+  readonly placed: boolean;
 }
 
 interface Granted {
@@ -82,7 +84,7 @@ export class LocalScheduler {
     this.#journey.record("submitTask", request.taskId, request.name);
     if (this.#canPlaceAlone(request)) {
       this.#journey.record("forwardToGlobal", request.taskId, "", "everything is local");
-      this.#queue(request);
+      this.#queue(request, false);
     } else {
       this.#forwardToGlobal(request);
     }
@@ -96,7 +98,7 @@ export class LocalScheduler {
       this.#port.spill(request);
       return;
     }
-    this.#queue(request);
+    this.#queue(request, true);
     this.dispatch();
   }
 
@@ -154,10 +156,13 @@ export class LocalScheduler {
   /** The actor lives: it keeps what it holds, and what only its placement needed goes back. */
   settleActor(leaseId: LeaseId): void {
     const granted = this.#granted.get(leaseId);
-    if (granted === undefined || granted.blocked) return;
+    if (granted === undefined) return;
+    const { held } = granted.request;
+    if (granted.blocked) this.#resources.takeResuming(cpuOf(granted.held)); // a call of it waits in `get` already
     this.#resources.giveBack(granted.held);
-    this.#resources.takeResuming(granted.request.held);
-    granted.held = granted.request.held;
+    this.#resources.takeResuming(held);
+    if (granted.blocked) this.#resources.giveBack(cpuOf(held));
+    granted.held = held;
     this.dispatch();
   }
 
@@ -189,19 +194,35 @@ export class LocalScheduler {
   setAlone(alone: boolean): void {
     this.#alone = alone;
     if (alone) return;
-    for (const { request } of [...this.#queued.values()]) {
-      if (this.#ready.has(request) && !this.#resources.canTake(request.demand)) this.#forwardQueued(request);
+    for (const queued of [...this.#queued.values()]) {
+      if (this.#ready.has(queued.request) && !this.#resources.canTake(queued.request.demand)) this.#passOn(queued);
     }
   }
 
+  /** Nothing new is granted. What runs may end; owners keep no lease here for their next tasks. */
   drain(): void {
     this.#draining = true;
-    for (const { request } of [...this.#queued.values()]) this.#forwardQueued(request);
+    for (const queued of [...this.#queued.values()]) this.#passOn(queued);
+    this.wantLeasesBack();
   }
 
   /** Requests wait elsewhere in the cluster: owners give idle leases back. */
   wantLeasesBack(): void {
     for (const { request } of this.#granted.values()) if (!isActor(request)) this.#port.leaseWanted(request);
+  }
+
+  /** The state in words, for people who ask why something waits. */
+  describe(): string {
+    const queued = [...this.#queued.values()].map(({ request, missing }) => {
+      const why = missing.size === 0 ? "ready" : `waits for ${[...missing].join(" ")}`;
+      return `queued ${request.leaseId} (${request.name}, depth ${request.depth}): ${why}`;
+    });
+    const granted = [...this.#granted.values()].map(
+      ({ request, worker, blocked }) =>
+        `granted ${request.leaseId} (${request.name}) on worker ${worker.processId}${blocked ? ", blocked" : ""}`,
+    );
+    const free = [...this.#resources.available].map(([name, amount]) => `${name} ${amount}`);
+    return [`free: ${free.join(", ")}`, ...queued, ...granted].join("\n");
   }
 
   get isIdle(): boolean {
@@ -264,16 +285,16 @@ export class LocalScheduler {
     this.#port.forwardToGlobal(request);
   }
 
-  #forwardQueued(request: LeaseRequest): void {
-    const queued = this.#queued.get(request.leaseId);
-    if (queued === undefined) return;
+  /** Others may have room. The global scheduler gets back what it placed here; else it would take it for known. */
+  #passOn(queued: Queued): void {
     this.#forget(queued);
-    this.#forwardToGlobal(request);
+    if (queued.placed) this.#port.spill(queued.request);
+    else this.#forwardToGlobal(queued.request);
   }
 
-  #queue(request: LeaseRequest): void {
+  #queue(request: LeaseRequest, placed: boolean): void {
     assert(this.#queued.size < MAX_QUEUED_LEASES, "the queue of leases is bounded");
-    const queued: Queued = { request, missing: this.#checkArguments(request) };
+    const queued: Queued = { request, missing: this.#checkArguments(request), placed };
     this.#queued.set(request.leaseId, queued);
     if (queued.missing.size === 0) this.#ready.add(request);
     for (const object of [...queued.missing]) this.#port.wantArgument(request, object);

@@ -37,7 +37,8 @@ interface Pull {
   readonly wants: Want[];
   sizeBytes: number;
   locations: NodeId[];
-  state: "subscribed" | "queued" | "fetching";
+  /** "writing": a process of this node is making the same object. */
+  state: "subscribed" | "queued" | "fetching" | "writing";
   attempts: number;
 }
 
@@ -112,6 +113,12 @@ export class ObjectManager {
     this.#finish(object, pull);
   }
 
+  /** A writer died or gave up: what it was going to seal here is fetched after all. */
+  writersGone(): void {
+    for (const pull of this.#pulls.values()) if (pull.state === "writing") pull.state = "queued";
+    this.#startFetches();
+  }
+
   /** A fetch ended. Another replica is tried, then the object table asked again. */
   fetched(object: ObjectId, ok: boolean): void {
     this.#fetching--;
@@ -163,17 +170,14 @@ export class ObjectManager {
     if (from === undefined) return this.#retry(object, pull);
     const block = this.#store.create(object, pull.sizeBytes, this.#self as string as ProcessId);
     if (block === "full") return this.#fail(object, pull, storeFull(object, pull.sizeBytes, this.#store));
-    if (block === "exists") return this.#finishIfSealed(object, pull);
+    if (block === "exists") {
+      pull.state = "writing"; // its seal will end the pull
+      return;
+    }
     pull.state = "fetching";
     this.#fetching++;
     this.#record(object, pull);
     this.#port.fetchObject(object, from, block.offset, pull.sizeBytes);
-  }
-
-  /** A local writer is making the same object: its seal will end the pull. */
-  #finishIfSealed(object: ObjectId, pull: Pull): void {
-    pull.state = "subscribed";
-    if (this.#store.has(object)) this.#finish(object, pull);
   }
 
   #record(object: ObjectId, pull: Pull): void {

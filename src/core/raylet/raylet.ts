@@ -61,7 +61,7 @@ export class Raylet {
 
   /** The node joins the cluster. */
   start(): void {
-    this.#port.send(GCS, { type: "registerNode", ...this.#info });
+    this.#port.send(GCS, { ...this.#info, type: "registerNode" });
   }
 
   /** The shell has authenticated a process of this node. */
@@ -79,6 +79,7 @@ export class Raylet {
     this.#collector.died(ref.processId);
     this.store.processDied(ref.processId);
     this.objects.processDied(ref.processId);
+    this.objects.writersGone();
     this.scheduler.workerDied(ref.processId, reason);
     this.scheduler.ownerDied(ref.processId);
     if (local?.role !== "tool") this.#port.send(GCS, { type: "processDied", process: ref, reason });
@@ -171,6 +172,7 @@ export class Raylet {
         return true;
       case "abortObject":
         this.store.abort(message.objectId);
+        this.objects.writersGone();
         return true;
       case "objectRegistered":
         this.#objectRegistered(message.objectId);
@@ -354,7 +356,7 @@ export class Raylet {
     return {
       forwardToGlobal: (request) => {
         this.#port.send(request.owner, { type: "leaseForwarded", leaseId: request.leaseId });
-        this.#port.send(GCS, { type: "placeLease", ...request });
+        this.#port.send(GCS, { ...request, type: "placeLease" });
       },
       spill: (request) =>
         this.#port.send(GCS, { type: "leaseSpilled", request, available: this.#resources.available }),

@@ -19,18 +19,17 @@ export interface Block {
 }
 
 interface Entry extends Block {
+  readonly object: ObjectId;
   sealed: boolean;
   readonly writer: ProcessId;
   /** How often each process reads it now. */
   readonly readers: Map<ProcessId, number>;
-  /** Freed while somebody reads it: goes with the last reader. */
-  doomed: boolean;
 }
 
 export class StoreIndex {
   readonly #allocator: Allocator;
   readonly #entries = new Map<ObjectId, Entry>();
-  /** Blocks freed under their readers while the same object was made again; they wait for those readers. */
+  /** Blocks freed under their readers, oldest first: the object may be made again, the blocks wait for those readers. */
   readonly #ghosts = new Set<Entry>();
 
   constructor(capacityBytes: number) {
@@ -50,7 +49,7 @@ export class StoreIndex {
     if (this.#entries.has(object)) return "exists";
     const offset = this.#allocator.allocate(sizeBytes);
     if (offset === undefined) return "full";
-    const entry = { offset, sizeBytes, sealed: false, writer, readers: new Map(), doomed: false };
+    const entry = { object, offset, sizeBytes, sealed: false, writer, readers: new Map() };
     this.#entries.set(object, entry);
     return entry;
   }
@@ -66,7 +65,7 @@ export class StoreIndex {
   /** Its writer gave up. */
   abort(object: ObjectId): void {
     const entry = this.#entries.get(object);
-    if (entry !== undefined && !entry.sealed) this.#drop(object, entry);
+    if (entry !== undefined && !entry.sealed) this.#drop(entry);
   }
 
   has(object: ObjectId): boolean {
@@ -81,35 +80,33 @@ export class StoreIndex {
     return entry;
   }
 
+  /** Readers release in the order in which they began: of an object that was made again, the older block first. */
   unpin(object: ObjectId, reader: ProcessId): void {
-    const current = this.#entries.get(object);
-    const entry = current?.readers.has(reader) ? current : this.#ghostRead(reader);
-    if (entry === undefined) return; // its reader died before: the pins are gone
-    const count = (entry.readers.get(reader) ?? 0) - 1;
-    if (count > 0) entry.readers.set(reader, count);
+    const entry = this.#ghostRead(object, reader) ?? this.#entries.get(object);
+    const count = entry?.readers.get(reader);
+    if (entry === undefined || count === undefined) return; // its reader died before: the pins are gone
+    if (count > 1) entry.readers.set(reader, count - 1);
     else entry.readers.delete(reader);
-    this.#reclaim(object, entry);
+    this.#reclaim(entry);
   }
 
   /** Nobody can reach the object: its block goes now, or with its last reader. Idempotent. */
   free(object: ObjectId): void {
     const entry = this.#entries.get(object);
     if (entry === undefined || !entry.sealed) return;
-    entry.doomed = true;
-    this.#reclaim(object, entry);
-    if (!this.#entries.has(object)) return;
     this.#entries.delete(object);
     this.#ghosts.add(entry);
+    this.#reclaim(entry);
   }
 
   /** Its unfinished blocks and its pins go with a process. */
   processDied(process: ProcessId): void {
-    for (const [object, entry] of [...this.#entries]) {
-      if (!entry.sealed && entry.writer === process) this.#drop(object, entry);
-      else if (entry.readers.delete(process)) this.#reclaim(object, entry);
+    for (const entry of [...this.#entries.values()]) {
+      if (!entry.sealed && entry.writer === process) this.#drop(entry);
+      else entry.readers.delete(process);
     }
     for (const ghost of [...this.#ghosts]) {
-      if (ghost.readers.delete(process)) this.#reclaim(undefined, ghost);
+      if (ghost.readers.delete(process)) this.#reclaim(ghost);
     }
   }
 
@@ -129,19 +126,19 @@ export class StoreIndex {
     for (const ghost of this.#ghosts) assert(ghost.readers.size > 0, "a freed block without readers is free");
   }
 
-  #ghostRead(reader: ProcessId): Entry | undefined {
-    for (const ghost of this.#ghosts) if (ghost.readers.has(reader)) return ghost;
+  #ghostRead(object: ObjectId, reader: ProcessId): Entry | undefined {
+    for (const ghost of this.#ghosts) if (ghost.object === object && ghost.readers.has(reader)) return ghost;
     return undefined;
   }
 
-  #reclaim(object: ObjectId | undefined, entry: Entry): void {
-    if (!entry.doomed || entry.readers.size > 0) return;
-    if (object !== undefined && this.#entries.get(object) === entry) this.#drop(object, entry);
-    else if (this.#ghosts.delete(entry)) this.#allocator.free(entry.offset, entry.sizeBytes);
+  /** A freed block may be used again when nobody reads it. */
+  #reclaim(entry: Entry): void {
+    if (entry.readers.size > 0 || !this.#ghosts.delete(entry)) return;
+    this.#allocator.free(entry.offset, entry.sizeBytes);
   }
 
-  #drop(object: ObjectId, entry: Entry): void {
-    this.#entries.delete(object);
+  #drop(entry: Entry): void {
+    this.#entries.delete(entry.object);
     this.#allocator.free(entry.offset, entry.sizeBytes);
   }
 }

@@ -8,8 +8,15 @@ const PROBES = 16;
 const LAST_INDEX: readonly string[] = Array.from({ length: LONG + 1 }, (_, length) => String(length - 1));
 
 const BRIEF = Object.freeze({
-  maxArrayLength: 0, maxStringLength: 0, depth: 0, breakLength: Number.POSITIVE_INFINITY,
-  customInspect: false, getters: false, numericSeparator: false, showHidden: false, colors: false,
+  maxArrayLength: 0,
+  maxStringLength: 0,
+  depth: 0,
+  breakLength: Number.POSITIVE_INFINITY,
+  customInspect: false,
+  getters: false,
+  numericSeparator: false,
+  showHidden: false,
+  colors: false,
 });
 const ELEMENTS_ONLY = /^\[ \.\.\. \d+ more items? \]$/;
 

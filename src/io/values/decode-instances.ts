@@ -1,69 +1,69 @@
 /** Handles, instances of users' classes and errors: read in the order in which their writers write them. */
 import { SerializationError } from "../../errors.js";
-import type { Decoder, ReadTag } from "./decoder.js";
+import type { Decoding, ReadTag } from "./decoding.js";
 import { errorPrototype } from "./error-classes.js";
 import * as tags from "./tags.js";
 
-function readHandle(decoder: Decoder): unknown {
-  const handle = decoder.readHandle();
-  return decoder.add(decoder.ask("reviving a handle", () => decoder.hooks.revive(handle)));
+function readHandle(decoding: Decoding): unknown {
+  const handle = decoding.readHandle();
+  return decoding.add(decoding.ask("reviving a handle", () => decoding.hooks.revive(handle)));
 }
 
 /** `Object.create` and no constructor: the fields come with the instance. */
-function readInstance(decoder: Decoder): object {
-  const instance = decoder.add(Object.create(readPrototype(decoder, decoder.varint())));
-  return decoder.readProperties(decoder.byte(), instance, false);
+function readInstance(decoding: Decoding): object {
+  const instance = decoding.add(Object.create(readPrototype(decoding, decoding.varint())));
+  return decoding.readProperties(decoding.byte(), instance, false);
 }
 
-function readPrototype(decoder: Decoder, classIndex: number): object {
-  const type = decoder.readClass(classIndex);
+function readPrototype(decoding: Decoding, classIndex: number): object {
+  const type = decoding.readClass(classIndex);
   const prototype: unknown = type.prototype;
   if (typeof prototype === "object" && prototype !== null) return prototype;
   throw new SerializationError(`${type.name}, the class of an object in a value, has no prototype`);
 }
 
 /** `reviver(...args)`, or `new reviver(...args)` for a class. */
-function readRevived(decoder: Decoder): unknown {
-  const number = decoder.reserve();
-  const isConstructor = decoder.byte() === 1;
-  const reviver = decoder.readClass(decoder.varint());
-  const count = decoder.count(1);
+function readRevived(decoding: Decoding): unknown {
+  const number = decoding.reserve();
+  const isConstructor = decoding.byte() === 1;
+  const reviver = decoding.readClass(decoding.varint());
+  const count = decoding.count(1);
   const args: unknown[] = [];
-  decoder.enter();
-  for (let i = 0; i < count; i++) args.push(decoder.read());
-  decoder.leave();
-  const revived: unknown = decoder.ask(`the reviver ${reviver.name}`, () =>
+  decoding.enter();
+  for (let i = 0; i < count; i++) args.push(decoding.read());
+  decoding.leave();
+  const revived: unknown = decoding.ask(`the reviver ${reviver.name}`, () =>
     isConstructor ? Reflect.construct(reviver, args) : Reflect.apply(reviver, undefined, args),
   );
-  decoder.settle(number, revived);
+  decoding.settle(number, revived);
   return revived;
 }
 
-function readDressed(decoder: Decoder): object {
-  const tag = decoder.byte();
+function readDressed(decoding: Decoding): object {
+  const tag = decoding.byte();
   // Never an object that exists already: its prototype and properties are its own business.
-  if (tag < tags.ARRAY || tag > tags.URL_SEARCH_PARAMS) decoder.malformed("no object to add properties to");
-  const object = decoder.readTagged(tag) as object;
-  const classPlusOne = decoder.varint();
-  if (classPlusOne > 0) Object.setPrototypeOf(object, readPrototype(decoder, classPlusOne - 1));
-  const count = decoder.count(2);
-  decoder.enter();
-  for (let i = 0; i < count; i++) define(object, decoder.readKey(), decoder.read(), true);
-  decoder.leave();
+  if (tag < tags.ARRAY || tag > tags.URL_SEARCH_PARAMS) decoding.malformed("no object to add properties to");
+  const object = decoding.readTagged(tag) as object;
+  const classPlusOne = decoding.varint();
+  if (classPlusOne > 0) Object.setPrototypeOf(object, readPrototype(decoding, classPlusOne - 1));
+  const count = decoding.count(2);
+  decoding.enter();
+  for (let i = 0; i < count; i++) define(object, decoding.readKey(), decoding.read(), true);
+  decoding.leave();
   return object;
 }
 
-function readError(decoder: Decoder): Error {
-  const classPlusOne = decoder.varint();
+function readError(decoding: Decoding): Error {
+  const classPlusOne = decoding.varint();
   const prototype =
-    classPlusOne === 0 ? errorPrototype(decoder.readString()) : readPrototype(decoder, classPlusOne - 1);
-  const error = decoder.add(blankError());
+    classPlusOne === 0 ? errorPrototype(decoding.readString()) : readPrototype(decoding, classPlusOne - 1);
+  const error = decoding.add(blankError());
   if (prototype !== Error.prototype) Object.setPrototypeOf(error, prototype);
-  decoder.enter();
-  for (let visibility = decoder.byte(); visibility !== tags.END; visibility = decoder.byte()) {
-    define(error, decoder.readKey(), decoder.read(), visibility === tags.ENUMERABLE);
+  decoding.enter();
+  for (let visibility = decoding.byte(); visibility !== tags.END; visibility = decoding.byte()) {
+    define(error, decoding.readKey(), decoding.read(), visibility === tags.ENUMERABLE);
   }
-  decoder.leave();
+  decoding.leave();
   return error;
 }
 

@@ -1,6 +1,6 @@
 /** Built-in objects, bigints and symbols: how each is written. decode-builtins.ts reads them in the same order. */
 import { types } from "node:util";
-import type { Encoder } from "./encoder.js";
+import type { Encoding } from "./encoding.js";
 import { MAX_STACK_CHARACTERS } from "./limits.js";
 import { LOCAL_SYMBOL_HINT, Obstacle } from "./obstacles.js";
 import { EntryKey } from "./paths.js";
@@ -9,8 +9,8 @@ import { wellKnownName } from "./symbols.js";
 import * as tags from "./tags.js";
 import { VIEW_KINDS, viewKind } from "./views.js";
 
-export function writeBigInt(encoder: Encoder, value: bigint): void {
-  const { writer } = encoder;
+export function writeBigInt(encoding: Encoding, value: bigint): void {
+  const { writer } = encoding;
   if (BigInt.asIntN(64, value) === value) {
     writer.byte(tags.BIGINT64);
     writer.ensure(8);
@@ -27,14 +27,14 @@ export function writeBigInt(encoder: Encoder, value: bigint): void {
   writer.append(magnitude);
 }
 
-export function writeSymbol(encoder: Encoder, value: symbol): void {
+export function writeSymbol(encoding: Encoding, value: symbol): void {
   const key = Symbol.keyFor(value);
   const name = key ?? wellKnownName(value);
   if (name === undefined) {
     throw new Obstacle(`is the local symbol ${String(value)}, which exists only in this process`, LOCAL_SYMBOL_HINT);
   }
-  encoder.writer.byte(key === undefined ? tags.SYMBOL_WELL_KNOWN : tags.SYMBOL_FOR);
-  writeString(encoder.writer, name);
+  encoding.writer.byte(key === undefined ? tags.SYMBOL_WELL_KNOWN : tags.SYMBOL_FOR);
+  writeString(encoding.writer, name);
 }
 
 // Read through the functions of the language itself: a subclass may have replaced them by its own.
@@ -42,72 +42,72 @@ const mapEntries = Map.prototype.entries;
 const setValues = Set.prototype.values;
 const getTime = Date.prototype.getTime;
 
-function writeMap(encoder: Encoder, value: Map<unknown, unknown>): void {
+function writeMap(encoding: Encoding, value: Map<unknown, unknown>): void {
   const entry = new EntryKey();
-  encoder.writer.byte(tags.MAP);
-  const level = encoder.path.enter();
+  encoding.writer.byte(tags.MAP);
+  const level = encoding.path.enter();
   for (const [key, held] of mapEntries.call(value) as IterableIterator<[unknown, unknown]>) {
-    encoder.path.keys[level] = entry.toKey(key);
-    encoder.writeHeld(key);
-    encoder.path.keys[level] = entry.toValue();
-    encoder.writeHeld(held);
+    encoding.path.keys[level] = entry.toKey(key);
+    encoding.writeHeld(key);
+    encoding.path.keys[level] = entry.toValue();
+    encoding.writeHeld(held);
   }
-  encoder.path.leave();
-  encoder.writer.byte(tags.END);
+  encoding.path.leave();
+  encoding.writer.byte(tags.END);
 }
 
-function writeSet(encoder: Encoder, value: Set<unknown>): void {
+function writeSet(encoding: Encoding, value: Set<unknown>): void {
   const entry = new EntryKey();
-  encoder.writer.byte(tags.SET);
-  const level = encoder.path.enter();
+  encoding.writer.byte(tags.SET);
+  const level = encoding.path.enter();
   for (const held of setValues.call(value) as IterableIterator<unknown>) {
-    encoder.path.keys[level] = entry.toElement();
-    encoder.writeHeld(held);
+    encoding.path.keys[level] = entry.toElement();
+    encoding.writeHeld(held);
   }
-  encoder.path.leave();
-  encoder.writer.byte(tags.END);
+  encoding.path.leave();
+  encoding.writer.byte(tags.END);
 }
 
-function writeDate(encoder: Encoder, value: Date): void {
-  const { writer } = encoder;
+function writeDate(encoding: Encoding, value: Date): void {
+  const { writer } = encoding;
   writer.byte(tags.DATE);
   writer.ensure(8);
   writer.view.setFloat64(writer.position, getTime.call(value), true);
   writer.position += 8;
 }
 
-function writeRegExp(encoder: Encoder, value: RegExp): void {
-  encoder.writer.byte(tags.REGEXP);
-  writeString(encoder.writer, value.source);
-  writeString(encoder.writer, value.flags);
-  encoder.write(value.lastIndex);
+function writeRegExp(encoding: Encoding, value: RegExp): void {
+  encoding.writer.byte(tags.REGEXP);
+  writeString(encoding.writer, value.source);
+  writeString(encoding.writer, value.flags);
+  encoding.write(value.lastIndex);
 }
 
-function writeBoxed(encoder: Encoder, value: object): void {
-  encoder.writer.byte(tags.BOXED);
-  if (types.isNumberObject(value)) encoder.write(Number.prototype.valueOf.call(value));
-  else if (types.isStringObject(value)) encoder.write(String.prototype.valueOf.call(value));
-  else if (types.isBooleanObject(value)) encoder.write(Boolean.prototype.valueOf.call(value));
-  else if (types.isBigIntObject(value)) encoder.write(BigInt.prototype.valueOf.call(value));
-  else encoder.write(Symbol.prototype.valueOf.call(value));
+function writeBoxed(encoding: Encoding, value: object): void {
+  encoding.writer.byte(tags.BOXED);
+  if (types.isNumberObject(value)) encoding.write(Number.prototype.valueOf.call(value));
+  else if (types.isStringObject(value)) encoding.write(String.prototype.valueOf.call(value));
+  else if (types.isBooleanObject(value)) encoding.write(Boolean.prototype.valueOf.call(value));
+  else if (types.isBigIntObject(value)) encoding.write(BigInt.prototype.valueOf.call(value));
+  else encoding.write(Symbol.prototype.valueOf.call(value));
 }
 
 /** A SharedArrayBuffer is copied and arrives as an ArrayBuffer: two processes cannot share one. */
-function writeArrayBuffer(encoder: Encoder, value: ArrayBufferLike): void {
+function writeArrayBuffer(encoding: Encoding, value: ArrayBufferLike): void {
   refuseDetached(value, value.byteLength);
-  encoder.writer.refuseMore(value.byteLength);
-  encoder.writer.byte(tags.ARRAY_BUFFER);
-  encoder.writeBinary(new Uint8Array(value));
+  encoding.writer.refuseMore(value.byteLength);
+  encoding.writer.byte(tags.ARRAY_BUFFER);
+  encoding.writeBinary(new Uint8Array(value));
 }
 
 /** A view carries only the bytes that it shows, not the whole of its buffer. */
-function writeView(encoder: Encoder, value: ArrayBufferView): void {
+function writeView(encoding: Encoding, value: ArrayBufferView): void {
   const { buffer, byteOffset, byteLength } = value;
   refuseDetached(buffer, byteLength);
-  encoder.writer.refuseMore(byteLength);
-  encoder.writer.byte(tags.VIEW);
-  encoder.writer.byte(viewKind(value));
-  encoder.writeBinary(value instanceof Uint8Array ? value : new Uint8Array(buffer, byteOffset, byteLength));
+  encoding.writer.refuseMore(byteLength);
+  encoding.writer.byte(tags.VIEW);
+  encoding.writer.byte(viewKind(value));
+  encoding.writeBinary(value instanceof Uint8Array ? value : new Uint8Array(buffer, byteOffset, byteLength));
 }
 
 /** A buffer that was transferred to another thread looks empty; its data would be lost in silence. */
@@ -120,53 +120,53 @@ function refuseDetached(buffer: ArrayBufferLike, byteLength: number): void {
   }
 }
 
-function writeUrl(encoder: Encoder, value: URL): void {
-  encoder.writer.byte(tags.URL_OBJECT);
-  writeString(encoder.writer, value.href);
+function writeUrl(encoding: Encoding, value: URL): void {
+  encoding.writer.byte(tags.URL_OBJECT);
+  writeString(encoding.writer, value.href);
 }
 
-function writeUrlSearchParams(encoder: Encoder, value: URLSearchParams): void {
-  encoder.writer.byte(tags.URL_SEARCH_PARAMS);
-  writeString(encoder.writer, value.toString());
+function writeUrlSearchParams(encoding: Encoding, value: URLSearchParams): void {
+  encoding.writer.byte(tags.URL_SEARCH_PARAMS);
+  writeString(encoding.writer, value.toString());
 }
 
 /** The text of a stack is made when it is first read, by user code if there is an `Error.prepareStackTrace`. */
-export function writeStack(encoder: Encoder, error: object): void {
-  encoder.attempt(() => {
+export function writeStack(encoding: Encoding, error: object): void {
+  encoding.attempt(() => {
     const stack: unknown = Reflect.get(error, "stack");
-    encoder.write(typeof stack === "string" ? stack.slice(0, MAX_STACK_CHARACTERS) : stack);
+    encoding.write(typeof stack === "string" ? stack.slice(0, MAX_STACK_CHARACTERS) : stack);
   });
 }
 
 /** What an aborted signal throws. Its class keeps name and message to itself, so that it is no ordinary error. */
-function writeDomException(encoder: Encoder, value: DOMException): void {
-  encoder.writer.byte(tags.DOM_EXCEPTION);
-  writeString(encoder.writer, value.name);
-  writeString(encoder.writer, value.message);
-  writeStack(encoder, value);
-  const { lenient } = encoder;
-  encoder.lenient = true;
-  const level = encoder.path.enter();
-  encoder.writeProperty(value, "cause", level);
-  encoder.path.leave();
-  encoder.lenient = lenient;
+function writeDomException(encoding: Encoding, value: DOMException): void {
+  encoding.writer.byte(tags.DOM_EXCEPTION);
+  writeString(encoding.writer, value.name);
+  writeString(encoding.writer, value.message);
+  writeStack(encoding, value);
+  const { lenient } = encoding;
+  encoding.lenient = true;
+  const level = encoding.path.enter();
+  encoding.writeProperty(value, "cause", level);
+  encoding.path.leave();
+  encoding.lenient = lenient;
 }
 
 /** A kind of object with contents that are no properties. */
 export interface Builtin {
   /** By what the object is inside, not by its prototype: true for subclasses and for objects of another realm. */
   is(value: object): boolean;
-  write(encoder: Encoder, value: object): void;
+  write(encoding: Encoding, value: object): void;
   /** Its own enumerable keys are more than its contents: not so for typed arrays and strings, whose indices are keys. */
   readonly hasProperties: boolean;
 }
 
 function builtin<T extends object>(
   is: (value: object) => value is T,
-  write: (encoder: Encoder, value: T) => void,
+  write: (encoding: Encoding, value: T) => void,
   hasProperties = true,
 ): Builtin {
-  return { is, write: (encoder, value) => write(encoder, value as T), hasProperties };
+  return { is, write: (encoding, value) => write(encoding, value as T), hasProperties };
 }
 
 const isUrl = (value: object): value is URL => value instanceof URL;
@@ -174,7 +174,7 @@ const isUrlSearchParams = (value: object): value is URLSearchParams => value ins
 const isDomException = (value: object): value is DOMException => value instanceof DOMException;
 const isBoxed = (value: object): value is object => types.isBoxedPrimitive(value);
 
-const ARRAY = builtin(Array.isArray, (encoder, value: unknown[]) => encoder.writeArray(value));
+const ARRAY = builtin(Array.isArray, (encoding, value: unknown[]) => encoding.writeArray(value));
 const VIEW = builtin(ArrayBuffer.isView, writeView, false);
 const BUFFER = builtin(types.isAnyArrayBuffer, writeArrayBuffer);
 const BOXED = builtin(isBoxed, writeBoxed, false);

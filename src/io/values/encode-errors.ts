@@ -7,7 +7,7 @@
 import { constructorOf, refuseHostState } from "./classes.js";
 import { writeStack } from "./encode-builtins.js";
 import { writeIfRevivable } from "./encode-revivable.js";
-import type { Encoder } from "./encoder.js";
+import type { Encoding } from "./encoding.js";
 import { errorClassName } from "./error-classes.js";
 import { isNative } from "./functions.js";
 import { nounOf, Obstacle, SERIALIZE_HINT } from "./obstacles.js";
@@ -15,56 +15,56 @@ import { writeString } from "./primitives.js";
 import { isShared } from "./symbols.js";
 import * as tags from "./tags.js";
 
-export function writeError(encoder: Encoder, error: object, prototype: object): void {
-  const { lenient } = encoder;
-  encoder.lenient = true;
-  encoder.attempt(
+export function writeError(encoding: Encoding, error: object, prototype: object): void {
+  const { lenient } = encoding;
+  encoding.lenient = true;
+  encoding.attempt(
     () => {
-      if (!writeIfRevivable(encoder, error)) writeWithClass(encoder, error, prototype);
+      if (!writeIfRevivable(encoding, error)) writeWithClass(encoding, error, prototype);
     },
-    () => writeWithoutClass(encoder, error, prototype),
+    () => writeWithoutClass(encoding, error, prototype),
   );
-  encoder.lenient = lenient;
+  encoding.lenient = lenient;
 }
 
-function writeWithClass(encoder: Encoder, error: object, prototype: object): void {
+function writeWithClass(encoding: Encoding, error: object, prototype: object): void {
   const name = errorClassName(prototype);
-  encoder.writer.byte(tags.ERROR);
+  encoding.writer.byte(tags.ERROR);
   if (name !== undefined) {
-    encoder.writer.varint(0);
-    writeString(encoder.writer, name);
+    encoding.writer.varint(0);
+    writeString(encoding.writer, name);
   } else {
     const type = constructorOf(prototype);
     if (type === undefined) throw new Obstacle(`is ${nounOf(error)} without a class`, SERIALIZE_HINT);
     refuseHostState(error, prototype, true);
-    encoder.writer.varint(encoder.classIndex(type) + 1);
+    encoding.writer.varint(encoding.classIndex(type) + 1);
   }
-  writeOwnProperties(encoder, error);
-  encoder.writer.byte(tags.END);
+  writeOwnProperties(encoding, error);
+  encoding.writer.byte(tags.END);
 }
 
-function writeWithoutClass(encoder: Encoder, error: object, prototype: object): void {
+function writeWithoutClass(encoding: Encoding, error: object, prototype: object): void {
   const ancestor = nearestClassName(prototype);
-  encoder.writer.byte(tags.ERROR);
-  encoder.writer.varint(0);
-  writeString(encoder.writer, ancestor);
-  writeOwnProperties(encoder, error);
-  writeInherited(encoder, error, "name", (name) => (name === ancestor ? prototype.constructor.name : name));
-  writeInherited(encoder, error, "message", (message) => (message === "" ? undefined : message));
-  writeInherited(encoder, error, "code", (code) => code);
-  encoder.writer.byte(tags.END);
+  encoding.writer.byte(tags.ERROR);
+  encoding.writer.varint(0);
+  writeString(encoding.writer, ancestor);
+  writeOwnProperties(encoding, error);
+  writeInherited(encoding, error, "name", (name) => (name === ancestor ? prototype.constructor.name : name));
+  writeInherited(encoding, error, "message", (message) => (message === "" ? undefined : message));
+  writeInherited(encoding, error, "code", (code) => code);
+  encoding.writer.byte(tags.END);
 }
 
 /** What the class gave to its instances by inheritance has to be written with the instance. */
-function writeInherited(encoder: Encoder, error: object, key: string, choose: (value: unknown) => unknown): void {
+function writeInherited(encoding: Encoding, error: object, key: string, choose: (value: unknown) => unknown): void {
   if (Object.hasOwn(error, key)) return;
-  encoder.attempt(
+  encoding.attempt(
     () => {
       const value = choose(Reflect.get(error, key));
       if (typeof value !== "string" && typeof value !== "number") return;
-      encoder.writer.byte(tags.HIDDEN);
-      writeString(encoder.writer, key);
-      encoder.write(value);
+      encoding.writer.byte(tags.HIDDEN);
+      writeString(encoding.writer, key);
+      encoding.write(value);
     },
     () => {},
   );
@@ -84,18 +84,18 @@ function nameInOtherRealm(prototype: object): string | undefined {
   return type !== undefined && type !== Object && isNative(type) && type.name !== "Object" ? type.name : undefined;
 }
 
-function writeOwnProperties(encoder: Encoder, error: object): void {
-  const { writer } = encoder;
-  const level = encoder.path.enter();
+function writeOwnProperties(encoding: Encoding, error: object): void {
+  const { writer } = encoding;
+  const level = encoding.path.enter();
   for (const key of Reflect.ownKeys(error)) {
     const property = Object.getOwnPropertyDescriptor(error, key);
     if (property === undefined || (typeof key === "symbol" && !isShared(key))) continue;
     // Node hides a `toString` in its own errors.
     if (property.enumerable !== true && typeof property.value === "function") continue;
     writer.byte(property.enumerable === true ? tags.ENUMERABLE : tags.HIDDEN);
-    encoder.write(key);
-    if (key === "stack") writeStack(encoder, error);
-    else encoder.writeProperty(error, key, level);
+    encoding.write(key);
+    if (key === "stack") writeStack(encoding, error);
+    else encoding.writeProperty(error, key, level);
   }
-  encoder.path.leave();
+  encoding.path.leave();
 }

@@ -8,49 +8,55 @@ import { constructorOf, refuseHostState } from "./classes.js";
 import { type Builtin, innerBuiltinOf } from "./encode-builtins.js";
 import { writeError } from "./encode-errors.js";
 import { writeIfRevivable } from "./encode-revivable.js";
-import type { Encoder } from "./encoder.js";
+import type { Encoding } from "./encoding.js";
 import { isErrorPrototype } from "./error-classes.js";
 import { isNative } from "./functions.js";
 import { nounOf, Obstacle, obstacleOf, SERIALIZE_HINT } from "./obstacles.js";
 import { sharedSymbolKeys } from "./symbols.js";
 import * as tags from "./tags.js";
 
-export function writeOther(encoder: Encoder, value: object, prototype: object): void {
-  if (encoder.writeIfHandle(value)) return;
-  if (types.isNativeError(value) || isErrorPrototype(prototype)) return writeError(encoder, value, prototype);
-  if (writeIfRevivable(encoder, value)) return;
+export function writeOther(encoding: Encoding, value: object, prototype: object): void {
+  if (encoding.writeIfHandle(value)) return;
+  if (types.isNativeError(value) || isErrorPrototype(prototype)) return writeError(encoding, value, prototype);
+  if (writeIfRevivable(encoding, value)) return;
   const obstacle = obstacleOf(value);
   if (obstacle !== undefined) throw obstacle;
 
   const inner = innerBuiltinOf(value);
   const type = constructorOf(prototype);
   if (type === undefined) throw classlessObstacle(value);
-  if (isNative(type) && writeOfOtherRealm(encoder, value, prototype, inner)) return;
+  if (isNative(type) && writeOfOtherRealm(encoding, value, prototype, inner)) return;
   refuseHostState(value, prototype, inner !== undefined);
-  writeInstance(encoder, value, encoder.classIndex(type), inner);
+  const classIndex = encoding.classIndex(type);
+  if (inner !== undefined) return writeDressedBuiltin(encoding, value, inner, classIndex);
+  encoding.rememberClass(prototype, classIndex);
+  writeInstance(encoding, value, classIndex);
 }
 
 /** Plain and built-in objects of a vm context have prototypes of their own, and arrive with ours. */
-function writeOfOtherRealm(encoder: Encoder, value: object, prototype: object, inner: Builtin | undefined): boolean {
-  if (inner !== undefined) inner.write(encoder, value);
-  else if (Object.getPrototypeOf(prototype) === null) encoder.writeProperties(value);
+function writeOfOtherRealm(encoding: Encoding, value: object, prototype: object, inner: Builtin | undefined): boolean {
+  if (inner !== undefined) inner.write(encoding, value);
+  else if (Object.getPrototypeOf(prototype) === null) encoding.writeProperties(value);
   else return false;
   return true;
 }
 
-function writeInstance(encoder: Encoder, value: object, classIndex: number, inner: Builtin | undefined): void {
-  if (inner !== undefined) {
-    const keys = inner.hasProperties ? (Array.isArray(value) ? extraKeysOf(value) : ownKeys(value)) : [];
-    return encoder.writeDressed(value, () => inner.write(encoder, value), classIndex + 1, keys);
-  }
+/** An instance of a class of which it is known that its instances are nothing but their properties. */
+export function writeInstance(encoding: Encoding, value: object, classIndex: number): void {
   const write = (): void => {
-    encoder.writer.byte(tags.INSTANCE);
-    encoder.writer.varint(classIndex);
-    encoder.writeProperties(value);
+    encoding.writer.byte(tags.INSTANCE);
+    encoding.writer.varint(classIndex);
+    encoding.writeProperties(value);
   };
   const symbols = sharedSymbolKeys(value);
-  if (symbols.length > 0) encoder.writeDressed(value, write, 0, symbols);
+  if (symbols.length > 0) encoding.writeDressed(value, write, 0, symbols);
   else write();
+}
+
+/** An instance of a class that extends Map, Array, Date … */
+function writeDressedBuiltin(encoding: Encoding, value: object, inner: Builtin, classIndex: number): void {
+  const keys = Array.isArray(value) ? extraKeysOf(value) : inner.hasProperties ? ownKeys(value) : [];
+  encoding.writeDressed(value, () => inner.write(encoding, value), classIndex + 1, keys);
 }
 
 function ownKeys(value: object): readonly PropertyKey[] {

@@ -9,8 +9,9 @@ import { types } from "node:util";
 import { assert } from "../../base/assert.js";
 import { extraKeysOf, indicesIfSparse } from "./arrays.js";
 import { builtinOf, writeBigInt, writeSymbol } from "./encode-builtins.js";
-import { writeOther } from "./encode-instances.js";
+import { writeInstance, writeOther } from "./encode-instances.js";
 import { writeIfRevivable } from "./encode-revivable.js";
+import type { Encoding } from "./encoding.js";
 import { explain, sentenceOf } from "./failures.js";
 import type { AnyFunction, Handle, ValueHooks } from "./hooks.js";
 import { ALIGN_FROM, ALIGNMENT } from "./limits.js";
@@ -35,19 +36,20 @@ interface Mark {
   readonly reviving: number;
 }
 
-export class Encoder {
+export class Encoder implements Encoding {
   readonly path = new Path();
-  readonly seen = new Seen();
-  /** Numbers of objects whose `mobula.serialize` arguments are being written: nothing in there can refer to them. */
-  readonly reviving: number[] = [];
   handles: Handle[] = [];
   classIds: string[] = [];
   writer!: ValueWriter;
-  /** Inside an error: what cannot be copied is replaced by its description, because errors must always arrive. */
   lenient = false;
+  readonly #seen = new Seen();
   readonly #shapes = new ShapeTable();
+  /** Numbers of the objects whose origins are being written (see writeOrigin). */
+  readonly #reviving: number[] = [];
   #hooks!: ValueHooks;
   #classes: AnyFunction[] = [];
+  /** Prototypes of which it is known that their instances are nothing but properties, with the class. */
+  readonly #plainClasses = new Map<object, number>();
   /** Where the value begins in all that the writer has: alignment counts from here. */
   #start = 0;
 
@@ -78,14 +80,19 @@ export class Encoder {
   /** Let go of everything of the user's, to be used again. */
   clear(): void {
     this.path.clear();
-    this.seen.clear();
+    this.#seen.clear();
     this.#shapes.clear();
     this.lenient = false;
     // The lists may have been handed out. Setting a length takes 40 ns, also if it is 0 already.
     if (this.handles.length > 0) this.handles = [];
     if (this.classIds.length > 0) this.classIds = [];
     if (this.#classes.length > 0) this.#classes = [];
-    if (this.reviving.length > 0) this.reviving.length = 0;
+    if (this.#plainClasses.size > 0) this.#plainClasses.clear();
+    if (this.#reviving.length > 0) this.#reviving.length = 0;
+  }
+
+  get objectCount(): number {
+    return this.#seen.count;
   }
 
   write(value: unknown): void {
@@ -109,20 +116,17 @@ export class Encoder {
     }
   }
 
-  /** Write a property. Its key is noted before it is read: a getter that throws is reported at this path. */
   writeProperty(holder: object, key: PropertyKey, level: number): void {
     this.path.keys[level] = key;
     if (this.lenient) this.attempt(() => this.write(Reflect.get(holder, key)));
     else this.write((holder as Record<PropertyKey, unknown>)[key]);
   }
 
-  /** Write what a container holds, its place having been noted. */
   writeHeld(value: unknown): void {
     if (this.lenient) this.attempt(() => this.write(value));
     else this.write(value);
   }
 
-  /** Write something; if that fails, undo it and write something else: why it failed, unless told otherwise. */
   attempt(write: () => void, instead?: () => void): void {
     const mark = this.#mark();
     try {
@@ -134,7 +138,6 @@ export class Encoder {
     }
   }
 
-  /** The properties of an object under string keys, after a tag that says what object it is. */
   writeProperties(value: object): void {
     const { writer } = this;
     const keys = Object.keys(value);
@@ -153,7 +156,6 @@ export class Encoder {
     this.path.leave();
   }
 
-  /** The elements of an array of any class. */
   writeArray(value: readonly unknown[]): void {
     const indices = indicesIfSparse(value);
     if (indices !== undefined) return this.#writeSparse(value, indices);
@@ -170,7 +172,6 @@ export class Encoder {
     this.path.leave();
   }
 
-  /** An object that is more than its tag says: of a user's class, or with properties beside its contents. */
   writeDressed(value: object, writeInner: () => void, classPlusOne: number, keys: readonly PropertyKey[]): void {
     const { writer } = this;
     writer.byte(tags.DRESSED);
@@ -185,7 +186,6 @@ export class Encoder {
     this.path.leave();
   }
 
-  /** Length, padding and bytes. */
   writeBinary(bytes: Uint8Array): void {
     const { writer } = this;
     writer.varint(bytes.length);
@@ -193,7 +193,6 @@ export class Encoder {
     writer.append(bytes);
   }
 
-  /** Write a value by its handle, if it has one. */
   writeIfHandle(value: object): boolean {
     const handle = this.#ask(() => this.#hooks.describe(value, () => this.path.text()));
     if (handle === undefined) return false;
@@ -203,7 +202,6 @@ export class Encoder {
     return true;
   }
 
-  /** The index of a class or reviver in the trailer. */
   classIndex(type: AnyFunction): number {
     const known = this.#classes.indexOf(type);
     if (known >= 0) return known;
@@ -211,14 +209,26 @@ export class Encoder {
     return this.#classes.push(type) - 1;
   }
 
+  rememberClass(prototype: object, classIndex: number): void {
+    this.#plainClasses.set(prototype, classIndex);
+  }
+
+  writeOrigin(objectNumber: number, write: () => void): void {
+    this.#reviving.push(objectNumber);
+    write();
+    this.#reviving.pop();
+  }
+
   #writeObject(value: object): void {
-    const before = this.seen.findOrAdd(value);
+    const before = this.#seen.findOrAdd(value);
     if (before >= 0) return this.#writeAgain(before);
     if (types.isProxy(value)) return this.#writeProxy(value);
     const prototype: object | null = Object.getPrototypeOf(value);
     if (prototype === Object.prototype) return this.#writePlain(value);
     if (prototype === Array.prototype && Array.isArray(value)) return this.#writePlainArray(value);
     if (prototype === null) return this.#writePlain(value, tags.NULL_PROTOTYPE);
+    const plainClass = this.#plainClasses.size > 0 ? this.#plainClasses.get(prototype) : undefined;
+    if (plainClass !== undefined) return writeInstance(this, value, plainClass);
     const builtin = builtinOf(value, prototype);
     if (builtin === undefined) return writeOther(this, value, prototype);
     const keys = builtin.hasProperties ? Object.keys(value) : [];
@@ -270,8 +280,11 @@ export class Encoder {
   }
 
   #writeAgain(number: number): void {
-    if (this.reviving.includes(number)) {
-      throw new Obstacle("is contained in what its own mobula.serialize method returned", "return data without the object itself");
+    if (this.#reviving.includes(number)) {
+      throw new Obstacle(
+        "is contained in what its own mobula.serialize method returned",
+        "return data without the object itself",
+      );
     }
     this.writer.byte(tags.BACKREF);
     this.writer.varint(number);
@@ -283,7 +296,7 @@ export class Encoder {
   }
 
   #writeFunction(value: AnyFunction): void {
-    const before = this.seen.findOrAdd(value);
+    const before = this.#seen.findOrAdd(value);
     if (before >= 0) return this.#writeAgain(before);
     if (!this.writeIfHandle(value)) throw types.isProxy(value) ? proxyObstacle() : functionObstacle(value);
   }
@@ -299,19 +312,27 @@ export class Encoder {
 
   #mark(): Mark {
     return {
-      writer: this.writer.mark(), depth: this.path.depth, seen: this.seen.count, shapes: this.#shapes.count,
-      handles: this.handles.length, classes: this.classIds.length, reviving: this.reviving.length,
+      writer: this.writer.mark(),
+      depth: this.path.depth,
+      seen: this.#seen.count,
+      shapes: this.#shapes.count,
+      handles: this.handles.length,
+      classes: this.classIds.length,
+      reviving: this.#reviving.length,
     };
   }
 
   #rollBack(mark: Mark): void {
     this.writer.rollBack(mark.writer);
     this.path.depth = mark.depth;
-    this.seen.truncate(mark.seen);
+    this.#seen.truncate(mark.seen);
     this.#shapes.truncate(mark.shapes);
     this.handles.length = mark.handles;
     this.classIds.length = mark.classes;
-    this.#classes.length = mark.classes;
-    this.reviving.length = mark.reviving;
+    if (this.#classes.length > mark.classes) {
+      this.#classes.length = mark.classes;
+      this.#plainClasses.clear();
+    }
+    this.#reviving.length = mark.reviving;
   }
 }

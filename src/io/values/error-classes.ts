@@ -2,14 +2,23 @@
 import * as mobula from "../../errors.js";
 
 const LANGUAGE = [
-  "Error", "TypeError", "RangeError", "SyntaxError", "ReferenceError", "EvalError", "URIError", "AggregateError",
+  "Error",
+  "TypeError",
+  "RangeError",
+  "SyntaxError",
+  "ReferenceError",
+  "EvalError",
+  "URIError",
+  "AggregateError",
   "SuppressedError", // since Node 24
 ];
 
 const PROTOTYPES: ReadonlyMap<string, object> = new Map(
-  [...LANGUAGE.map((name): [string, unknown] => [name, Reflect.get(globalThis, name)]), ...Object.entries(mobula)].flatMap(
-    ([name, type]): [string, object][] =>
-      typeof type === "function" && isErrorPrototype(type.prototype) ? [[name, type.prototype]] : [],
+  [
+    ...LANGUAGE.map((name): [string, unknown] => [name, Reflect.get(globalThis, name)]),
+    ...Object.entries(mobula),
+  ].flatMap(([name, type]): [string, object][] =>
+    typeof type === "function" && isErrorPrototype(type.prototype) ? [[name, type.prototype]] : [],
   ),
 );
 const NAMES: ReadonlyMap<object, string> = new Map([...PROTOTYPES].map(([name, prototype]) => [prototype, name]));

@@ -5,7 +5,8 @@
  * What cannot be copied is a `SerializationError` with the path to it. Typed arrays and buffers of 64 KiB or more are
  * not copied while encoding. The format is described in tags.ts.
  */
-import { Decoder, type Share } from "./decoder.js";
+import { newDecoding } from "./decoder.js";
+import type { Decoding, Share } from "./decoding.js";
 import { Encoded, type EncodedValue, type Named } from "./encoded.js";
 import { Encoder } from "./encoder.js";
 import type { Handle, ValueHooks } from "./hooks.js";
@@ -13,18 +14,18 @@ import { tryEncodePrimitive } from "./primitives.js";
 import { readTrailer } from "./trailer.js";
 import { ValueWriter } from "./writer.js";
 
-export type { Share } from "./decoder.js";
+export type { Share } from "./decoding.js";
+export type { EncodedValue, Named } from "./encoded.js";
 export type { AnyFunction, Handle, ValueHooks } from "./hooks.js";
 export { MAX_DEPTH, MAX_VALUE_BYTES, OUT_OF_BAND_FROM } from "./limits.js";
 export { decodePrimitive, NOT_PRIMITIVE, tryEncodePrimitive } from "./primitives.js";
-export type { EncodedValue, Named } from "./encoded.js";
 export { type OutOfBand, ValueWriter } from "./writer.js";
 
 const NOTHING: Named = Object.freeze({ handles: Object.freeze([]), classIds: Object.freeze([]) });
 
 // One of each is kept between calls. An encoding that user code starts within another (in a getter) gets its own.
 let idleEncoder: Encoder | undefined;
-let idleDecoder: Decoder | undefined;
+let idleDecoding: Decoding | undefined;
 let idleWriter: ValueWriter | undefined;
 
 /**
@@ -78,14 +79,20 @@ export function decodeValue(bytes: Uint8Array, hooks: ValueHooks, options?: { re
 }
 
 /** Decode the value in [start, end) of a frame, without an object for the part. */
-export function decodeRange(bytes: Buffer, start: number, end: number, hooks: ValueHooks, share: Share = false): unknown {
-  const decoder = idleDecoder ?? new Decoder();
-  idleDecoder = undefined;
+export function decodeRange(
+  bytes: Buffer,
+  start: number,
+  end: number,
+  hooks: ValueHooks,
+  share: Share = false,
+): unknown {
+  const decoding = idleDecoding ?? newDecoding();
+  idleDecoding = undefined;
   try {
-    return decoder.run(bytes, start, end, hooks, share);
+    return decoding.run(bytes, start, end, hooks, share);
   } finally {
-    decoder.clear();
-    idleDecoder = decoder;
+    decoding.clear();
+    idleDecoding = decoding;
   }
 }
 

@@ -53,8 +53,10 @@ const KINDS: readonly (readonly [matches: (value: object) => boolean, hint: stri
   [(value) => types.isWeakMap(value) || types.isWeakSet(value), LOCAL_IDENTITY],
   [(value) => value instanceof WeakRef || value instanceof FinalizationRegistry, LOCAL_IDENTITY],
   [types.isExternal, LOCAL_IDENTITY],
-  [(value) => value instanceof AbortSignal || value instanceof AbortController,
-    "pass it as the option `signal` of the call; the task has context().signal"],
+  [
+    (value) => value instanceof AbortSignal || value instanceof AbortController,
+    "pass it as the option `signal` of the call; the task has context().signal",
+  ],
 ];
 
 /** The reason why an object can never be copied, or undefined. */

@@ -4,8 +4,9 @@
  * Short strings are written and read unit by unit, because a call into Node's native string functions costs 70 to
  * 130 ns: a loop writes 5 units in 18 ns, `fromCharCode` with four arguments at a time reads 12 in 26 ns.
  */
-import * as tags from "./tags.js";
+
 import { MAX_DIRECT_STRING } from "./limits.js";
+import * as tags from "./tags.js";
 import type { ValueWriter } from "./writer.js";
 
 const SHORT = 32;
@@ -168,7 +169,10 @@ export function readLatin1(bytes: Buffer, at: number, length: number): string {
   // Strings of up to 12 units are flat in V8: appending to them makes no tree that would have to be flattened later.
   for (; at + 4 <= end; at += 4) {
     text += String.fromCharCode(
-      bytes[at] as number, bytes[at + 1] as number, bytes[at + 2] as number, bytes[at + 3] as number,
+      bytes[at] as number,
+      bytes[at + 1] as number,
+      bytes[at + 2] as number,
+      bytes[at + 3] as number,
     );
   }
   for (; at < end; at++) text += String.fromCharCode(bytes[at] as number);

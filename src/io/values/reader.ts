@@ -25,7 +25,9 @@ export class Reader {
   }
 
   malformed(what: string): never {
-    throw new ProtocolError(`malformed value: ${what} at byte ${this.position - this.start} of ${this.end - this.start}`);
+    throw new ProtocolError(
+      `malformed value: ${what} at byte ${this.position - this.start} of ${this.end - this.start}`,
+    );
   }
 
   byte(): number {
@@ -56,7 +58,8 @@ export class Reader {
   /** A count of things of at least `bytesEach`. */
   count(bytesEach: number): number {
     const count = this.varint();
-    if (count * bytesEach > this.end - this.position) this.malformed(`a count of ${count}, for which bytes are missing`);
+    if (count * bytesEach > this.end - this.position)
+      this.malformed(`a count of ${count}, for which bytes are missing`);
     return count;
   }
 

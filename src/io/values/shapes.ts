@@ -62,7 +62,10 @@ function slotOf(keys: readonly string[]): number {
   const first = keys[0] as string;
   const last = keys[keys.length - 1] as string;
   // An empty key has no unit 0: NaN, which the bit operation makes 0.
-  return (keys.length * 31 + first.length * 7 + first.charCodeAt(0) + last.length * 17 + last.charCodeAt(0) * 3) & (SLOTS - 1);
+  return (
+    (keys.length * 31 + first.length * 7 + first.charCodeAt(0) + last.length * 17 + last.charCodeAt(0) * 3) &
+    (SLOTS - 1)
+  );
 }
 
 /** Keys are unique strings inside V8, so that this compares pointers. */

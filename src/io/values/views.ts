@@ -42,10 +42,20 @@ const DATA_VIEW: Kind = {
 
 /** The index is the kind on the wire: append only. */
 export const VIEW_KINDS: readonly (Kind | undefined)[] = [
-  BUFFER, DATA_VIEW,
+  BUFFER,
+  DATA_VIEW,
   ...[
-    Int8Array, Uint8Array, Uint8ClampedArray, Int16Array, Uint16Array, Int32Array, Uint32Array,
-    Float32Array, Float64Array, BigInt64Array, BigUint64Array,
+    Int8Array,
+    Uint8Array,
+    Uint8ClampedArray,
+    Int16Array,
+    Uint16Array,
+    Int32Array,
+    Uint32Array,
+    Float32Array,
+    Float64Array,
+    BigInt64Array,
+    BigUint64Array,
   ].map((type) => kindOf(type as unknown as TypedArrayClass)),
   typeof Float16Array === "function" ? kindOf(Float16Array as unknown as TypedArrayClass) : undefined,
 ];
@@ -53,9 +63,8 @@ export const FLOAT16_KIND = VIEW_KINDS.length - 1;
 
 const KIND_BY_NAME: ReadonlyMap<string, number> = new Map(VIEW_KINDS.map((kind, i) => [kind?.name ?? "", i]));
 /** Gives the true name of a typed array, whatever its class or own properties say. */
-const nameOf = Object.getOwnPropertyDescriptor(Object.getPrototypeOf(Uint8Array.prototype), Symbol.toStringTag)?.get as (
-  this: ArrayBufferView,
-) => string;
+const nameOf = Object.getOwnPropertyDescriptor(Object.getPrototypeOf(Uint8Array.prototype), Symbol.toStringTag)
+  ?.get as (this: ArrayBufferView) => string;
 
 /** The kind of a view on the wire. Subclasses count as the class of the language they extend. */
 export function viewKind(view: ArrayBufferView): number {

@@ -149,7 +149,6 @@ export class ValueWriter {
     this.buffer = buffer;
     this.view = new DataView(buffer.buffer);
   }
-
 }
 
 /** The bytes of [start, end) in order: stretches of the buffer and the data that belongs between them, uncopied. */

@@ -1,6 +1,7 @@
 // Running a fixture: its cases are captured in one process and revived in another, elsewhere.
+import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
-import { mkdtemp, readFile, rm } from "node:fs/promises";
+import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -34,9 +35,8 @@ export interface CaseResult {
   readonly error?: string;
 }
 
-export interface Outcome {
+export interface Shipped {
   readonly captured: readonly CapturedCase[];
-  readonly results: readonly CaseResult[];
 }
 
 const run = promisify(execFile);
@@ -44,19 +44,74 @@ const run = promisify(execFile);
 /** The compiled support programs, and the sources of the fixtures, which stay where they are. */
 export const compiled = (file: string): string => fileURLToPath(new URL(`../${file}`, import.meta.url));
 export const source = (file: string): string => fileURLToPath(new URL(`../../../../test/functions/${file}`, import.meta.url));
+const REPOSITORY = fileURLToPath(new URL("../../../../", import.meta.url));
+
+export interface Options {
+  /** For the capturing process: a loader and the like. */
+  readonly nodeArgs?: readonly string[];
+  readonly env?: Readonly<Record<string, string>>;
+  readonly program?: string;
+}
+
 export const TSX: readonly string[] = ["--import", "tsx"];
 
-/** Captures with `nodeArgs` for the loader and the like; revives in a plain process in an empty directory. */
-export async function runFixture(fixture: string, nodeArgs: readonly string[] = [], mode = "once"): Promise<Outcome> {
+/** Capture every case of a fixture in a process of its own. */
+export async function captureFixture(fixture: string, { nodeArgs = [], env = {}, program = "support/capture-main.js" }: Options = {}): Promise<Shipped> {
+  return inDirectory(async (directory) => {
+    const file = join(directory, "captured.json");
+    const args = [...nodeArgs, compiled(program), fixture, file];
+    await run(process.execPath, args, { cwd: REPOSITORY, env: { ...process.env, ...env } });
+    return { captured: await readCases(file) };
+  });
+}
+
+/** Revive and call the cases in a plain process in an empty directory. */
+export async function reviveFixture({ captured }: Shipped): Promise<CaseResult[]> {
+  return inDirectory(async (directory) => {
+    const file = join(directory, "captured.json");
+    await writeFile(file, JSON.stringify(captured));
+    const { stdout, stderr } = await run(process.execPath, [compiled("support/revive-main.js"), file], { cwd: directory, maxBuffer: MAX_OUTPUT });
+    if (stderr !== "") throw new Error(`the reviving process printed: ${stderr}`);
+    return JSON.parse(stdout) as CaseResult[];
+  });
+}
+
+async function recapture({ captured }: Shipped): Promise<Shipped> {
+  return inDirectory(async (directory) => {
+    const [first, second] = [join(directory, "first.json"), join(directory, "second.json")];
+    await writeFile(first, JSON.stringify(captured));
+    await run(process.execPath, [compiled("support/recapture-main.js"), first, second], { cwd: directory });
+    return { captured: await readCases(second) };
+  });
+}
+
+/** Every case gives what it should on a worker, and on another to which the first ships it on. */
+export async function checkFixture(fixture: string, options: Options = {}): Promise<void> {
+  const first = await captureFixture(fixture, options);
+  const check = async (shipped: Shipped): Promise<void> => assertResults(shipped, await reviveFixture(shipped));
+  await Promise.all([check(first), recapture(first).then(check)]);
+}
+
+/** All that did not give what they should are shown together. */
+function assertResults({ captured }: Shipped, results: readonly CaseResult[]): void {
+  const wrong = captured.flatMap(({ name, expect }, index) => {
+    const { result, error } = results[index] ?? {};
+    return result === expect ? [] : [`${name}: ${error ?? `got ${result}`}, wanted ${expect}`];
+  });
+  assert.deepEqual(wrong, []);
+  assert.ok(captured.length > 0, "the fixture has cases");
+}
+
+const MAX_OUTPUT = 64 * 1024 * 1024;
+
+async function readCases(file: string): Promise<CapturedCase[]> {
+  return JSON.parse(await readFile(file, "utf8")) as CapturedCase[];
+}
+
+async function inDirectory<T>(use: (directory: string) => Promise<T>): Promise<T> {
   const directory = await mkdtemp(join(tmpdir(), "mobula-functions-"));
   try {
-    const file = join(directory, "captured.json");
-    await run(process.execPath, [...nodeArgs, compiled("support/capture-main.js"), fixture, file]);
-    const { stdout } = await run(process.execPath, [compiled("support/revive-main.js"), file, mode], {
-      cwd: directory,
-      maxBuffer: 64 * 1024 * 1024,
-    });
-    return { captured: JSON.parse(await readFile(file, "utf8")) as CapturedCase[], results: JSON.parse(stdout) as CaseResult[] };
+    return await use(directory);
   } finally {
     await rm(directory, { recursive: true, force: true });
   }

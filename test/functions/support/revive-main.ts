@@ -1,29 +1,25 @@
-// Revives and calls every captured case; prints the results: `node revive-main.js <captured> [again <output>]`.
+// Revives and calls every captured case and prints the results: `revive-main.js <captured>`.
 import { readFileSync, writeFileSync } from "node:fs";
 import { inspect } from "node:util";
-import { capture, Reviver } from "../../../src/functions/index.js";
+import { Reviver } from "../../../src/functions/index.js";
 import type { CapturedCase, CaseResult } from "./cases.js";
 
-const [input = "", again] = process.argv.slice(2);
+const [input = ""] = process.argv.slice(2);
 const cases = JSON.parse(readFileSync(input, "utf8")) as CapturedCase[];
-const results: CaseResult[] = [];
-for (const each of cases) {
-  if (each.payload === undefined || each.hash === undefined) {
-    results.push({ name: each.name, error: each.error ?? "not captured" });
-    continue;
-  }
+
+async function run(each: CapturedCase): Promise<CaseResult> {
+  if (each.payload === undefined || each.hash === undefined) return { name: each.name, error: each.error ?? "not captured" };
   try {
     const reviver = new Reviver({ revive: () => undefined });
-    let fn = await reviver.revive(each.hash, Buffer.from(each.payload, "base64"));
-    if (again === "again") {
-      const { hash, payload } = capture(fn, { describe: () => undefined, warn: () => undefined });
-      fn = await new Reviver({ revive: () => undefined }).revive(hash, payload);
-    }
+    const fn = await reviver.revive(each.hash, Buffer.from(each.payload, "base64"));
     const args = JSON.parse(each.input, (_, value: unknown) => (value === null ? undefined : value)) as unknown[];
     const result: unknown = await (Reflect.apply(fn, undefined, args) as unknown);
-    results.push({ name: each.name, result: inspect(result, { depth: 10 }) });
+    return { name: each.name, result: inspect(result, { depth: 10 }) };
   } catch (error) {
-    results.push({ name: each.name, error: error instanceof Error ? (error.stack ?? error.message) : String(error) });
+    return { name: each.name, error: error instanceof Error ? (error.stack ?? error.message) : String(error) };
   }
 }
+
+const results: CaseResult[] = [];
+for (const each of cases) results.push(await run(each));
 writeFileSync(1, JSON.stringify(results));

@@ -1,0 +1,46 @@
+/** All checkers behind the one pair of eyes that virtual processes know. Each machine's own `check()` runs beside them. */
+import type { ActorId, NodeId, ObjectId, ProcessId, ProcessRef, TaskId } from "../../src/base/ids.js";
+import type { Message } from "../../src/protocol/messages.js";
+import type { Watch } from "../surroundings.js";
+import type { SimValue } from "../values.js";
+import { ActorChecker } from "./actor-checker.js";
+import { LeaseChecker } from "./lease-checker.js";
+import { TaskChecker } from "./task-checker.js";
+
+export class Checkers implements Watch {
+  readonly leases = new LeaseChecker();
+  readonly tasks = new TaskChecker();
+  readonly actors = new ActorChecker();
+
+  rayletReceives(node: NodeId, message: Message): void {
+    this.leases.rayletReceives(node, message);
+  }
+
+  rayletSends(node: NodeId, to: ProcessRef, message: Message): void {
+    this.leases.rayletSends(node, to.processId, message);
+  }
+
+  rayletLoses(node: NodeId, process: ProcessId): void {
+    this.leases.rayletLoses(node, process);
+  }
+
+  taskSubmitted(task: TaskId, maxRetries: number): void {
+    this.tasks.submitted(task, maxRetries);
+  }
+
+  taskStarts(task: TaskId, process: ProcessRef): void {
+    this.tasks.starts(task, process);
+  }
+
+  callSubmitted(actor: ActorId, caller: ProcessRef, task: TaskId): void {
+    this.actors.submitted(actor, caller, task);
+  }
+
+  callStarts(actor: ActorId, caller: ProcessRef, task: TaskId, process: ProcessRef): void {
+    this.actors.starts(actor, caller, task, process);
+  }
+
+  valueMade(object: ObjectId, value: SimValue): void {
+    this.tasks.valueMade(object, value);
+  }
+}

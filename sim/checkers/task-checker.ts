@@ -1,0 +1,35 @@
+/** I-02: one result per object id, and at most 1 + maxRetries attempts of a task that start. */
+import type { ObjectId, ProcessRef, TaskId } from "../../src/base/ids.js";
+import type { SimValue } from "../values.js";
+import { demand } from "./violation.js";
+
+export class TaskChecker {
+  readonly #maxRetries = new Map<TaskId, number>();
+  readonly #starts = new Map<TaskId, string[]>();
+  readonly #tokens = new Map<ObjectId, string>();
+
+  get tasks(): number {
+    return this.#starts.size;
+  }
+
+  submitted(task: TaskId, maxRetries: number): void {
+    demand(!this.#maxRetries.has(task), `task id ${task} is used once`);
+    this.#maxRetries.set(task, maxRetries);
+  }
+
+  starts(task: TaskId, process: ProcessRef): void {
+    const starts = this.#starts.get(task) ?? [];
+    this.#starts.set(task, starts);
+    starts.push(process.processId);
+    const maxRetries = this.#maxRetries.get(task) ?? -1;
+    demand(starts.length <= 1 + maxRetries, `task ${task} (maxRetries ${maxRetries}) started on ${starts.join(", ")}`);
+  }
+
+  /** A task that ran again makes the same value again. */
+  valueMade(object: ObjectId, value: SimValue): void {
+    if (value.error !== undefined) return;
+    const known = this.#tokens.get(object);
+    demand(known === undefined || known === value.token, `object ${object} is ${known}, and then ${value.token}`);
+    this.#tokens.set(object, value.token);
+  }
+}

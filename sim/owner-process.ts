@@ -1,0 +1,275 @@
+/**
+ * What virtual drivers and workers have in common: an owner with its connections, the way into the node's store, and
+ * the functions that the function table gave it. Wiring only: the machines decide.
+ */
+import { assert } from "../src/base/assert.js";
+import {
+  type ActorId,
+  type FunctionId,
+  GCS,
+  type JobId,
+  type LeaseId,
+  type ProcessRef,
+  rayletOf,
+} from "../src/base/ids.js";
+import { MAX_LEASE_ARGUMENT_BYTES } from "../src/base/limits.js";
+import { Journey } from "../src/core/journey.js";
+import { ObjectEntry } from "../src/core/owner/object-entry.js";
+import { Owner } from "../src/core/owner/owner.js";
+import type { Held, Task } from "../src/core/owner/task.js";
+import { mayReceive } from "../src/protocol/codec.js";
+import type { LeaseRequest, Message, MessageBody } from "../src/protocol/messages.js";
+import { inlineSize, type OwnedArgument } from "./arguments.js";
+import { DirectLinks } from "./direct-links.js";
+import { type ControlFrame, payloadOf } from "./frames.js";
+import { isIdempotent } from "./idempotence.js";
+import type { LinkEnd } from "./link.js";
+import { ObjectWriter } from "./object-writer.js";
+import type { Code } from "./program.js";
+import type { Surroundings } from "./surroundings.js";
+import { errorValue, type SimValue } from "./values.js";
+import { describe, fromBytes, toBytes, type VirtualNode } from "./virtual-node.js";
+import { VirtualProcess } from "./virtual-process.js";
+
+/** How often owners look at their clocks while they have leases, time limits or broken connections. */
+const TICK_MS = 20;
+
+export interface FoundActor {
+  readonly actorId: ActorId;
+  readonly className: string;
+}
+
+export abstract class OwnerProcess extends VirtualProcess {
+  readonly around: Surroundings;
+  readonly owner: Owner;
+  readonly journey: Journey;
+  readonly writer: ObjectWriter;
+  readonly links: DirectLinks;
+  readonly role: "driver" | "worker";
+  readonly #node: VirtualNode;
+  readonly #control: LinkEnd<ControlFrame>;
+  readonly #functions = new Set<FunctionId>();
+  readonly #fetching = new Map<FunctionId, (() => void)[]>();
+  /** What a value on its way to the store names: the store's entry will hold it, until then we do. */
+  readonly #heldBy = new Map<ObjectEntry, readonly Held[]>();
+  readonly #heldForActors = new Map<ActorId, readonly Held[]>();
+  readonly #queries = new Map<number, (actor: FoundActor | undefined) => void>();
+  #nextQuery = 1;
+  #flushing = false;
+  #ticking = false;
+  jobId = "" as JobId;
+
+  constructor(around: Surroundings, name: string, ref: ProcessRef, role: "driver" | "worker", node: VirtualNode) {
+    super(around.world, name, ref);
+    this.around = around;
+    this.role = role;
+    this.#node = node;
+    this.journey = new Journey(ref.nodeId, () => this.localNowMs);
+    this.owner = new Owner(ref, this.#ownerPort(), this.journey);
+    this.writer = new ObjectWriter(this.#node.store, (message) => this.sendToRaylet(message));
+    this.links = new DirectLinks(this);
+    this.#control = node.connectLocal(this, role, {
+      frame: (bytes) => this.#receive(bytes),
+      closed: () => this.kill("its raylet is gone"),
+    });
+  }
+
+  send(to: ProcessRef, message: Message): void {
+    this.#control.send(toBytes({ to, from: this.ref, message }));
+  }
+
+  sendToRaylet(message: Message): void {
+    this.send(rayletOf(this.ref.nodeId), message);
+  }
+
+  /** The process ends of its own accord: what it sent still arrives. */
+  leave(): void {
+    this.#control.close();
+    this.kill("it is done");
+  }
+
+  override check(): void {
+    this.owner.check();
+  }
+
+  // ── Functions ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+  /** Lecture, `registerFunction`: at its first use in this process. */
+  registerFunction(functionId: FunctionId): string {
+    const code = this.around.codes.get(functionId);
+    assert(code !== undefined, "a program calls functions that it has");
+    if (!this.#functions.has(functionId)) {
+      this.#functions.add(functionId);
+      this.send(GCS, { type: "registerFunction", functionId, name: code.name, payload: payloadOf(functionId) });
+    }
+    return code.name;
+  }
+
+  /** The code of a function, if it has come here already. */
+  codeOf(functionId: FunctionId): Code | undefined {
+    return this.#functions.has(functionId) ? this.around.codes.get(functionId) : undefined;
+  }
+
+  fetchFunction(functionId: FunctionId, found: () => void): void {
+    const waiting = this.#fetching.get(functionId);
+    if (waiting !== undefined) {
+      waiting.push(found);
+      return;
+    }
+    this.#fetching.set(functionId, [found]);
+    this.send(GCS, { type: "fetchFunction", functionId });
+  }
+
+  // ── Objects ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+  /** Keep what a value names until the value is in the store, whose entry holds it from then on. */
+  holdUntilStored(entry: ObjectEntry, held: readonly Held[]): void {
+    if (held.length === 0) return;
+    for (const one of held) this.keep(one);
+    this.#heldBy.set(entry, held);
+  }
+
+  keep(held: Held): void {
+    if (held instanceof ObjectEntry) this.owner.references.pin(held);
+    else this.owner.actors.addHandle(held);
+  }
+
+  letGo(held: Held): void {
+    if (held instanceof ObjectEntry) this.owner.references.unpin(held);
+    else this.owner.actors.dropHandle(held);
+  }
+
+  // ── Actors ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+  /** What a constructor takes is held here until it has run. */
+  keepForActor(actorId: ActorId, held: Held): void {
+    this.keep(held);
+    this.#heldForActors.set(actorId, [...(this.#heldForActors.get(actorId) ?? []), held]);
+  }
+
+  findActor(name: string, found: (actor: FoundActor | undefined) => void): void {
+    const query = this.#nextQuery++;
+    this.#queries.set(query, found);
+    this.send(GCS, { type: "findActor", query, name, namespace: "sim" });
+  }
+
+  #constructorEnded(actorId: ActorId): void {
+    for (const held of this.#heldForActors.get(actorId) ?? []) this.letGo(held);
+    this.#heldForActors.delete(actorId);
+  }
+
+  #actorFound({ query, actorId, className }: MessageBody<"actorFound">): void {
+    const found = this.#queries.get(query);
+    this.#queries.delete(query);
+    found?.(actorId === undefined ? undefined : { actorId, className });
+  }
+
+  // ── Messages ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+  /** What the role does with messages that are not for an owner. */
+  protected abstract receiveForRole(message: Message): void;
+
+  #receive(bytes: ControlFrame): void {
+    const { from, message } = fromBytes(bytes);
+    assert(mayReceive(this.role, message.type), `${message.type} is for a ${this.role}`);
+    this.world.note(this.name, message.type, () => describe(from, message));
+    this.#take(message);
+    if (isIdempotent(message.type) && this.around.network.isRepeated()) this.#take(message);
+  }
+
+  #take(message: Message): void {
+    if (message.type === "actorState" && message.state !== "pending") this.#constructorEnded(message.actorId);
+    if (message.type === "actorFound") return this.#actorFound(message);
+    if (this.owner.receive(message) || this.writer.receive(message)) return;
+    if (message.type === "functionFound") this.#functionFound(message.functionId);
+    else this.receiveForRole(message);
+  }
+
+  #functionFound(functionId: FunctionId): void {
+    this.#functions.add(functionId);
+    const waiting = this.#fetching.get(functionId) ?? [];
+    this.#fetching.delete(functionId);
+    for (const found of waiting) found();
+  }
+
+  // ── What the owner's machines ask for ─────────────────────────────────────────────────────────────────────────────
+
+  #ownerPort(): ConstructorParameters<typeof Owner>[1] {
+    return {
+      sendToRaylet: (message) => this.sendToRaylet(message),
+      send: (to, message) => this.send(to, message),
+      sendToGcs: (message) => this.send(GCS, message),
+      leaseRequest: (leaseId, task) => this.#leaseRequest(leaseId, task),
+      connectLease: (lease) => {
+        this.links.connectLease(lease);
+        this.#wakeUp();
+      },
+      pushTask: (lease, task) => this.links.push(lease, task),
+      disconnectLease: (lease) => this.links.disconnectLease(lease),
+      connectActor: (actor) => this.links.connectActor(actor),
+      callActor: (actor, task) => this.links.call(actor, task),
+      disconnectActor: (actor) => this.links.disconnectActor(actor),
+      abortTask: (where, task) => this.links.abort(where, task),
+      storeValue: (entry) => this.#storeValue(entry),
+      readObject: (id, offset) => this.#node.store.read(offset, id),
+      track: () => {}, // virtual programs drop every ref themselves
+      warn: () => {},
+      wakeUp: () => this.#wakeUp(),
+    };
+  }
+
+  #leaseRequest(leaseId: LeaseId, task: Task): LeaseRequest {
+    const { template } = task;
+    const large = task.dependencies.filter((entry) => entry.state === "stored" || !entry.owned);
+    const inlineBytes = (task.args as readonly OwnedArgument[]).reduce((sum, arg) => sum + inlineSize(arg), 0);
+    return {
+      leaseId,
+      owner: this.ref,
+      jobId: this.jobId,
+      name: template.name,
+      taskId: task.id,
+      demand: template.demand,
+      held: template.demand,
+      strategy: template.strategy,
+      depth: task.depth,
+      exclusive: template.maxRetries === 0,
+      arguments: large.map((entry) => ({ objectId: entry.id, sizeBytes: entry.sizeBytes })),
+      task: inlineBytes > MAX_LEASE_ARGUMENT_BYTES ? undefined : this.links.specOf(task),
+    };
+  }
+
+  /** The value of an own object goes to the store, because it is large or because others may ask for it. */
+  #storeValue(entry: ObjectEntry): void {
+    const value = entry.failure === undefined ? (entry.value as SimValue) : errorValue(entry.failure);
+    this.around.watch.valueMade(entry.id, value);
+    this.writer.store(entry.id, value, this.ref, (error) => {
+      if (error === undefined) this.owner.references.stored(entry.id, this.ref.nodeId, value.sizeBytes);
+      else this.owner.references.storeFailed(entry.id, error);
+      for (const held of this.#heldBy.get(entry) ?? []) this.letGo(held);
+      this.#heldBy.delete(entry);
+    });
+  }
+
+  /** Something waits for the end of this turn, or for time to pass. */
+  #wakeUp(): void {
+    if (!this.#flushing) {
+      this.#flushing = true;
+      this.soon(() => {
+        this.#flushing = false;
+        this.owner.references.flush();
+      });
+    }
+    if (this.#ticking) return;
+    this.#ticking = true;
+    this.owner.tick(this.localNowMs);
+    this.#tickLater();
+  }
+
+  #tickLater(): void {
+    this.after(TICK_MS, () => {
+      this.owner.tick(this.localNowMs);
+      if (this.owner.isBusy) this.#tickLater();
+      else this.#ticking = false;
+    });
+  }
+}

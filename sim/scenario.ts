@@ -1,0 +1,145 @@
+/**
+ * One seed from its beginning to its end: a cluster and programs are drawn, run against each other under faults, healed,
+ * and asked whether every promise was kept.
+ */
+import { NODE_TIMEOUT_MS } from "../src/base/limits.js";
+import type { RayletPort } from "../src/core/raylet/raylet.js";
+import { NOBODY, type Observer, type Terrain } from "./body.js";
+import { Checkers } from "./checkers/checkers.js";
+import { checkEmpty, checkJobsEnded } from "./checkers/end-checker.js";
+import { demand } from "./checkers/violation.js";
+import { Cluster, type NodeShape, nodeIdOf } from "./cluster.js";
+import type { Driver } from "./driver.js";
+import { drawFault, excusedBy, type Fault, type FaultKind, strike } from "./faults.js";
+import { ModelApi, type ModelOutcome, outcomeOfRef } from "./model.js";
+import { drawRates } from "./network.js";
+import type { CodeTable } from "./program.js";
+import { SimError } from "./values.js";
+import { codesOf, program } from "./workload.js";
+import { between, prngFor, World } from "./world.js";
+
+/** Faults stop here; what was promised must be kept soon after. */
+const HEAL_AFTER_MS = 5_000;
+const SETTLE_MS = 120_000;
+/** Long enough for idle leases to come back and for releases to travel. */
+const CALM_MS = 4_000;
+/** A node that fell silent must be missed first. */
+const SILENT_CALM_MS = NODE_TIMEOUT_MS + 2 * CALM_MS;
+
+export interface ScenarioOptions {
+  readonly verbose?: ((line: string) => void) | undefined;
+  readonly plant?: ((port: RayletPort) => RayletPort) | undefined;
+}
+
+export interface ScenarioResult {
+  readonly hash: string;
+  readonly events: number;
+  readonly elapsedMs: number;
+  readonly tasks: number;
+  readonly calls: number;
+  readonly grants: number;
+  readonly fault: FaultKind;
+  /** Programs that ended with an error that the fault excuses. */
+  readonly excused: number;
+}
+
+interface Drawn {
+  readonly shapes: readonly NodeShape[];
+  readonly terrain: Terrain;
+  readonly drivers: readonly { readonly node: number; readonly seed: number }[];
+}
+
+/** @throws Violation, or what a machine's assertion threw. */
+export function runScenario(seed: number, options: ScenarioOptions = {}): ScenarioResult {
+  const world = new World(seed, options.verbose);
+  const { shapes, terrain, drivers } = draw(seed);
+  const fault = drawFault(seed, shapes.length);
+  const codes = codesOf(terrain);
+  const checkers = new Checkers();
+  shapes.forEach((_, i) => checkers.leases.addNode(nodeIdOf(i + 1), totalOf(shapes[i] as NodeShape)));
+  const cluster = new Cluster({ world, rates: drawRates(seed), nodes: shapes, codes, watch: checkers, plant: options.plant });
+  for (const { node, seed: own } of drivers) addDriver(cluster, node, own, terrain, codes);
+  inject(cluster, checkers, fault);
+  world.after(HEAL_AFTER_MS, () => cluster.network.heal());
+
+  const isOver = (driver: Driver) => driver.finished || !driver.alive;
+  const settled = world.run(() => cluster.drivers.every(isOver), SETTLE_MS);
+  demand(settled, `every program ends within ${SETTLE_MS} ms: ${cluster.drivers.filter((d) => !isOver(d)).map((d) => d.name)}`);
+  const excused = checkFailures(cluster, fault.kind);
+  world.run(() => false, fault.kind === "node" && fault.silently ? SILENT_CALM_MS : CALM_MS);
+  checkEmpty(cluster);
+  for (const driver of cluster.drivers) if (driver.alive) driver.leave();
+  world.run(() => false, CALM_MS);
+  checkJobsEnded(cluster);
+  checkers.leases.checkAllBack();
+  const { hash, events, elapsedMs } = world;
+  const { tasks, actors, leases } = checkers;
+  return { hash, events, elapsedMs, tasks: tasks.tasks, calls: actors.calls, grants: leases.grants, fault: fault.kind, excused };
+}
+
+function draw(seed: number): Drawn {
+  const prng = prngFor(seed, "cluster");
+  const headCpus = between(prng, 1, 3);
+  const gpus = prng.chance(0.3) ? 1 : 0;
+  const count = between(prng, 1, 4);
+  const storeBytes = 64 * 1024 * 1024;
+  const shapes = Array.from({ length: count }, (_, i): NodeShape => {
+    const cpus = i === 0 ? headCpus : between(prng, 1, headCpus);
+    return { resources: i === 0 && gpus > 0 ? { CPU: cpus, GPU: gpus } : { CPU: cpus }, storeBytes };
+  });
+  const nodes = shapes.map((_, i) => nodeIdOf(i + 1));
+  const drivers = Array.from({ length: prng.chance(0.3) ? 2 : 1 }, () => ({
+    node: between(prng, 1, count),
+    seed: prng.next(),
+  }));
+  return { shapes, terrain: { nodes, headCpus, gpus }, drivers };
+}
+
+function totalOf({ resources, storeBytes }: NodeShape): ReadonlyMap<string, number> {
+  const all = { ...resources, objectStoreMemory: storeBytes };
+  return new Map(Object.entries(all).map(([name, amount]) => [name, amount * 10_000]));
+}
+
+/** The model runs first: it says what each ref of the program comes to. */
+function addDriver(cluster: Cluster, node: number, seed: number, terrain: Terrain, codes: CodeTable): void {
+  const expected: ModelOutcome[] = [];
+  const model = new ModelApi(codes);
+  model.run(program(model, terrain, seed, { ...NOBODY, added: (_, ref) => expected.push(outcomeOfRef(ref)) }));
+  const observer: Observer = {
+    added: () => {},
+    got: (index, { token }) => {
+      const outcome = expected[index];
+      const wanted = outcome?.kind === "value" ? outcome.value.token : "an error";
+      demand(wanted === token, `get of ref ${index} gives ${wanted}, not ${token}`);
+    },
+  };
+  cluster.addDriver(node, (api) => program(api, terrain, seed, observer));
+}
+
+function inject(cluster: Cluster, checkers: Checkers, fault: Fault): void {
+  if (fault.kind === "none") return;
+  cluster.world.after(fault.atMs, () => {
+    const victim = strike(cluster, fault);
+    cluster.world.note("fault", fault.kind, () => `${victim}`);
+    for (const node of cluster.nodes) if (!node.alive) checkers.leases.removeNode(node.nodeId);
+  });
+}
+
+/** A program fails only where the fault of the seed excuses it. */
+function checkFailures(cluster: Cluster, kind: FaultKind): number {
+  let excused = 0;
+  for (const { name, alive, failure } of cluster.drivers) {
+    if (!alive || failure === undefined) continue;
+    const { code, message } = failure as SimError;
+    demand(failure instanceof SimError && excusedBy(kind).includes(code), `${name} fails for a reason: ${code}: ${message}`);
+    checkRetries(message);
+    excused++;
+  }
+  return excused;
+}
+
+/** With one death, a task that may be tried again is not given up. */
+function checkRetries(message: string): void {
+  const words = /failed after (\d+) attempts? \(maxRetries (\d+)\)/.exec(message);
+  if (words !== null) demand(Number(words[2]) === 0, `a task is tried again: ${message}`);
+}

@@ -1,0 +1,174 @@
+/** A virtual worker: runs the tasks of its leases, or becomes an actor. */
+import { GCS, type LeaseId, type ProcessRef } from "../src/base/ids.js";
+import { ActorExecutor, type Call } from "../src/core/executor/actor-executor.js";
+import { Executor, type Run } from "../src/core/executor/executor.js";
+import type { Outcome } from "../src/core/owner/task.js";
+import type { ActorSpec, Message } from "../src/protocol/messages.js";
+import type { DirectFrame, IncomingTask, OwnerFrame } from "./frames.js";
+import { connect, type LinkEnd, type LinkEvents } from "./link.js";
+import { OwnerProcess } from "./owner-process.js";
+import type { Surroundings, WorkerDoor } from "./surroundings.js";
+import { TaskRunner } from "./task-runner.js";
+import type { VirtualNode } from "./virtual-node.js";
+import type { VirtualProcess } from "./virtual-process.js";
+
+/** An owner's connection, as the executors' caller. */
+interface Caller {
+  readonly end: LinkEnd<DirectFrame>;
+  readonly ref: ProcessRef;
+}
+
+export class Worker extends OwnerProcess implements WorkerDoor {
+  readonly #executor: Executor;
+  readonly #runner: TaskRunner;
+  /** Owners that connected before the raylet's word of their lease came: what they sent meanwhile. */
+  readonly #early = new Map<LeaseId, { readonly caller: Caller; readonly frames: OwnerFrame[] }>();
+  readonly #closed = new Set<LeaseId>();
+  #actor: ActorExecutor | undefined;
+
+  constructor(around: Surroundings, name: string, ref: ProcessRef, node: VirtualNode) {
+    super(around, name, ref, "worker", node);
+    this.#runner = new TaskRunner(this);
+    this.#executor = this.#makeExecutor();
+    this.enter(() => this.sendToRaylet({ type: "workerReady", pid: 1, unixPath: `/virtual/${ref.processId}` }));
+  }
+
+  connectOwner(owner: VirtualProcess, events: LinkEvents<DirectFrame>): LinkEnd<DirectFrame> {
+    const [theirs, ours] = connect<DirectFrame>(this.world, this.around.network, { process: owner, events }, {
+      process: this,
+      events: {
+        frame: (frame) => this.#fromOwner(caller, frame as OwnerFrame),
+        closed: () => {
+          this.#executor.detach(caller);
+          this.#actor?.detach(caller);
+        },
+      },
+    });
+    const caller: Caller = { end: ours, ref: owner.ref };
+    return theirs;
+  }
+
+  override check(): void {
+    super.check();
+    this.#executor.check();
+    this.#actor?.check();
+  }
+
+  // ── Control messages ──────────────────────────────────────────────────────────────────────────────────────────────
+
+  protected override receiveForRole(message: Message): void {
+    switch (message.type) {
+      case "openLease":
+        this.jobId = message.jobId;
+        this.#executor.openLease(message.leaseId, message.owner);
+        return this.#replayEarly(message.leaseId);
+      case "closeLease":
+        this.#closed.add(message.leaseId);
+        return this.#executor.closeLease(message.leaseId);
+      case "dispatchTask": {
+        const task: IncomingTask = { spec: message.task, method: "", caller: message.task.owner };
+        return this.#executor.dispatch(message.leaseId, task);
+      }
+      case "createActor":
+        return this.#createActor(message.leaseId, message.actor);
+      default:
+        return;
+    }
+  }
+
+  // ── Owners' connections ───────────────────────────────────────────────────────────────────────────────────────────
+
+  #fromOwner(caller: Caller, frame: OwnerFrame): void {
+    this.world.note(this.name, frame.kind, () => JSON.stringify(frame, (key, value) => (key === "bytes" ? "…" : value)));
+    switch (frame.kind) {
+      case "attach":
+        if (this.#executor.attach(frame.leaseId, caller) === undefined && !this.#closed.has(frame.leaseId)) {
+          this.#early.set(frame.leaseId, { caller, frames: [] });
+        }
+        return;
+      case "push":
+        return this.#push(caller, frame);
+      case "call":
+        this.#actor?.push(caller, frame.sequence, frame.task);
+        return;
+      case "abort":
+        return;
+    }
+  }
+
+  #push(caller: Caller, frame: OwnerFrame & { readonly kind: "push" }): void {
+    const { leaseId, sequence, task } = frame;
+    const lease = this.#executor.find(leaseId);
+    if (lease !== undefined) return this.#executor.push(lease, sequence, task);
+    const early = this.#early.get(leaseId);
+    if (early !== undefined) early.frames.push(frame);
+    else caller.end.send({ kind: "handBack", leaseId, sequences: [sequence], blocked: false });
+  }
+
+  #replayEarly(leaseId: LeaseId): void {
+    const early = this.#early.get(leaseId);
+    if (early === undefined) return;
+    this.#early.delete(leaseId);
+    if (!early.caller.end.isOpen) return;
+    this.#executor.attach(leaseId, early.caller);
+    for (const frame of early.frames) if (frame.kind === "push") this.#push(early.caller, frame);
+  }
+
+  // ── Executors ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+  #makeExecutor(): Executor {
+    const executor: Executor = new Executor({
+      nowMs: () => this.localNowMs,
+      sendToRaylet: (message) => this.sendToRaylet(message),
+      prepare: (run) =>
+        this.#runner.prepare(taskOf(run), () => executor.prepared(run), (outcome) => executor.failedToPrepare(run, outcome)),
+      execute: (run) =>
+        this.#runner.execute(taskOf(run), {
+          block: () => executor.block(run),
+          resume: () => executor.resume(run),
+          finished: (outcome) => executor.finished(run, outcome),
+        }),
+      answer: (caller, run, outcome, runTimeMs) => this.#answer(caller as Caller, run.lease.id, run.sequence, outcome, runTimeMs),
+      handBack: (caller, lease, sequences, blocked) =>
+        (caller as Caller).end.send({ kind: "handBack", leaseId: lease.id, sequences, blocked }),
+      wakeUpAfter: (delayMs) => this.after(delayMs, () => executor.tick()),
+    });
+    return executor;
+  }
+
+  /** The answer leaves when every ref that the task received is held in this process's own name. */
+  #answer({ end }: Caller, leaseId: LeaseId | undefined, sequence: number, outcome: Outcome, runTimeMs: number): void {
+    this.owner.references.whenHoldsSettled(() => end.send({ kind: "answer", leaseId, sequence, outcome, runTimeMs }));
+  }
+
+  /** Lecture, `createActor`: from here on this worker is the actor. */
+  #createActor(leaseId: LeaseId, spec: ActorSpec): void {
+    this.jobId = spec.jobId;
+    const { actorId } = spec;
+    this.#runner.construct(spec, (failure) => {
+      if (failure === undefined) this.#actor = this.#makeActor(leaseId, spec.maxConcurrency);
+      const words = failure && { message: failure.message, error: new Uint8Array(0) };
+      this.send(GCS, { type: "actorCreated", actorId, leaseId, failure: words });
+    });
+  }
+
+  #makeActor(leaseId: LeaseId, maxConcurrency: number): ActorExecutor {
+    const actor: ActorExecutor = new ActorExecutor(leaseId, maxConcurrency, {
+      sendToRaylet: (message) => this.sendToRaylet(message),
+      prepare: (call) =>
+        this.#runner.prepare(taskOf(call), () => actor.prepared(call), (outcome) => actor.failedToPrepare(call, outcome)),
+      execute: (call) =>
+        this.#runner.execute(taskOf(call), {
+          block: () => actor.block(call),
+          resume: () => actor.resume(call),
+          finished: (outcome) => actor.finished(call, outcome),
+        }),
+      answer: (caller, call, outcome) => this.#answer(caller as Caller, undefined, call.sequence, outcome, 0),
+    });
+    return actor;
+  }
+}
+
+function taskOf(run: Run | Call): IncomingTask {
+  return run.task as IncomingTask;
+}

@@ -1,0 +1,45 @@
+// A question is finished once: when all have answered, have died, or have had their time.
+// Method: ask, and let answers, deaths and time come by hand.
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { Collector } from "./collector.js";
+
+function world(...whom: readonly string[]) {
+  const collector = new Collector();
+  const finished: (readonly string[])[] = [];
+  const query = collector.ask(1_000, whom, ["own"], (answers) => finished.push(answers));
+  return { collector, query, finished };
+}
+
+test("it ends with the last answer; an answer may come in parts", () => {
+  const { collector, query, finished } = world("p", "q");
+  collector.answered(query, "p", "p1", false);
+  collector.answered(query, "q", "q1", true);
+  collector.answered(query, "p", "p2", true);
+  collector.answered(query, "p", "late", true);
+  collector.answered(query + 1, "p", "of another question", true);
+  assert.deepEqual(finished, [["own", "p1", "q1", "p2"]]);
+});
+
+test("the dead are not waited for", () => {
+  const { collector, query, finished } = world("p", "q");
+  collector.died("p");
+  collector.died("p");
+  assert.deepEqual(finished, []);
+  collector.answered(query, "q", "q1", true);
+  assert.deepEqual(finished, [["own", "q1"]]);
+});
+
+test("the slow are waited for as long as was said, and what has come by then counts", () => {
+  const { collector, query, finished } = world("p", "q");
+  collector.answered(query, "p", "p1", true);
+  collector.tick(2_999);
+  assert.deepEqual(finished, []);
+  collector.tick(3_000);
+  collector.tick(9_000);
+  assert.deepEqual(finished, [["own", "p1"]]);
+});
+
+test("with nobody to ask, it is finished at once", () => {
+  assert.deepEqual(world().finished, [["own"]]);
+});

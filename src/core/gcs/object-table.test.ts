@@ -1,0 +1,299 @@
+// Who waits for an object is told once that it exists or never will; it is freed when nobody can reach it, and then it is.
+// Method: drive the table by hand, each message twice, and read what it asked of the world; then random calls and a model.
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import fc from "fast-check";
+import { Lines } from "../../../test/support/messages.js";
+import { failure, kib, node, object, processId } from "../../../test/support/names.js";
+import type { ObjectId } from "../../base/ids.js";
+import { ObjectTable } from "./object-table.js";
+
+class World {
+  readonly table: ObjectTable;
+  readonly #lines = new Lines();
+
+  constructor() {
+    const say = this.#lines.add;
+    this.table = new ObjectTable({
+      objectAvailable: (to, id, { locations }) => say(`${to}: ${id} is on ${[...locations].join(", ")}`),
+      objectGone: (to, id, { code }) => say(`${to}: ${id} is gone, ${code}`),
+      freeObject: (on, id) => say(`${on}: free ${id}`),
+      unreachable: (id) => say(`${id} is unreachable`),
+    });
+  }
+
+  /** A store sealed a copy. Without a holder it is a replica. */
+  register(on: string, name: string, holder?: string, contains: readonly string[] = []): boolean {
+    const by = holder === undefined ? undefined : processId(holder);
+    return this.table.register(node(on), object(name), kib(200), by, contains.map(object));
+  }
+
+  subscribe(from: string, name: string): string {
+    return this.table.subscribe(node(from), object(name));
+  }
+
+  hold(holder: string, name: string): void {
+    this.table.addHold(processId(holder), object(name));
+  }
+
+  release(holder: string, name: string): void {
+    this.table.release(processId(holder), object(name));
+  }
+
+  declare(maker: string, name: string): void {
+    this.table.declare(processId(maker), object(name));
+  }
+
+  died(holder: string): void {
+    this.table.holderDied(processId(holder), failure("OWNER_DIED"));
+  }
+
+  asked(): string[] {
+    this.table.check();
+    return this.#lines.take();
+  }
+}
+
+// ── Callbacks ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+test("a waiter is told when the object is registered, and only once", () => {
+  const w = new World();
+  assert.equal(w.subscribe("N1", "c"), "waiting");
+  assert.equal(w.subscribe("N1", "c"), "waiting");
+  assert.deepEqual(w.asked(), []);
+  assert.equal(w.register("N2", "c", "d"), true);
+  assert.equal(w.register("N2", "c", "d"), false);
+  w.register("N1", "c"); // the replica that the waiter made
+  assert.deepEqual(w.asked(), ["N1: c is on N2"]);
+  assert.equal(w.subscribe("N3", "c"), "answered");
+  assert.deepEqual(w.asked(), ["N3: c is on N2, N1"]);
+});
+
+test("who took its wish back is not told", () => {
+  const w = new World();
+  w.subscribe("N1", "c");
+  w.subscribe("N3", "c");
+  w.table.unsubscribe(node("N1"), object("c"));
+  w.table.unsubscribe(node("N1"), object("c"));
+  w.register("N2", "c", "d");
+  assert.deepEqual(w.asked(), ["N3: c is on N2"]);
+});
+
+// ── Holders ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+test("the last holder to let go frees every copy", () => {
+  const w = new World();
+  w.register("N2", "c", "d");
+  w.register("N1", "c");
+  w.hold("w", "c");
+  w.hold("w", "c");
+  w.release("d", "c");
+  w.release("d", "c");
+  assert.deepEqual(w.asked(), []);
+  w.release("w", "c");
+  assert.deepEqual(w.asked(), ["N2: free c", "N1: free c", "c is unreachable"]);
+  assert.equal(w.table.size, 0);
+});
+
+test("a hold may come before its object: they arrive on different ways", () => {
+  const w = new World();
+  w.hold("w", "c");
+  w.register("N2", "c", "d");
+  w.release("d", "c");
+  assert.deepEqual(w.asked(), []);
+  w.release("w", "c");
+  assert.deepEqual(w.asked(), ["N2: free c", "c is unreachable"]);
+});
+
+test("only the adder takes a hold back", () => {
+  const w = new World();
+  w.register("N2", "c", "d");
+  w.release("stranger", "c");
+  w.release("d", "unknown");
+  assert.deepEqual(w.asked(), []);
+});
+
+test("a replica of an object that was freed meanwhile is freed too", () => {
+  const w = new World();
+  w.register("N2", "c", "d");
+  w.release("d", "c");
+  w.asked();
+  assert.equal(w.register("N1", "c"), false);
+  assert.deepEqual(w.asked(), ["N1: free c"]);
+});
+
+test("what an object contains lives as long as it does, at any depth", () => {
+  const w = new World();
+  w.register("N1", "inner", "d");
+  w.register("N1", "middle", "d", ["inner"]);
+  w.register("N1", "outer", "d", ["middle", "inner", "inner"]);
+  w.register("N1", "outer", "d", ["middle", "inner", "inner"]);
+  w.release("d", "inner");
+  w.release("d", "middle");
+  assert.deepEqual(w.asked(), []);
+  w.release("d", "outer");
+  const freed = w.asked().filter((said) => said.includes("free"));
+  assert.deepEqual(freed.sort(), ["N1: free inner", "N1: free middle", "N1: free outer"]);
+});
+
+test("an actor is held like an object and has no copies: its table is told", () => {
+  const w = new World();
+  w.hold("d", "counter");
+  w.hold("w", "counter");
+  w.release("d", "counter");
+  w.died("w");
+  assert.deepEqual(w.asked(), ["counter is unreachable"]);
+});
+
+// ── Deaths ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+test("with a process end its holds, and what it alone was going to make", () => {
+  const w = new World();
+  w.register("N2", "c", "d");
+  w.declare("d", "promised");
+  w.hold("w", "promised");
+  w.subscribe("N1", "promised");
+  w.died("d");
+  w.died("d");
+  assert.deepEqual(w.asked(), ["N1: promised is gone, OWNER_DIED", "N2: free c", "c is unreachable"]);
+});
+
+test("who asks for a promised object after its maker's death is told so, not left waiting", () => {
+  const w = new World();
+  w.declare("d", "promised");
+  w.hold("w", "promised");
+  w.died("d");
+  assert.equal(w.subscribe("N1", "promised"), "answered");
+  assert.deepEqual(w.asked(), ["N1: promised is gone, OWNER_DIED"]);
+});
+
+test("a promised object whose value came before its maker died is there", () => {
+  const w = new World();
+  w.declare("d", "c");
+  w.declare("d", "c");
+  w.hold("w", "c");
+  w.register("N2", "c", "d");
+  w.died("d");
+  w.subscribe("N1", "c");
+  assert.deepEqual(w.asked(), ["N1: c is on N2"]);
+});
+
+test("a value that comes after its maker's death is there for those who hold it", () => {
+  const w = new World();
+  w.declare("d", "c");
+  w.hold("w", "c");
+  w.died("d");
+  w.register("N2", "c"); // the task was running on a worker that lives
+  w.subscribe("N1", "c");
+  assert.deepEqual(w.asked(), ["N1: c is on N2"]);
+});
+
+test("an object whose last copy dies with its node is lost, for who waits and for who asks later", () => {
+  const w = new World();
+  w.register("N2", "c", "d");
+  w.register("N3", "c");
+  w.table.nodeDied(node("N2"));
+  w.subscribe("N1", "c");
+  assert.deepEqual(w.asked(), ["N1: c is on N3"]);
+  w.table.nodeDied(node("N3"));
+  w.table.nodeDied(node("N3"));
+  w.subscribe("N1", "c");
+  assert.deepEqual(w.asked(), ["N1: c is gone, OBJECT_LOST"]);
+  w.register("N1", "c", "d"); // made again
+  w.subscribe("N4", "c");
+  assert.deepEqual(w.asked(), ["N4: c is on N1"]);
+});
+
+test("a raylet that cannot read its copy any more takes it back", () => {
+  const w = new World();
+  w.register("N2", "c", "d");
+  w.table.dropLocation(node("N3"), object("c"));
+  w.table.dropLocation(node("N2"), object("c"));
+  w.table.dropLocation(node("N2"), object("c"));
+  w.table.dropLocation(node("N2"), object("unknown"));
+  w.subscribe("N1", "c");
+  assert.deepEqual(w.asked(), ["N1: c is gone, OBJECT_LOST"]);
+});
+
+test("a node that died waits for nothing any more", () => {
+  const w = new World();
+  w.subscribe("N1", "c");
+  w.table.nodeDied(node("N1"));
+  w.register("N2", "c", "d");
+  assert.deepEqual(w.asked(), []);
+});
+
+test("the first result of a task stands: what another attempt made of another size is freed where it lies", () => {
+  const w = new World();
+  w.register("N2", "c", "d");
+  assert.equal(w.table.register(node("N3"), object("c"), kib(1), processId("d"), []), false);
+  w.subscribe("N1", "c");
+  assert.deepEqual(w.asked(), ["N3: free c", "N1: c is on N2"]);
+});
+
+// ── In every order ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+const names = ["a", "b", "c", "e"] as const;
+const steps = fc.array(
+  fc.record({
+    what: fc.constantFrom("register", "register", "replica", "hold", "release", "release", "subscribe", "die", "nodeDied"),
+    // What contains comes later in the alphabet than what it contains: values cannot contain themselves.
+    which: fc.nat(3),
+    inside: fc.nat(3),
+    who: fc.constantFrom("p", "q"),
+    on: fc.constantFrom("N1", "N2"),
+  }),
+  { maxLength: 60, size: "max" },
+);
+
+/** Everything that can be reached from processes, by holds and containment: the naive answer to what must live. */
+function reachable(holds: ReadonlySet<string>, contains: ReadonlyMap<string, readonly string[]>): Set<string> {
+  const found = new Set<string>();
+  const visit = (name: string) => {
+    if (found.has(name)) return;
+    found.add(name);
+    for (const inner of contains.get(name) ?? []) visit(inner);
+  };
+  for (const hold of holds) visit(hold.split(" ")[1] ?? "");
+  return found;
+}
+
+test("whatever is held, contained, let go and lost, exactly what can be reached is in the table", () => {
+  fc.assert(
+    fc.property(steps, (todo) => {
+      const w = new World();
+      const holds = new Set<string>();
+      const contains = new Map<string, readonly string[]>();
+      for (const { what, which, inside, who, on } of todo) {
+        const name = names[which] ?? "a";
+        const inner = inside < which ? [names[inside] ?? "a"] : [];
+        const isThere = [...w.table.objects()].some(([id]) => id === name);
+        if (what === "register") {
+          w.register(on, name, who, inner);
+          holds.add(`${who} ${name}`);
+          if ((contains.get(name) ?? []).length === 0) contains.set(name, inner);
+        } else if (what === "replica") {
+          w.register(on, name);
+        } else if (what === "hold") {
+          w.hold(who, name);
+          holds.add(`${who} ${name}`);
+        } else if (what === "release") {
+          w.release(who, name);
+          holds.delete(`${who} ${name}`);
+        } else if (what === "die") {
+          w.died(who);
+          for (const hold of [...holds]) if (hold.startsWith(who)) holds.delete(hold);
+        } else if (what === "nodeDied") {
+          w.table.nodeDied(node(on));
+        } else if (isThere) {
+          w.subscribe(on, name);
+        }
+        w.asked();
+        const alive = reachable(holds, contains);
+        for (const known of [...contains.keys()]) if (!alive.has(known)) contains.delete(known);
+        assert.deepEqual(new Set([...w.table.objects()].map(([id]) => id)), alive as Set<ObjectId>);
+      }
+    }),
+    { numRuns: 300 },
+  );
+});

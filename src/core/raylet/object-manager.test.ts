@@ -1,0 +1,229 @@
+// Whoever wants an object is told that it is here, or why it will never be, whatever fetches and writers do.
+// Method: play the object table, the other nodes' stores and the local writers by hand; read what was asked, in order.
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { Lines } from "../../../test/support/messages.js";
+import { failure, kib, lease, node, object, processId, task } from "../../../test/support/names.js";
+import { MAX_CONCURRENT_FETCHES, MAX_FETCH_ATTEMPTS } from "../../base/limits.js";
+import { Journey } from "../journey.js";
+import { StoreIndex } from "../store/store-index.js";
+import { ObjectManager, type Want } from "./object-manager.js";
+
+const get = (process: string): Want => ({ kind: "get", process: processId(process), fetch: true });
+const ask = (process: string): Want => ({ kind: "get", process: processId(process), fetch: false });
+const argument = (name: string): Want => ({ kind: "argument", leaseId: lease(name), taskId: task(name) });
+
+class World {
+  readonly store: StoreIndex;
+  readonly manager: ObjectManager;
+  readonly journey = new Journey("N1", () => 0);
+  readonly #lines = new Lines();
+
+  constructor(storeBytes = kib(1024)) {
+    const say = this.#lines.add;
+    const who = (want: Want) => (want.kind === "get" ? want.process : want.leaseId);
+    const port: ConstructorParameters<typeof ObjectManager>[1] = {
+      subscribeObject: (id, forTask) => say(`subscribe ${id}${forTask === undefined ? "" : ` for ${forTask}`}`),
+      unsubscribeObject: (id) => say(`unsubscribe ${id}`),
+      registerReplica: (id) => say(`register ${id}`),
+      fetchObject: (id, from) => say(`fetch ${id} from ${from}`),
+      objectReady: (want, id) => say(`${who(want)}: ${id} is ready`),
+      objectFailed: (want, id, reason) => say(`${who(want)}: ${id} failed ${reason.code}`),
+    };
+    this.store = new StoreIndex(storeBytes);
+    this.manager = new ObjectManager(node("N1"), port, this.store, this.journey);
+  }
+
+  want(name: string, want: Want): void {
+    this.manager.want(object(name), want);
+  }
+
+  /** The object table says where it is. */
+  available(name: string, ...nodes: readonly string[]): void {
+    this.manager.objectAvailable(object(name), kib(200), nodes.map(node));
+  }
+
+  fetched(name: string, ok = true): void {
+    this.manager.fetched(object(name), ok);
+  }
+
+  /** A local process has written and sealed it. */
+  seal(name: string): void {
+    this.store.create(object(name), kib(200), processId("w"));
+    this.store.seal(object(name));
+    this.manager.sealedHere(object(name));
+  }
+
+  asked(): string[] {
+    this.manager.check();
+    this.store.check();
+    return this.#lines.take();
+  }
+}
+
+test("an object that is here is given at once", () => {
+  const w = new World();
+  w.seal("c");
+  w.want("c", get("p"));
+  assert.deepEqual(w.asked(), ["p: c is ready"]);
+});
+
+test("an object elsewhere is subscribed to, fetched and registered once, however many want it", () => {
+  const w = new World();
+  w.want("c", get("p"));
+  w.want("c", get("q"));
+  w.want("c", argument("L1"));
+  assert.deepEqual(w.asked(), ["subscribe c"]);
+  w.available("c", "N2");
+  w.available("c", "N2");
+  assert.deepEqual(w.asked(), ["fetch c from N2"]);
+  w.want("c", get("late"));
+  w.fetched("c");
+  assert.deepEqual(w.asked(), ["register c", "p: c is ready", "q: c is ready", "L1: c is ready", "late: c is ready"]);
+  w.want("c", get("later"));
+  assert.deepEqual(w.asked(), ["later: c is ready"]);
+});
+
+test("who only asks whether it exists is told so, and no bytes move", () => {
+  const w = new World();
+  w.want("c", ask("p"));
+  w.available("c", "N2");
+  assert.deepEqual(w.asked(), ["subscribe c", "p: c is ready"]);
+  w.want("c", ask("p"));
+  w.want("c", get("q"));
+  w.available("c", "N2");
+  assert.deepEqual(w.asked(), ["subscribe c", "p: c is ready", "fetch c from N2"]);
+});
+
+test("an object that a process here makes meanwhile is not fetched", () => {
+  const w = new World();
+  w.want("c", get("p"));
+  w.seal("c");
+  assert.deepEqual(w.asked(), ["subscribe c", "unsubscribe c", "p: c is ready"]);
+  w.available("c", "N1"); // the callback crossed it
+  assert.deepEqual(w.asked(), []);
+});
+
+test("another replica is tried when a fetch fails, then the reason is told", () => {
+  const w = new World();
+  w.want("c", get("p"));
+  const tried: string[] = [];
+  for (let attempt = 0; attempt < MAX_FETCH_ATTEMPTS; attempt++) {
+    w.available("c", "N2", "N3");
+    tried.push(...w.asked().filter((line) => line.startsWith("fetch")));
+    w.fetched("c", false);
+  }
+  const [two, three] = ["fetch c from N2", "fetch c from N3"];
+  assert.deepEqual(tried, [two, three, two, three, two]);
+  assert.deepEqual(w.asked(), ["p: c failed OBJECT_LOST"]);
+  assert.equal(w.store.usedBytes, 0);
+});
+
+test("an object table that names only this node, which has no copy, is asked a few times and no more", () => {
+  const w = new World();
+  w.want("c", get("p"));
+  for (let attempt = 0; attempt < MAX_FETCH_ATTEMPTS; attempt++) w.available("c", "N1");
+  assert.equal(w.asked().at(-1), "p: c failed OBJECT_LOST");
+});
+
+test("an object that will never be is told to all; a fetch under way decides for itself", () => {
+  const w = new World();
+  w.want("c", get("p"));
+  w.want("c", argument("L1"));
+  w.manager.objectGone(object("c"), failure("OWNER_DIED"));
+  w.manager.objectGone(object("c"), failure("OWNER_DIED"));
+  assert.deepEqual(w.asked(), ["subscribe c", "p: c failed OWNER_DIED", "L1: c failed OWNER_DIED"]);
+  w.want("d", get("p"));
+  w.available("d", "N2");
+  w.manager.objectGone(object("d"), failure("OBJECT_LOST"));
+  w.fetched("d");
+  assert.deepEqual(w.asked(), ["subscribe d", "fetch d from N2", "register d", "p: d is ready"]);
+});
+
+test("a wish that is taken back ends the subscription with the last one", () => {
+  const w = new World();
+  w.want("c", get("p"));
+  w.want("c", get("q"));
+  w.manager.cancel(object("c"), (want) => want.kind === "get" && want.process === "p");
+  assert.deepEqual(w.asked(), ["subscribe c"]);
+  w.manager.processDied(processId("q"));
+  w.manager.processDied(processId("q"));
+  assert.deepEqual(w.asked(), ["unsubscribe c"]);
+  w.available("c", "N2");
+  assert.deepEqual(w.asked(), []);
+});
+
+test("a fetch whose reader left goes on: the replica serves whoever comes next", () => {
+  const w = new World();
+  w.want("c", get("p"));
+  w.available("c", "N2");
+  w.manager.processDied(processId("p"));
+  w.asked();
+  w.fetched("c");
+  assert.deepEqual(w.asked(), ["register c"]);
+  w.want("d", get("p"));
+  w.available("d", "N2");
+  w.manager.processDied(processId("p"));
+  w.asked();
+  w.fetched("d", false);
+  assert.deepEqual(w.asked(), []);
+});
+
+test("fetches under way are bounded; readers in get come before task arguments", () => {
+  const w = new World(kib(200) * 20);
+  for (let i = 0; i < MAX_CONCURRENT_FETCHES; i++) {
+    w.want(`o${i}`, argument("L1"));
+    w.available(`o${i}`, "N2");
+  }
+  w.want("argument", argument("L1"));
+  w.available("argument", "N2");
+  w.want("result", get("p"));
+  w.available("result", "N2");
+  w.asked();
+  w.fetched("o0");
+  w.fetched("o1", false);
+  const fetches = w.asked().filter((line) => line.startsWith("fetch"));
+  assert.deepEqual(fetches, ["fetch result from N2", "fetch argument from N2"]);
+});
+
+test("a store without room fails the wish with its size, and nothing else", () => {
+  const w = new World(kib(300));
+  w.want("c", get("p"));
+  w.available("c", "N2");
+  w.want("d", get("p"));
+  w.available("d", "N2");
+  assert.deepEqual(w.asked(), ["subscribe c", "fetch c from N2", "subscribe d", "p: d failed OBJECT_STORE_FULL"]);
+});
+
+test("an object that a local process is writing is waited for; if the writer dies it is fetched after all", () => {
+  const w = new World();
+  w.store.create(object("c"), kib(200), processId("w")); // the task that made it runs again here
+  w.want("c", get("p"));
+  w.available("c", "N2");
+  assert.deepEqual(w.asked(), ["subscribe c"]);
+  w.store.processDied(processId("w"));
+  w.manager.writersGone();
+  assert.deepEqual(w.asked(), ["fetch c from N2"]);
+  w.fetched("c");
+  assert.deepEqual(w.asked(), ["register c", "p: c is ready"]);
+
+  w.store.create(object("d"), kib(200), processId("w"));
+  w.want("d", get("p"));
+  w.available("d", "N2");
+  w.manager.writersGone(); // of something else
+  w.store.seal(object("d"));
+  w.manager.sealedHere(object("d"));
+  assert.deepEqual(w.asked(), ["subscribe d", "p: d is ready"]);
+});
+
+test("the steps of get and of an argument are recorded where they are done", () => {
+  const w = new World();
+  w.want("c", get("p"));
+  w.available("c", "N2");
+  w.fetched("c");
+  w.want("a", argument("add"));
+  w.available("a", "N2");
+  w.fetched("a");
+  const steps = [...w.journey.records()].map(({ step, subject, detail }) => `${step} ${subject} ${detail}`.trim());
+  assert.deepEqual(steps, ["checkLocalStore c", "fetchResult c", "returnValue c", "fetchArgument add a"]);
+});

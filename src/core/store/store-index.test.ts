@@ -1,0 +1,206 @@
+// A sealed object never changes, its block is reused only after its last reader, and in the end every byte is free.
+// Method: stories by hand, then random sequences of calls against a naive model of who reads which block.
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import fc from "fast-check";
+import { kib, object, processId } from "../../../test/support/names.js";
+import { type Block, StoreIndex } from "./store-index.js";
+
+const w = processId("w");
+const r = processId("r");
+
+function sealed(store: StoreIndex, name: string, sizeBytes = kib(4)): Block {
+  const block = store.create(object(name), sizeBytes, w);
+  assert.ok(typeof block === "object", `${name} is created`);
+  store.seal(object(name));
+  return block;
+}
+
+test("an object is there from its seal on, and its size is known", () => {
+  const store = new StoreIndex(kib(64));
+  store.create(object("c"), 5_000, w);
+  assert.equal(store.has(object("c")), false);
+  assert.equal(store.pin(object("c"), r), undefined);
+  assert.equal(store.seal(object("c")), 5_000);
+  assert.equal(store.seal(object("c")), 5_000);
+  assert.equal(store.has(object("c")), true);
+  assert.deepEqual([...store.sealed()].map(([id]) => id), ["c"]);
+  assert.equal(store.seal(object("unknown")), undefined);
+});
+
+test("an object is made once; a store without room says so", () => {
+  const store = new StoreIndex(kib(8));
+  sealed(store, "a", kib(8));
+  assert.equal(store.create(object("a"), kib(8), w), "exists");
+  assert.equal(store.create(object("b"), 1, w), "full");
+});
+
+test("a block under a reader stays when its object is freed, and goes with the reader", () => {
+  const store = new StoreIndex(kib(64));
+  sealed(store, "c");
+  store.pin(object("c"), r);
+  store.pin(object("c"), r);
+  store.free(object("c"));
+  store.free(object("c"));
+  assert.equal(store.has(object("c")), false);
+  assert.equal(store.usedBytes, kib(4));
+  store.unpin(object("c"), r);
+  assert.equal(store.usedBytes, kib(4));
+  store.unpin(object("c"), r);
+  assert.equal(store.usedBytes, 0);
+  store.unpin(object("c"), r);
+  store.check();
+});
+
+test("an object that is made again while its old block is read gets another block", () => {
+  const store = new StoreIndex(kib(64));
+  const old = sealed(store, "c");
+  store.pin(object("c"), r);
+  store.free(object("c"));
+  const fresh = sealed(store, "c");
+  assert.notEqual(fresh.offset, old.offset);
+  store.check();
+  store.unpin(object("c"), r);
+  assert.equal(store.usedBytes, kib(4));
+  assert.equal(store.has(object("c")), true);
+});
+
+test("blocks are released in the order in which they were read: the old one of an object made again comes first", () => {
+  const store = new StoreIndex(kib(64));
+  sealed(store, "c", kib(4));
+  store.pin(object("c"), r);
+  store.free(object("c"));
+  sealed(store, "c", kib(8));
+  store.pin(object("c"), r);
+  store.unpin(object("c"), r);
+  store.free(object("c"));
+  assert.equal(store.usedBytes, kib(8)); // the new block is still read
+  store.unpin(object("c"), r);
+  assert.equal(store.usedBytes, 0);
+});
+
+test("releasing one freed object leaves another's block to its reader", () => {
+  const store = new StoreIndex(kib(64));
+  const a = sealed(store, "a");
+  sealed(store, "b", kib(8));
+  store.pin(object("a"), r);
+  store.pin(object("b"), r);
+  store.free(object("a"));
+  store.free(object("b"));
+  store.unpin(object("b"), r);
+  assert.equal(store.usedBytes, kib(4));
+  assert.notEqual(sealed(store, "new").offset, a.offset);
+});
+
+test("with a process go its unfinished blocks and its pins, and nothing else", () => {
+  const store = new StoreIndex(kib(64));
+  store.create(object("unfinished"), kib(4), w);
+  sealed(store, "finished");
+  sealed(store, "read");
+  store.pin(object("read"), r);
+  store.free(object("read"));
+  store.processDied(w);
+  assert.equal(store.usedBytes, kib(8));
+  store.processDied(r);
+  store.processDied(r);
+  assert.equal(store.usedBytes, kib(4));
+  assert.equal(store.has(object("finished")), true);
+});
+
+test("a writer may give up, but not take back what is sealed", () => {
+  const store = new StoreIndex(kib(64));
+  store.create(object("c"), kib(4), w);
+  store.abort(object("c"));
+  store.abort(object("c"));
+  assert.equal(store.usedBytes, 0);
+  sealed(store, "c");
+  store.abort(object("c"));
+  assert.equal(store.has(object("c")), true);
+});
+
+/** The model: one record for each block ever made, and which of them the store may not reuse. */
+interface Made {
+  readonly name: string;
+  readonly block: Block;
+  readonly writer: string;
+  state: "writing" | "sealed" | "freed";
+  readers: string[];
+}
+
+const names = fc.constantFrom("a", "b", "c");
+const processes = fc.constantFrom("p", "q");
+const steps = fc.array(
+  fc.record({
+    what: fc.constantFrom("create", "create", "seal", "seal", "abort", "pin", "pin", "unpin", "free", "die"),
+    name: names,
+    who: processes,
+    sizeBytes: fc.integer({ min: 1, max: kib(10) }),
+  }),
+  { maxLength: 80, size: "max" },
+);
+type Steps = typeof steps extends fc.Arbitrary<infer T> ? T : never;
+
+function mayNotBeReused(made: Made): boolean {
+  return made.state !== "freed" || made.readers.length > 0;
+}
+
+/** Do one step in both; the model says what must be in use afterwards. */
+function play(store: StoreIndex, model: Made[], { what, name, who, sizeBytes }: Steps[number]): void {
+  const current = model.find((made) => made.name === name && made.state !== "freed");
+  const drop = (made: Made) => model.splice(model.indexOf(made), 1);
+  if (what === "create") {
+    const block = store.create(object(name), sizeBytes, processId(who));
+    assert.equal(block === "exists", current !== undefined);
+    if (typeof block === "object") model.push({ name, block, writer: who, state: "writing", readers: [] });
+  } else if (what === "seal") {
+    assert.equal(store.seal(object(name)), current?.block.sizeBytes);
+    if (current !== undefined) current.state = "sealed";
+  } else if (what === "abort") {
+    store.abort(object(name));
+    if (current?.state === "writing") drop(current);
+  } else if (what === "pin") {
+    const block = store.pin(object(name), processId(who));
+    assert.equal(block?.offset, current?.state === "sealed" ? current.block.offset : undefined);
+    if (block !== undefined) current?.readers.push(who);
+  } else if (what === "unpin") {
+    store.unpin(object(name), processId(who));
+    const read = model.find((made) => made.name === name && made.readers.includes(who)); // the oldest first
+    if (read !== undefined) read.readers.splice(read.readers.indexOf(who), 1);
+  } else if (what === "free") {
+    store.free(object(name));
+    if (current?.state === "sealed") current.state = "freed";
+  } else {
+    store.processDied(processId(who));
+    for (const made of [...model]) {
+      made.readers = made.readers.filter((reader) => reader !== who);
+      if (made.state === "writing" && made.writer === who) drop(made);
+    }
+  }
+}
+
+test("whatever happens, no two blocks in use share a byte, and unused bytes are free", () => {
+  fc.assert(
+    fc.property(steps, (todo) => {
+      const store = new StoreIndex(kib(40));
+      const model: Made[] = [];
+      for (const step of todo) {
+        play(store, model, step);
+        store.check();
+        const used = model.filter(mayNotBeReused).map(({ block }) => block);
+        used.sort((a, b) => a.offset - b.offset);
+        let end = 0;
+        for (const { offset, sizeBytes } of used) {
+          assert.ok(offset >= end, "two blocks share a byte");
+          end = offset + sizeBytes;
+        }
+        const pages = used.reduce((sum, { sizeBytes }) => sum + Math.ceil(sizeBytes / kib(4)), 0);
+        assert.equal(store.usedBytes, pages * kib(4));
+        for (const name of ["a", "b", "c"]) {
+          const is = model.some((made) => made.name === name && made.state === "sealed");
+          assert.equal(store.has(object(name)), is);
+        }
+      }
+    }),
+    { numRuns: 500 },
+  );
+});

@@ -1,0 +1,5 @@
+/** The frames of a connection whose purpose is objects; see `transfer.ts`. */
+export const PULL = 1;
+export const FOUND = 2;
+export const MISSING = 3;
+export const DATA = 4;
