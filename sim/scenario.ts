@@ -58,6 +58,7 @@ export function runScenario(seed: number, options: ScenarioOptions = {}): Scenar
   const checkers = new Checkers();
   shapes.forEach((_, i) => checkers.leases.addNode(nodeIdOf(i + 1), totalOf(shapes[i] as NodeShape)));
   const cluster = new Cluster({ world, rates: drawRates(seed), nodes: shapes, codes, watch: checkers, plant: options.plant });
+  world.run(() => cluster.nodes[0]?.gcs?.nodeCount === shapes.length, SETTLE_MS);
   for (const { node, seed: own } of drivers) addDriver(cluster, node, own, terrain, codes);
   inject(cluster, checkers, fault);
   world.after(HEAL_AFTER_MS, () => cluster.network.heal());

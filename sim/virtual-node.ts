@@ -216,6 +216,8 @@ export class VirtualNode extends VirtualProcess implements NodeDoor {
   #makeGcs(): Gcs {
     const port = {
       send: (to: ProcessRef, message: Message) => this.#route({ to, from: GCS, message }),
+      wakeUpAfter: (delayMs: number) =>
+        this.after(delayMs, () => this.#machine(() => this.gcs?.tick(this.localNowMs))),
       stop: (reason: string) => this.kill(reason),
     };
     return new Gcs(port, this.journey);

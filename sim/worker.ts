@@ -1,7 +1,7 @@
 /** A virtual worker: runs the tasks of its leases, or becomes an actor. */
 import { GCS, type LeaseId, type ProcessRef } from "../src/base/ids.js";
 import { ActorExecutor, type Call } from "../src/core/executor/actor-executor.js";
-import { Executor, type Run } from "../src/core/executor/executor.js";
+import { Executor, type LeaseSlot, type Run } from "../src/core/executor/executor.js";
 import type { Outcome } from "../src/core/owner/task.js";
 import type { ActorSpec, Message } from "../src/protocol/messages.js";
 import type { DirectFrame, IncomingTask, OwnerFrame } from "./frames.js";
@@ -16,14 +16,12 @@ import type { VirtualProcess } from "./virtual-process.js";
 interface Caller {
   readonly end: LinkEnd<DirectFrame>;
   readonly ref: ProcessRef;
+  readonly leases: Map<LeaseId, LeaseSlot>;
 }
 
 export class Worker extends OwnerProcess implements WorkerDoor {
   readonly #executor: Executor;
   readonly #runner: TaskRunner;
-  /** Owners that connected before the raylet's word of their lease came: what they sent meanwhile. */
-  readonly #early = new Map<LeaseId, { readonly caller: Caller; readonly frames: OwnerFrame[] }>();
-  readonly #closed = new Set<LeaseId>();
   #actor: ActorExecutor | undefined;
 
   constructor(around: Surroundings, name: string, ref: ProcessRef, node: VirtualNode) {
@@ -44,7 +42,7 @@ export class Worker extends OwnerProcess implements WorkerDoor {
         },
       },
     });
-    const caller: Caller = { end: ours, ref: owner.ref };
+    const caller: Caller = { end: ours, ref: owner.ref, leases: new Map() };
     return theirs;
   }
 
@@ -60,10 +58,8 @@ export class Worker extends OwnerProcess implements WorkerDoor {
     switch (message.type) {
       case "openLease":
         this.jobId = message.jobId;
-        this.#executor.openLease(message.leaseId, message.owner);
-        return this.#replayEarly(message.leaseId);
+        return this.#executor.openLease(message.leaseId, message.owner);
       case "closeLease":
-        this.#closed.add(message.leaseId);
         return this.#executor.closeLease(message.leaseId);
       case "dispatchTask": {
         const task: IncomingTask = { spec: message.task, method: "", caller: message.task.owner };
@@ -82,10 +78,7 @@ export class Worker extends OwnerProcess implements WorkerDoor {
     this.world.note(this.name, frame.kind, () => JSON.stringify(frame, (key, value) => (key === "bytes" ? "…" : value)));
     switch (frame.kind) {
       case "attach":
-        if (this.#executor.attach(frame.leaseId, caller) === undefined && !this.#closed.has(frame.leaseId)) {
-          this.#early.set(frame.leaseId, { caller, frames: [] });
-        }
-        return;
+        return this.#executor.attach(frame.leaseId, caller.ref, caller, (lease) => caller.leases.set(frame.leaseId, lease));
       case "push":
         return this.#push(caller, frame);
       case "call":
@@ -96,22 +89,10 @@ export class Worker extends OwnerProcess implements WorkerDoor {
     }
   }
 
-  #push(caller: Caller, frame: OwnerFrame & { readonly kind: "push" }): void {
-    const { leaseId, sequence, task } = frame;
-    const lease = this.#executor.find(leaseId);
+  #push(caller: Caller, { leaseId, sequence, task }: OwnerFrame & { readonly kind: "push" }): void {
+    const lease = caller.leases.get(leaseId);
     if (lease !== undefined) return this.#executor.push(lease, sequence, task);
-    const early = this.#early.get(leaseId);
-    if (early !== undefined) early.frames.push(frame);
-    else caller.end.send({ kind: "handBack", leaseId, sequences: [sequence], blocked: false });
-  }
-
-  #replayEarly(leaseId: LeaseId): void {
-    const early = this.#early.get(leaseId);
-    if (early === undefined) return;
-    this.#early.delete(leaseId);
-    if (!early.caller.end.isOpen) return;
-    this.#executor.attach(leaseId, early.caller);
-    for (const frame of early.frames) if (frame.kind === "push") this.#push(early.caller, frame);
+    caller.end.send({ kind: "handBack", leaseId, sequences: [sequence], blocked: false });
   }
 
   // ── Executors ─────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -124,3 +124,6 @@ export const MAX_SOCKET_PATH_BYTES = 107;
 
 /** Journey records that one process keeps: about the last 1,000 tasks. */
 export const JOURNEY_RING_RECORDS = 8_192;
+/** Ladders of ended drivers and workers stay with their raylet for this long, if there is room. */
+export const KEPT_LADDERS_MS = 10 * 60 * 1_000;
+export const MAX_KEPT_LADDERS_BYTES = 32 * MIB;

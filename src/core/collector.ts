@@ -25,12 +25,13 @@ export class Collector {
     whom: Iterable<string>,
     own: readonly string[],
     finish: (answers: readonly string[]) => void,
+    timeoutMs = COLLECT_TIMEOUT_MS,
   ): number {
     assert(this.#questions.size < MAX_QUESTIONS, "questions under way are bounded");
     const query = this.#next++;
     const waitingFor = new Set(whom);
     if (waitingFor.size === 0) finish(own);
-    else this.#questions.set(query, { waitingFor, answers: [...own], deadlineMs: nowMs + COLLECT_TIMEOUT_MS, finish });
+    else this.#questions.set(query, { waitingFor, answers: [...own], deadlineMs: nowMs + timeoutMs, finish });
     return query;
   }
 

@@ -90,6 +90,10 @@ function stagesIn(graph: Graph, wiring: Wiring): readonly Stage[] {
   } catch (error) {
     if (!(error instanceof CircularStage)) throw error;
     const path = graph.pathOf(error.node);
-    graph.refuse(path, "is needed to make itself again", "let its reviver or initializer not use the object that it makes");
+    graph.refuse(
+      path,
+      "is needed to make itself again",
+      "let its reviver or initializer not use the object that it makes",
+    );
   }
 }

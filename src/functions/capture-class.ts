@@ -2,16 +2,17 @@
  * Capturing a class: the text without its static state, the captured parent in place of the heritage, the static
  * state as it is now, and every member that is no longer what the text makes (decorators replace methods).
  */
-import { type Edit, applyEdits, named, rewrites } from "./fragments.js";
-import { checkSurroundings } from "./capture-function.js";
+
 import type { MethodPart } from "./class-parts.js";
-import type { Graph } from "./graph.js";
-import { propertyStep, step, type Path } from "./obstacles.js";
+import { applyEdits, type Edit, named, rewrites } from "./fragments.js";
+import type { CapturedClass, Graph } from "./graph.js";
+import { type Path, propertyStep, step } from "./obstacles.js";
 import type { PayloadNode, Ref, Shape } from "./payload.js";
 import { RUNTIME } from "./scopes.js";
-import { addProperty, type MutableShape } from "./shape.js";
 import type { Script } from "./scripts.js";
+import { addProperty, type MutableShape } from "./shape.js";
 import type { Subject } from "./subject.js";
+import { checkSurroundings } from "./surroundings.js";
 import { captureVariables } from "./variables.js";
 
 type Key = string | symbol;
@@ -23,7 +24,17 @@ export function captureClass(graph: Graph, subject: Subject): PayloadNode {
   const parent = parentOf(graph, subject);
   const variables = captureVariables(graph, subject);
   const statics = [...facts.statics].filter(([name]) => members.staticPrivates.includes(name));
-  const pieces = named(fn.name, applyEdits(subject, classEdits(subject, members, statics.map(([name]) => name))));
+  const pieces = named(
+    fn.name,
+    applyEdits(
+      subject,
+      classEdits(
+        subject,
+        members,
+        statics.map(([name]) => name),
+      ),
+    ),
+  );
   graph.fragments.push({ node: task.id, variables, strict: true, pieces });
   const shape = members.shapeOf(fn, true, task.path);
   const prototype = fn.prototype as object;
@@ -32,7 +43,9 @@ export function captureClass(graph: Graph, subject: Subject): PayloadNode {
     k: "class",
     name: fn.name,
     ...(parent === undefined ? {} : { parent }),
-    ...(statics.length === 0 ? {} : { statics: statics.map(([name, value]) => graph.ref(value, step(task.path, `.#${name}`))) }),
+    ...(statics.length === 0
+      ? {}
+      : { statics: statics.map(([name, value]) => graph.ref(value, step(task.path, `.#${name}`))) }),
     ...shape,
   };
 }
@@ -48,8 +61,11 @@ function classEdits(subject: Subject, members: MemberTable, statics: readonly st
   const { analysis, task } = subject;
   const parts = analysis.class;
   if (parts === undefined) return [];
-  const edits = rewrites(subject).filter((edit) => !parts.cuts.some((cut) => cut.start <= edit.start && edit.end <= cut.end));
-  if (parts.heritage !== undefined && !parts.extendsNull) edits.push({ ...parts.heritage, text: `${RUNTIME}.p(${task.id})` });
+  const edits = rewrites(subject).filter(
+    (edit) => !parts.cuts.some((cut) => cut.start <= edit.start && edit.end <= cut.end),
+  );
+  if (parts.heritage !== undefined && !parts.extendsNull)
+    edits.push({ ...parts.heritage, text: `${RUNTIME}.p(${task.id})` });
   for (const cut of parts.cuts) edits.push({ ...cut, text: "" });
   for (const { initializer } of parts.staticPrivates) if (initializer) edits.push({ ...initializer, text: "" });
   edits.push(...members.keyEdits());
@@ -62,7 +78,7 @@ function classEdits(subject: Subject, members: MemberTable, statics: readonly st
 }
 
 /** The members that the class's text makes, and the properties that the class and its prototype have now. */
-export class MemberTable {
+class MemberTable implements CapturedClass {
   readonly staticPrivates: readonly string[];
   readonly #graph: Graph;
   readonly #subject: Subject;
@@ -152,7 +168,8 @@ export class MemberTable {
     if (isStatic && key === "prototype") return true;
     if (isStatic && (key === "length" || key === "name") && !descriptor.writable && "value" in descriptor) return true;
     if (descriptor.enumerable || !descriptor.configurable) return false;
-    if ("value" in descriptor) return descriptor.writable === true && this.#makes(key, "value", isStatic, descriptor.value);
+    if ("value" in descriptor)
+      return descriptor.writable === true && this.#makes(key, "value", isStatic, descriptor.value);
     return this.#makes(key, "get", isStatic, descriptor.get) && this.#makes(key, "set", isStatic, descriptor.set);
   }
 
@@ -187,7 +204,8 @@ export class MemberTable {
     const text = this.#textOf(method);
     for (const key of Reflect.ownKeys(owner)) {
       const value: unknown = Object.getOwnPropertyDescriptor(owner, key)?.[method.part];
-      if (typeof value === "function" && Function.prototype.toString.call(value) === text) this.#computed.set(method, key);
+      if (typeof value === "function" && Function.prototype.toString.call(value) === text)
+        this.#computed.set(method, key);
     }
   }
 

@@ -12,10 +12,11 @@ import type { PayloadNode } from "./payload.js";
 import { ownPrototype } from "./prototypes.js";
 import { captureNative, exportedFunction, isNative } from "./references.js";
 import { analyse } from "./scope-analysis.js";
-import { hasOuterThis, isStrictAt, textOffset } from "./script-facts.js";
+import { isStrictAt, textOffset } from "./script-facts.js";
 import { type Script, scriptOf, scriptOfText } from "./scripts.js";
 import { isOwnOfFunctions, shapeOf } from "./shape.js";
 import type { Subject } from "./subject.js";
+import { checkSurroundings } from "./surroundings.js";
 import { captureVariables } from "./variables.js";
 
 export function captureFunction(graph: Graph, task: Task): PayloadNode {
@@ -27,7 +28,8 @@ export function captureFunction(graph: Graph, task: Task): PayloadNode {
   if (exported !== undefined) return exported;
   const subject = lookAt(graph, task, text, facts, script);
   const { analysis, offset } = subject;
-  const member = script && offset !== undefined && analysis.kind === "method" ? graph.memberAt(script, offset) : undefined;
+  const member =
+    script && offset !== undefined && analysis.kind === "method" ? graph.memberAt(script, offset) : undefined;
   if (member !== undefined) return member;
   return analysis.kind === "class" ? captureClass(graph, subject) : capturePlain(graph, subject);
 }
@@ -48,7 +50,8 @@ function scriptOfFunction({ location }: FunctionFacts, text: string): Script | u
 
 function lookAt(graph: Graph, task: Task, text: string, facts: FunctionFacts, script: Script | undefined): Subject {
   const analysis = analyse(text);
-  if (analysis === undefined) graph.refuse(task.path, "has source text that cannot be parsed", "define it with ordinary syntax");
+  if (analysis === undefined)
+    graph.refuse(task.path, "has source text that cannot be parsed", "define it with ordinary syntax");
   const offset = script && facts.location && textOffset(script, facts.location, text);
   return { task, fn: task.value as CallableFunction, text, analysis, facts, script, offset };
 }
@@ -65,25 +68,6 @@ function capturePlain(graph: Graph, subject: Subject): PayloadNode {
     isOwnOfFunctions(key, descriptor) || (key === "prototype" && descriptor.value === prototype);
   const shape = shapeOf(graph, fn, task.path, { defaultProto: defaultPrototype(fn), skip });
   return { k: "fn", name: fn.name, ...(strict ? { strict } : {}), ...shape };
-}
-
-/** `this`, `super`, `arguments` and private names of the code around a function cannot be captured. */
-export function checkSurroundings(graph: Graph, { task, analysis, script, offset }: Subject): void {
-  const [member] = analysis.privateNames;
-  if (member !== undefined) {
-    graph.refuse(task.path, `uses the private member #${member} of the class around it`, "ship the class itself, or give it a public method for this");
-  }
-  if (analysis.usesSuper && analysis.kind !== "class") {
-    graph.refuse(task.path, "uses `super` of the object around it", "ship the object or class itself");
-  }
-  const [lexical] = analysis.lexical;
-  if (lexical === undefined) return;
-  if (lexical !== "super" && script !== undefined && offset !== undefined && !hasOuterThis(script, offset)) return;
-  graph.refuse(
-    task.path,
-    `uses \`${lexical}\` of the ${lexical === "arguments" ? "function" : "method"} around it`,
-    "copy what it needs into a const before the function, or pass it as an argument",
-  );
 }
 
 function isStrict({ fn, analysis, script, offset }: Subject): boolean {

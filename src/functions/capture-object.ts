@@ -141,7 +141,9 @@ function captureBinary(graph: Graph, task: Task): PayloadNode | undefined {
   checkSize(graph, task, value.byteLength);
   const shared = types.isSharedArrayBuffer(value);
   const segment = graph.segments.push(new Uint8Array(value)) - 1;
-  const shape = shapeOf(graph, value, path, { defaultProto: shared ? SharedArrayBuffer.prototype : ArrayBuffer.prototype });
+  const shape = shapeOf(graph, value, path, {
+    defaultProto: shared ? SharedArrayBuffer.prototype : ArrayBuffer.prototype,
+  });
   return shared ? { k: "buffer", segment, shared, ...shape } : { k: "buffer", segment, ...shape };
 }
 
@@ -154,7 +156,9 @@ function checkSize(graph: Graph, { path }: Task, bytes: number): void {
         "(hint: put() the data once and pass the ref as an argument)",
     );
   }
-  graph.hooks.warn(`${pathText(path)} holds ${size} that travel with the function; put() the data and pass the ref instead`);
+  graph.hooks.warn(
+    `${pathText(path)} holds ${size} that travel with the function; put() the data and pass the ref instead`,
+  );
 }
 
 /** A view carries its own bytes only; views of one buffer that is captured whole keep sharing it. */
@@ -184,8 +188,8 @@ function typedArrayName(view: ArrayBufferView): string {
 }
 
 function prototypeNamed(type: string): object | undefined {
-  const constructor: unknown = Reflect.get(globalThis, type);
-  return typeof constructor === "function" ? (constructor.prototype as object) : undefined;
+  const view: unknown = Reflect.get(globalThis, type);
+  return typeof view === "function" ? (view.prototype as object) : undefined;
 }
 
 // ── Other builtin kinds ─────────────────────────────────────────────────────────────────────────────────────────────
@@ -193,7 +197,11 @@ function prototypeNamed(type: string): object | undefined {
 function captureBuiltin(graph: Graph, task: Task): PayloadNode | undefined {
   const { value, path } = task;
   if (types.isDate(value)) {
-    return { k: "date", time: graph.ref(Date.prototype.getTime.call(value), path), ...plainShape(graph, task, Date.prototype) };
+    return {
+      k: "date",
+      time: graph.ref(Date.prototype.getTime.call(value), path),
+      ...plainShape(graph, task, Date.prototype),
+    };
   }
   if (types.isRegExp(value)) {
     const shape = shapeOf(graph, value, path, { defaultProto: RegExp.prototype, skip: (key) => key === "lastIndex" });
@@ -212,10 +220,10 @@ function captureBuiltin(graph: Graph, task: Task): PayloadNode | undefined {
 
 function boxedValueOf(value: object): () => unknown {
   for (const type of [Number, String, Boolean, Symbol, BigInt]) {
-    const { valueOf } = type.prototype;
+    const unbox = type.prototype.valueOf as () => unknown;
     try {
-      Reflect.apply(valueOf, value, []);
-      return valueOf as () => unknown;
+      Reflect.apply(unbox, value, []);
+      return unbox;
     } catch {
       // not this type
     }
@@ -237,16 +245,17 @@ const WRITABLE_HIDDEN = 1 | 4;
 const ERROR_TYPES = [Error, TypeError, RangeError, SyntaxError, ReferenceError, EvalError, URIError, AggregateError];
 
 /** Builtin objects whose state their own accessors give back, made again by their constructors. */
-const MADE: readonly { readonly path: readonly string[]; readonly args: (value: object) => readonly unknown[] | undefined }[] = [
+const MADE: readonly {
+  readonly path: readonly string[];
+  readonly args: (value: object) => readonly unknown[] | undefined;
+}[] = [
   { path: ["URL"], args: (value) => (value instanceof URL ? [value.href] : undefined) },
   { path: ["URLSearchParams"], args: (value) => (value instanceof URLSearchParams ? [value.toString()] : undefined) },
   { path: ["TextEncoder"], args: (value) => (value instanceof TextEncoder ? [] : undefined) },
   {
     path: ["TextDecoder"],
     args: (value) =>
-      value instanceof TextDecoder
-        ? [value.encoding, { fatal: value.fatal, ignoreBOM: value.ignoreBOM }]
-        : undefined,
+      value instanceof TextDecoder ? [value.encoding, { fatal: value.fatal, ignoreBOM: value.ignoreBOM }] : undefined,
   },
   ...["Collator", "DateTimeFormat", "ListFormat", "NumberFormat", "PluralRules", "RelativeTimeFormat", "Segmenter"].map(
     (name) => ({ path: ["Intl", name], args: (value: object) => intlArguments(name, value) }),

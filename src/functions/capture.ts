@@ -7,14 +7,14 @@
 import { createHash } from "node:crypto";
 import { types } from "node:util";
 import { assemble } from "./assemble.js";
-import { captureClosed } from "./closed.js";
 import { captureFunction } from "./capture-function.js";
 import { captureObject, SERIALIZE } from "./capture-object.js";
+import { captureClosed } from "./closed.js";
 import { type CaptureHooks, Graph, type Task } from "./graph.js";
 import { inspectFunction, releaseInspected } from "./inspect.js";
 import { step } from "./obstacles.js";
-import { encodePayload, type External, type PayloadNode } from "./payload.js";
 import { makerOf } from "./origins.js";
+import { type External, encodePayload, type PayloadNode } from "./payload.js";
 import { constructorOf } from "./prototypes.js";
 import { exportedObject, referenceTo } from "./references.js";
 import { captureReplayed, rescue } from "./replay.js";
@@ -56,7 +56,14 @@ function finish(graph: Graph, fn: CallableFunction, name: string): CapturedFunct
   const { header, segments } = assemble(graph, root, name);
   const payload = encodePayload(header, segments);
   const { kind } = header;
-  return { payload, hash: hashOfPayload(payload), name, location: placeInFile(graph, root), externals: graph.externals, kind };
+  return {
+    payload,
+    hash: hashOfPayload(payload),
+    name,
+    location: placeInFile(graph, root),
+    externals: graph.externals,
+    kind,
+  };
 }
 
 export function hashOfPayload(payload: Uint8Array): string {
@@ -99,7 +106,11 @@ function captureCustom(graph: Graph, { value, path }: Task): PayloadNode | undef
   if (typeof method !== "function") return undefined;
   const result: unknown = Reflect.apply(method, value, []);
   if (!Array.isArray(result) || typeof result[0] !== "function") {
-    graph.refuse(path, 'has a [Symbol.for("mobula.serialize")]() that does not return [reviver, ...args]', "return an array whose first element is a function");
+    graph.refuse(
+      path,
+      'has a [Symbol.for("mobula.serialize")]() that does not return [reviver, ...args]',
+      "return an array whose first element is a function",
+    );
   }
   const [reviver, ...args] = result as [unknown, ...unknown[]];
   return {
@@ -130,7 +141,13 @@ function fillWeak(graph: Graph): void {
         if (typeof key !== "object" && typeof key !== "function") continue;
         const mark = `${id} ${keyId}`;
         // What its class makes anew, it also enters anew in the class's weak collections.
-        if (done.has(mark) || key === null || graph.nodes[keyId]?.k === "custom" || !Reflect.apply(hasOf(value), value, [key])) continue;
+        if (
+          done.has(mark) ||
+          key === null ||
+          graph.nodes[keyId]?.k === "custom" ||
+          !Reflect.apply(hasOf(value), value, [key])
+        )
+          continue;
         done.add(mark);
         grown = true;
         addWeakEntry(graph, task, key, keyId);
@@ -155,7 +172,8 @@ function addWeakEntry(graph: Graph, { id, value, path }: Task, key: object, keyI
 /** Where the user wrote the function; a bound function: what it binds. Arithmetic alone is not looked up. */
 function placeInFile(graph: Graph, id: number): string | undefined {
   const node = graph.nodes[id];
-  if (node?.k === "bound" && Array.isArray(node.target) && typeof node.target[0] === "number") return placeInFile(graph, node.target[0]);
+  if (node?.k === "bound" && Array.isArray(node.target) && typeof node.target[0] === "number")
+    return placeInFile(graph, node.target[0]);
   const pieces = graph.fragments.find((fragment) => fragment.node === id)?.pieces ?? [];
   for (const piece of pieces) {
     if (typeof piece === "string") continue;

@@ -93,7 +93,7 @@ function methodRange(member: Extract<ClassMember, { type: "MethodDefinition" }>,
 
 /** White space and comments before the first token. */
 function leadingSpace(text: string): number {
-  return /^(?:\s|\/\*[^]*?\*\/|\/\/[^\n]*)*/.exec(text)?.[0].length ?? 0;
+  return /^(?:\s|\/\*[\s\S]*?\*\/|\/\/[^\n]*)*/.exec(text)?.[0].length ?? 0;
 }
 
 function literalKey(member: Extract<ClassMember, { type: "MethodDefinition" }>): string | undefined {

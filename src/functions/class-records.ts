@@ -35,7 +35,12 @@ function recordOf(graph: Graph, id: number, closure: readonly number[], digest: 
 }
 
 /** Code inside and outside of the closure shares a variable that changes: the class must come new with that code. */
-function sharesVariables(closure: readonly number[], reached: Reached, wiring: Wiring, fragments: ReadonlyMap<number, Fragment>): boolean {
+function sharesVariables(
+  closure: readonly number[],
+  reached: Reached,
+  wiring: Wiring,
+  fragments: ReadonlyMap<number, Fragment>,
+): boolean {
   const inside = new Set(closure);
   for (const [id, uses] of wiring.uses) {
     if (inside.has(id)) continue;
@@ -49,10 +54,16 @@ function sharesVariables(closure: readonly number[], reached: Reached, wiring: W
 }
 
 /** A hash of the closure in which nodes are named by their place in it. */
-function digestOf(graph: Graph, closure: readonly number[], wiring: Wiring, fragments: ReadonlyMap<number, Fragment>): string {
+function digestOf(
+  graph: Graph,
+  closure: readonly number[],
+  wiring: Wiring,
+  fragments: ReadonlyMap<number, Fragment>,
+): string {
   const hash = createHash("sha256");
   const places = new Map(closure.map((id, place) => [id, place]));
-  const local = (ref: Ref): Ref => (Array.isArray(ref) && typeof ref[0] === "number" ? [places.get(ref[0]) ?? -1] : ref);
+  const local = (ref: Ref): Ref =>
+    Array.isArray(ref) && typeof ref[0] === "number" ? [places.get(ref[0]) ?? -1] : ref;
   for (const id of closure) {
     const node = wiring.nodes[id];
     if (!node) continue;
@@ -70,7 +81,21 @@ function digestOf(graph: Graph, closure: readonly number[], wiring: Wiring, frag
 }
 
 const REFS: ReadonlySet<string> = new Set([
-  "proto", "props", "gone", "items", "entries", "parent", "statics", "target", "self", "args", "key", "time", "value", "buffer", "reviver",
+  "proto",
+  "props",
+  "gone",
+  "items",
+  "entries",
+  "parent",
+  "statics",
+  "target",
+  "self",
+  "args",
+  "key",
+  "time",
+  "value",
+  "buffer",
+  "reviver",
 ]);
 
 /** What a node holds besides its refs, whose number and place still count. */
@@ -78,7 +103,10 @@ function scalars(graph: Graph): (this: unknown, key: string, value: unknown) => 
   return (key, value) => {
     if (key === "slots") return (value as readonly (readonly unknown[])[]).map((slot) => slot[1]);
     if (key === "scope" || key === "of") return undefined;
-    if (key === "segment") return createHash("sha256").update(graph.segments[Number(value)] ?? "").digest("hex");
+    if (key === "segment")
+      return createHash("sha256")
+        .update(graph.segments[Number(value)] ?? "")
+        .digest("hex");
     return REFS.has(key) ? (Array.isArray(value) ? value.length : 1) : value;
   };
 }

@@ -18,10 +18,16 @@ export function captureClosed(graph: Graph, { id, value }: Task): PayloadNode | 
   const fn = value as CallableFunction;
   const text = Function.prototype.toString.call(fn);
   const isClass = /^class\b/.test(text);
-  if (!/=>|^(?:async\s*)?function\b|^class\b/.test(text) || !isUntouched(fn, isClass ? text : undefined)) return undefined;
+  if (!/=>|^(?:async\s*)?function\b|^class\b/.test(text) || !isUntouched(fn, isClass ? text : undefined))
+    return undefined;
   const piece = isArithmetic(text) ? text : openedByScopes(fn, text);
   if (piece === undefined) return undefined;
-  graph.fragments.push({ node: id, variables: { scope: undefined, uses: [], assigned: [] }, strict: true, pieces: named(fn.name, [piece]) });
+  graph.fragments.push({
+    node: id,
+    variables: { scope: undefined, uses: [], assigned: [] },
+    strict: true,
+    pieces: named(fn.name, [piece]),
+  });
   return isClass ? { k: "class", name: fn.name } : { k: "fn", name: fn.name, strict: true };
 }
 
@@ -50,7 +56,8 @@ function isArithmetic(text: string): boolean {
   if (head === null) return false;
   const [matched, , list, single] = head;
   const body = text.slice(matched.length);
-  if (/[.[\]'"`/#\\@]|[\w$)]\s*\(|\b0\d/.test(body.replace(/\b(?:if|while|for|switch|return)\s*\(/g, " "))) return false;
+  if (/[.[\]'"`/#\\@]|[\w$)]\s*\(|\b0\d/.test(body.replace(/\b(?:if|while|for|switch|return)\s*\(/g, " ")))
+    return false;
   const bound = new Set((list ?? single ?? "").split(",").map((name) => name.trim()));
   for (const [, name = ""] of body.matchAll(/^\s*\{(?:[^{}]*;)?\s*(?:let|const|var)\s+([\w$]+)/g)) bound.add(name);
   for (const word of wordsOf(body)) if (!HARMLESS.has(word) && !bound.has(word)) return false;
@@ -64,7 +71,8 @@ const AMBIGUOUS = /\b(?:super|arguments|import|eval|static|extends|target|requir
 
 /** The text with its place in the user's file, if none of the variables around it occurs in it. */
 function openedByScopes(fn: CallableFunction, text: string): Piece | undefined {
-  if (AMBIGUOUS.test(text) || (text.includes("=>") && /\bthis\b/.test(text) && !text.startsWith("class"))) return undefined;
+  if (AMBIGUOUS.test(text) || (text.includes("=>") && /\bthis\b/.test(text) && !text.startsWith("class")))
+    return undefined;
   const facts = inspectFunction(fn);
   if (!isModuleCode(facts) || usesScopes(text, facts)) return undefined;
   const place = placeOf(facts.location, text);
@@ -117,7 +125,8 @@ function isUntouchedPrototype(prototype: object, classText: string): boolean {
   return Reflect.ownKeys(prototype).every((key) => {
     const { value, writable, enumerable, configurable } = Object.getOwnPropertyDescriptor(prototype, key) ?? {};
     if (key === "constructor") return enumerable === false;
-    if (typeof key !== "string" || typeof value !== "function" || enumerable || !writable || !configurable) return false;
+    if (typeof key !== "string" || typeof value !== "function" || enumerable || !writable || !configurable)
+      return false;
     const method = Function.prototype.toString.call(value);
     return /^(?:async\s+)?\*?\s*[\w$]+\s*\(/.test(method) && value.name === key && classText.includes(method);
   });

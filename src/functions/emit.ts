@@ -49,7 +49,9 @@ function openBlock(writer: Writer, scope: Scope): void {
   const names = [...scope.used.keys()];
   // The setter's own parameters must not be names of the program: minified programs use all the short ones.
   const cases = names.map((name, index) => `case ${index}:${name}=${RUNTIME}v;break;`).join("");
-  writer.own(`{let ${names.join(",")};${RUNTIME}.b(${scope.id},(${RUNTIME}k,${RUNTIME}v)=>{switch(${RUNTIME}k){${cases}}});\n`);
+  writer.own(
+    `{let ${names.join(",")};${RUNTIME}.b(${scope.id},(${RUNTIME}k,${RUNTIME}v)=>{switch(${RUNTIME}k){${cases}}});\n`,
+  );
 }
 
 function writeFragment(writer: Writer, { node, pieces }: Fragment, directive: boolean): void {

@@ -6,9 +6,8 @@
  */
 import { SerializationError } from "../errors.js";
 import { wellKnownName } from "./intrinsics.js";
-import { obstacle, PackageInternal, type Path, step, type Subject } from "./obstacles.js";
-import type { MemberTable } from "./capture-class.js";
-import type { External, PayloadNode, Ref } from "./payload.js";
+import { obstacle, PackageInternal, type Path, type Subject, step } from "./obstacles.js";
+import type { External, PayloadNode, Ref, Shape } from "./payload.js";
 import { type Scope, ScopeTable } from "./scopes.js";
 import type { Script } from "./scripts.js";
 import type { Position } from "./user-positions.js";
@@ -60,6 +59,14 @@ export interface Task {
   readonly path: Path;
 }
 
+/** What a class's text makes, to tell it from what the program did to the class. */
+export interface CapturedClass {
+  /** Own properties of the class, or of its prototype, that evaluating the text does not give. */
+  shapeOf(owner: object, isStatic: boolean, path: Path): Shape;
+  /** The member whose text begins at an offset of a script. */
+  memberAt(script: Script, offset: number): PayloadNode | undefined;
+}
+
 /** What the graph asks of the capture. */
 export interface Work {
   /** Make the node of an object or function. */
@@ -77,7 +84,7 @@ export class Graph {
   readonly externals: External[] = [];
   readonly scopes = new ScopeTable();
   /** Captured classes, and their members that are found again by evaluating them. */
-  readonly classes = new Map<object, MemberTable>();
+  readonly classes = new Map<object, CapturedClass>();
   readonly members = new Map<object, PayloadNode>();
   /** Values of variables that are made again by their initializers. What only they reach does not travel. */
   readonly replayed = new Set<number>();
@@ -106,7 +113,9 @@ export class Graph {
       case "boolean":
         return value;
       case "number":
-        return Number.isFinite(value) && !Object.is(value, -0) ? value : ["n", Object.is(value, -0) ? "-0" : String(value)];
+        return Number.isFinite(value) && !Object.is(value, -0)
+          ? value
+          : ["n", Object.is(value, -0) ? "-0" : String(value)];
       case "bigint":
         return ["b", String(value)];
       case "undefined":

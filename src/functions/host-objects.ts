@@ -18,10 +18,26 @@ const CANNOT = "which cannot be copied to another process";
 const KINDS: readonly { readonly is: (value: object) => boolean; readonly name: string; readonly hint: string }[] = [
   { is: types.isProxy, name: "Proxy", hint: "ship the object behind the proxy and wrap it inside the task" },
   { is: types.isPromise, name: "Promise", hint: "await it first and capture the result, or create it inside the task" },
-  { is: (value) => value instanceof WeakRef, name: "WeakRef", hint: "capture the object itself, or make the WeakRef inside the task" },
-  { is: types.isGeneratorObject, name: "running generator", hint: "capture the generator function and call it inside the task" },
-  { is: types.isMapIterator, name: "running iterator of a Map", hint: "capture the Map, or an array made from the iterator" },
-  { is: types.isSetIterator, name: "running iterator of a Set", hint: "capture the Set, or an array made from the iterator" },
+  {
+    is: (value) => value instanceof WeakRef,
+    name: "WeakRef",
+    hint: "capture the object itself, or make the WeakRef inside the task",
+  },
+  {
+    is: types.isGeneratorObject,
+    name: "running generator",
+    hint: "capture the generator function and call it inside the task",
+  },
+  {
+    is: types.isMapIterator,
+    name: "running iterator of a Map",
+    hint: "capture the Map, or an array made from the iterator",
+  },
+  {
+    is: types.isSetIterator,
+    name: "running iterator of a Set",
+    hint: "capture the Set, or an array made from the iterator",
+  },
   { is: types.isExternal, name: "native handle", hint: "create it inside the task" },
 ];
 
@@ -36,7 +52,8 @@ export function hostObstacle(value: object): Refusal | undefined {
 function hostHint(value: object, name: string): string {
   const can = (method: string): boolean => typeof findValue(value, method) === "function";
   if (/Timeout|Immediate|Timer/.test(name)) return "start the timer inside the task/actor instead";
-  if (can("connect") || can("listen") || can("write") || can("query")) return "open the connection inside the task/actor instead";
+  if (can("connect") || can("listen") || can("write") || can("query"))
+    return "open the connection inside the task/actor instead";
   return `create the ${name} inside the task/actor instead`;
 }
 
@@ -54,38 +71,42 @@ const PLAIN_CLASSES: ReadonlySet<string> = new Set(["EventEmitter", "Stats", "Di
 
 /** The name of the first class along the prototype chain that is Node's own or native, and not plain data. */
 function hostConstructor(value: object): string | undefined {
-  for (let at = Object.getPrototypeOf(value) as object | null; at !== null; at = Object.getPrototypeOf(at) as object | null) {
-    const constructor: unknown = Object.getOwnPropertyDescriptor(at, "constructor")?.value;
-    if (typeof constructor !== "function" || constructor.prototype !== at) continue;
-    if (!isHostClass(constructor)) continue;
-    return nearestName(value) ?? constructor.name;
+  for (
+    let at = Object.getPrototypeOf(value) as object | null;
+    at !== null;
+    at = Object.getPrototypeOf(at) as object | null
+  ) {
+    const type: unknown = Object.getOwnPropertyDescriptor(at, "constructor")?.value;
+    if (typeof type !== "function" || type.prototype !== at) continue;
+    if (!isHostClass(type)) continue;
+    return nearestName(value) ?? type.name;
   }
   return undefined;
 }
 
 function nearestName(value: object): string | undefined {
-  const constructor: unknown = findValue(value, "constructor");
-  return typeof constructor === "function" && constructor.name !== "" ? constructor.name : undefined;
+  const type: unknown = findValue(value, "constructor");
+  return typeof type === "function" && type.name !== "" ? type.name : undefined;
 }
 
 const hostClasses = new WeakMap<object, boolean>();
 
-function isHostClass(constructor: object): boolean {
-  let known = hostClasses.get(constructor);
+function isHostClass(type: object): boolean {
+  let known = hostClasses.get(type);
   if (known === undefined) {
-    known = decide(constructor);
-    hostClasses.set(constructor, known);
+    known = decide(type);
+    hostClasses.set(type, known);
   }
   return known;
 }
 
-function decide(constructor: object): boolean {
-  const name: unknown = Object.getOwnPropertyDescriptor(constructor, "name")?.value;
+function decide(type: object): boolean {
+  const name: unknown = Object.getOwnPropertyDescriptor(type, "name")?.value;
   if (typeof name === "string" && PLAIN_CLASSES.has(name)) return false;
-  if (/\{\s*\[native code\]\s*\}$/.test(Function.prototype.toString.call(constructor))) {
-    return intrinsicPath(constructor) === undefined || HOST_INTRINSICS.has(String(name));
+  if (/\{\s*\[native code\]\s*\}$/.test(Function.prototype.toString.call(type))) {
+    return intrinsicPath(type) === undefined || HOST_INTRINSICS.has(String(name));
   }
-  const { location } = inspectFunction(constructor);
+  const { location } = inspectFunction(type);
   if (location === undefined) return false;
   const { isNode } = scriptOf(location.scriptId);
   return isNode && !MADE_AGAIN.has(String(name));

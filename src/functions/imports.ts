@@ -10,14 +10,20 @@ import { SerializationError } from "../errors.js";
 import type { ModuleNode, PayloadHeader } from "./payload.js";
 
 /** Import everything that a payload names; the values by node. */
-export async function importNodes(header: PayloadHeader, directories: readonly string[]): Promise<ReadonlyMap<number, unknown>> {
+export async function importNodes(
+  header: PayloadHeader,
+  directories: readonly string[],
+): Promise<ReadonlyMap<number, unknown>> {
   const values = new Map<number, unknown>();
   const waiting: Promise<void>[] = [];
   header.nodes.forEach((node, id) => {
     if (node?.k !== "mod") return;
     const builtin = node.from === undefined ? builtinModule(node.spec) : undefined;
     if (builtin !== undefined) values.set(id, memberAt(builtin, node));
-    else waiting.push(importModule(node, header.name, directories).then((module) => void values.set(id, memberAt(module, node))));
+    else
+      waiting.push(
+        importModule(node, header.name, directories).then((module) => void values.set(id, memberAt(module, node))),
+      );
   });
   if (waiting.length > 0) await Promise.all(waiting);
   return values;
@@ -53,14 +59,19 @@ async function importModule(node: ModuleNode, name: string, directories: readonl
       tried.push(directory);
     }
   }
-  throw new SerializationError(`function ${name} needs the package ${packageName(node.spec)}, which was not found from ${tried.join(", ")}`, {
-    hint: "install it there, or name it in runtimeEnv.npm",
-  });
+  throw new SerializationError(
+    `function ${name} needs the package ${packageName(node.spec)}, which was not found from ${tried.join(", ")}`,
+    {
+      hint: "install it there, or name it in runtimeEnv.npm",
+    },
+  );
 }
 
 /** Where the function came from, then the directories given, then the current one. */
 function candidates(from: string, directories: readonly string[]): readonly string[] {
-  const origin = from.startsWith("file:") ? [from.endsWith("/") ? fileURLToPath(from) : dirname(fileURLToPath(from))] : [];
+  const origin = from.startsWith("file:")
+    ? [from.endsWith("/") ? fileURLToPath(from) : dirname(fileURLToPath(from))]
+    : [];
   return [...new Set([...origin, ...directories, process.cwd()])];
 }
 
@@ -99,7 +110,9 @@ function importerAt(directory: string): Importer {
   if (importer === undefined) {
     const filename = join(directory, "mobula.mjs");
     const importModuleDynamically = constants.USE_MAIN_CONTEXT_DEFAULT_LOADER;
-    importer = quietly(compileFunction("return import(spec)", ["spec"], { filename, importModuleDynamically }) as Importer);
+    importer = quietly(
+      compileFunction("return import(spec)", ["spec"], { filename, importModuleDynamically }) as Importer,
+    );
     importers.set(directory, importer);
   }
   return importer;

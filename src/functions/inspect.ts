@@ -192,6 +192,10 @@ function scopeList(raw: unknown): readonly RawScope[] {
 
 function locationOf(value: unknown): Location | undefined {
   if (typeof value !== "object" || value === null) return undefined;
-  const { scriptId, lineNumber, columnNumber } = value as { scriptId: string; lineNumber: number; columnNumber?: number };
+  const { scriptId, lineNumber, columnNumber } = value as {
+    scriptId: string;
+    lineNumber: number;
+    columnNumber?: number;
+  };
   return { scriptId, line: lineNumber, column: columnNumber ?? 0 };
 }

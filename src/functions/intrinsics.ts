@@ -37,7 +37,8 @@ export function intrinsicPath(value: object): readonly string[] | undefined {
 /** The other direction, on the worker. */
 export function intrinsicAt(path: readonly string[]): unknown {
   const [first = "", ...rest] = path;
-  let at: unknown = first === "globalThis" ? globalThis : (UNNAMED.get(first)?.(globalThis) ?? Reflect.get(globalThis, first));
+  let at: unknown =
+    first === "globalThis" ? globalThis : (UNNAMED.get(first)?.(globalThis) ?? Reflect.get(globalThis, first));
   for (const name of rest) {
     const part = /^(get|set) (.*)$/s.exec(name);
     const descriptor = Object.getOwnPropertyDescriptor(at, keyNamed(part?.[2] ?? name));
@@ -68,13 +69,22 @@ function lazyGlobal(global: typeof globalThis, name: string): unknown {
 
 /** Cheap to read. `Response`, `crypto` and others would load half of Node; `lateGlobalPath` finds them. */
 const LAZY_GLOBALS: ReadonlySet<string> = new Set([
-  "process", "Buffer", "fetch", "performance", "queueMicrotask", "structuredClone", "atob", "btoa",
+  "process",
+  "Buffer",
+  "fetch",
+  "performance",
+  "queueMicrotask",
+  "structuredClone",
+  "atob",
+  "btoa",
 ]);
 
 /** A function that is the builtin global of its own name. */
 export function lateGlobalPath(fn: object): readonly string[] | undefined {
   const name: unknown = Object.getOwnPropertyDescriptor(fn, "name")?.value;
-  return typeof name === "string" && BUILTIN_GLOBALS.has(name) && Reflect.get(globalThis, name) === fn ? [name] : undefined;
+  return typeof name === "string" && BUILTIN_GLOBALS.has(name) && Reflect.get(globalThis, name) === fn
+    ? [name]
+    : undefined;
 }
 
 /** A global, its members, and the members of its prototype. */
@@ -152,9 +162,10 @@ function realmRoot(value: object): object | undefined {
 }
 
 function realmIndex(root: object): Map<object, readonly string[]> {
-  const constructor: unknown = Object.getOwnPropertyDescriptor(root, "constructor")?.value;
-  const make: unknown = typeof constructor === "function" ? constructor.constructor : undefined;
-  if (typeof make !== "function" || !/\{ \[native code\] \}$/.test(Function.prototype.toString.call(make))) return new Map();
+  const owner: unknown = Object.getOwnPropertyDescriptor(root, "constructor")?.value;
+  const make: unknown = typeof owner === "function" ? owner.constructor : undefined;
+  if (typeof make !== "function" || !/\{ \[native code\] \}$/.test(Function.prototype.toString.call(make)))
+    return new Map();
   const global: unknown = Reflect.apply(make, undefined, ["return globalThis"]).call(undefined);
   return isObject(global) ? buildIndex(global as typeof globalThis) : new Map();
 }

@@ -8,13 +8,7 @@
  * that equal functions give equal bytes in every process and on every version of Node.
  */
 
-export type JsonValue =
-  | null
-  | boolean
-  | number
-  | string
-  | readonly JsonValue[]
-  | { readonly [key: string]: JsonValue };
+export type JsonValue = null | boolean | number | string | readonly JsonValue[] | { readonly [key: string]: JsonValue };
 
 /** What the layers above know how to carry: object refs, actor handles, remote functions and classes. */
 export interface External {
@@ -80,7 +74,13 @@ export type PayloadNode =
     } & Shape)
   | ({ readonly k: "bound"; readonly target: Ref; readonly self: Ref; readonly args: readonly Ref[] } & Shape)
   /** A method or accessor of a class in this payload: the re-evaluated class's own. */
-  | { readonly k: "member"; readonly of: number; readonly static?: true; readonly key: Ref; readonly part: "value" | "get" | "set" }
+  | {
+      readonly k: "member";
+      readonly of: number;
+      readonly static?: true;
+      readonly key: Ref;
+      readonly part: "value" | "get" | "set";
+    }
   /** The `prototype` object of a function or class. */
   | ({ readonly k: "proto"; readonly of: number } & Shape)
   | ({ readonly k: "obj" } & Shape)
@@ -93,7 +93,13 @@ export type PayloadNode =
   | ({ readonly k: "regexp"; readonly source: string; readonly flags: string; readonly last: number } & Shape)
   | ({ readonly k: "error"; readonly type: string } & Shape)
   | ({ readonly k: "buffer"; readonly segment: number; readonly shared?: true } & Shape)
-  | ({ readonly k: "view"; readonly type: string; readonly buffer: Ref; readonly offset: number; readonly length: number } & Shape)
+  | ({
+      readonly k: "view";
+      readonly type: string;
+      readonly buffer: Ref;
+      readonly offset: number;
+      readonly length: number;
+    } & Shape)
   | ({ readonly k: "boxed"; readonly value: Ref } & Shape)
   /** A builtin object made again by its constructor: URL, TextDecoder, Intl … */
   | ({ readonly k: "made"; readonly type: readonly string[]; readonly args: readonly Ref[] } & Shape)

@@ -2,9 +2,9 @@
 
 /** The function whose `prototype` an object is. */
 export function constructorOf(prototype: object): CallableFunction | undefined {
-  const constructor: unknown = Object.getOwnPropertyDescriptor(prototype, "constructor")?.value;
-  if (typeof constructor !== "function") return undefined;
-  return Object.getOwnPropertyDescriptor(constructor, "prototype")?.value === prototype ? constructor : undefined;
+  const owner: unknown = Object.getOwnPropertyDescriptor(prototype, "constructor")?.value;
+  if (typeof owner !== "function") return undefined;
+  return Object.getOwnPropertyDescriptor(owner, "prototype")?.value === prototype ? owner : undefined;
 }
 
 /** The `prototype` of a function when evaluating the function's text makes one like it. */

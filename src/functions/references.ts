@@ -2,6 +2,8 @@
  * Values that travel by name: intrinsics, builtin modules, packages, what the layers above carry, and what was itself
  * shipped to this process by name.
  */
+
+import { types } from "node:util";
 import type { Graph, Task } from "./graph.js";
 import { inspectFunction } from "./inspect.js";
 import { intrinsicPath, lateGlobalPath } from "./intrinsics.js";
@@ -9,9 +11,8 @@ import { step } from "./obstacles.js";
 import { referenceOf } from "./origins.js";
 import { builtinReference, exportOfFile, isPackageFile, packageReference } from "./packages.js";
 import type { ModuleNode, PayloadNode } from "./payload.js";
-import { isOwnOfFunctions, shapeOf } from "./shape.js";
 import type { Script } from "./scripts.js";
-import { types } from "node:util";
+import { isOwnOfFunctions, shapeOf } from "./shape.js";
 
 /** For any object or function, before it is looked at more closely. */
 export function referenceTo(graph: Graph, { value }: Task): PayloadNode | undefined {
@@ -42,13 +43,21 @@ export function exportedFunction(graph: Graph, { value, path }: Task, script: Sc
     if (found !== undefined) return found;
     const global = lateGlobalPath(value);
     if (global !== undefined) return { k: "intrinsic", path: global };
-    graph.refuse(path, `is ${name || "a function"} of Node's own internals`, "call the node: module inside the task instead");
+    graph.refuse(
+      path,
+      `is ${name || "a function"} of Node's own internals`,
+      "call the node: module inside the task instead",
+    );
   }
   if (!isPackageFile(script.url)) return undefined;
   const found = packageReference(value) ?? (script.isModule ? exportOfFile(script.url, value) : undefined);
   if (found !== undefined) return found;
   const owner = /.*\/node_modules\/((?:@[^/]+\/)?[^/]+)/.exec(script.url)?.[1] ?? script.url;
-  return graph.refuseInternal(path, `is private to package ${owner}`, "call an exported function of the package inside the task instead");
+  return graph.refuseInternal(
+    path,
+    `is private to package ${owner}`,
+    "call an exported function of the package inside the task instead",
+  );
 }
 
 function nameOf(value: object): string {

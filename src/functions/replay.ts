@@ -6,6 +6,7 @@
  */
 import { debuglog } from "node:util";
 import { captureFragmentOf } from "./capture-function.js";
+import { applyEdits, rewrites } from "./fragments.js";
 import type { Graph, Task } from "./graph.js";
 import type { Path } from "./obstacles.js";
 import type { PayloadNode } from "./payload.js";
@@ -13,7 +14,6 @@ import { analyseExpression } from "./scope-analysis.js";
 import type { Script } from "./scripts.js";
 import type { AnyNode } from "./syntax.js";
 import { children, isFunctionNode, parseInitializer } from "./syntax.js";
-import { applyEdits, rewrites } from "./fragments.js";
 import { captureUses, type VariableOrigin } from "./variables.js";
 
 const log = debuglog("mobula");

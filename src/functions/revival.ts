@@ -4,11 +4,13 @@
  * Empty objects first, so that cycles close; then variables, properties and contents; extensibility last. Code runs
  * only to make functions and classes, and for the stages that `order.ts` put in order.
  */
-import { intrinsicAt, wellKnownSymbol } from "./intrinsics.js";
+
 import { knownClass, registerClass } from "./class-registry.js";
 import { dynamicImport, importMeta, requireAt } from "./imports.js";
+import { intrinsicAt, wellKnownSymbol } from "./intrinsics.js";
 import { rememberMaker, rememberOrigin, rememberReference } from "./origins.js";
-import { ACCESSOR, CONFIGURABLE, ENUMERABLE, type External, type Payload, type PayloadNode, type Ref, type ScopeRecord, type Shape, type Slot, WRITABLE } from "./payload.js";
+import type { External, Payload, PayloadNode, Ref, ScopeRecord, Shape } from "./payload.js";
+import { closeShape, emptyObject, fillContents, fillShape } from "./revived-objects.js";
 
 type Setter = (index: number, value: unknown) => void;
 
@@ -45,8 +47,14 @@ export class Revival {
   readonly #adopted = new Set<number>();
   readonly #tokens: readonly object[];
   readonly #variablesSet: readonly Set<number>[];
+  readonly #resolve = (ref: Ref): unknown => this.#value(ref);
 
-  constructor(payload: Payload, hash: string, imported: ReadonlyMap<number, unknown>, reviveExternal: (external: External) => unknown) {
+  constructor(
+    payload: Payload,
+    hash: string,
+    imported: ReadonlyMap<number, unknown>,
+    reviveExternal: (external: External) => unknown,
+  ) {
     this.#payload = payload;
     this.#hash = hash;
     this.#nodes = payload.header.nodes;
@@ -88,7 +96,7 @@ export class Revival {
       const known = knownClass(key);
       if (known === undefined) continue;
       this.#adopt(node, known.type);
-      if (known.digest === digest) closure.forEach((id, index) => this.#adoptMember(id, known.values[index]));
+      if (known.digest === digest) this.#adoptClosure(closure, known.values);
       this.#nodes.forEach((each, id) => {
         if (each?.k === "proto" && each.of === node) this.#adopt(id, known.type.prototype);
       });
@@ -96,8 +104,10 @@ export class Revival {
   }
 
   /** Nodes that only the payload has, such as parts of buffers, are made again. */
-  #adoptMember(id: number, value: unknown): void {
-    if (value !== undefined) this.#adopt(id, value);
+  #adoptClosure(closure: readonly number[], values: readonly unknown[]): void {
+    closure.forEach((id, index) => {
+      if (values[index] !== undefined) this.#adopt(id, values[index]);
+    });
   }
 
   #adopt(id: number, value: unknown): void {
@@ -111,7 +121,11 @@ export class Revival {
   #registerClasses(): void {
     for (const { node, key, digest, closure } of this.#payload.header.classes ?? []) {
       if (this.#adopted.has(node)) continue;
-      registerClass(this.#values[node] as CallableFunction, { key, digest, values: closure.map((id) => this.#values[id]) });
+      registerClass(this.#values[node] as CallableFunction, {
+        key,
+        digest,
+        values: closure.map((id) => this.#values[id]),
+      });
     }
   }
 
@@ -126,7 +140,7 @@ export class Revival {
       text += `\n//# sourceMappingURL=data:application/json;base64,${Buffer.from(mapBytes).toString("base64")}`;
     }
     // An indirect eval: Node reads the source map of evaluated code, and of no other code that has no file.
-    const enter = (0, eval)(text) as (runtime: Runtime) => void;
+    const enter = evaluate(text) as (runtime: Runtime) => void;
     enter(this.#runtime());
   }
 
@@ -209,15 +223,28 @@ export class Revival {
       case "replay":
         return this.#replay(id);
       case "bound":
-        return Function.prototype.bind.call(this.#value(node.target) as CallableFunction, this.#value(node.self), ...node.args.map((arg) => this.#value(arg)));
+        return Function.prototype.bind.call(
+          this.#value(node.target) as CallableFunction,
+          this.#value(node.self),
+          ...node.args.map((arg) => this.#value(arg)),
+        );
       case "member":
         return this.#member(node);
       case "proto":
         return Reflect.get(this.#make(node.of) as object, "prototype");
       case "custom":
-        return Reflect.apply(this.#value(node.reviver) as CallableFunction, undefined, node.args.map((arg) => this.#value(arg)));
+        return Reflect.apply(
+          this.#value(node.reviver) as CallableFunction,
+          undefined,
+          node.args.map((arg) => this.#value(arg)),
+        );
+      case "made":
+        return Reflect.construct(
+          intrinsicAt(node.type) as FunctionConstructor,
+          node.args.map((arg) => this.#complete(arg)),
+        );
       default:
-        return this.#object(node);
+        return emptyObject(node, this.#payload.segments, this.#resolve);
     }
   }
 
@@ -266,61 +293,11 @@ export class Revival {
     return Object.getOwnPropertyDescriptor(holder, this.#value(node.key) as string)?.[node.part];
   }
 
-  #object(node: PayloadNode): unknown {
-    switch (node.k) {
-      case "obj":
-        return node.proto === undefined ? {} : (Object.create(this.#value(node.proto) as object | null) as object);
-      case "arr":
-        return new Array(node.length);
-      case "map":
-        return new Map();
-      case "set":
-        return new Set();
-      case "wmap":
-        return new WeakMap();
-      case "wset":
-        return new WeakSet();
-      case "date":
-        return new Date(this.#value(node.time) as number);
-      case "regexp": {
-        const regexp = new RegExp(node.source, node.flags);
-        regexp.lastIndex = node.last;
-        return regexp;
-      }
-      case "error":
-        return Object.create((intrinsicAt([node.type]) as ErrorConstructor).prototype) as object;
-      case "buffer":
-        return this.#buffer(node.segment, node.shared === true);
-      case "view":
-        return this.#view(node);
-      case "boxed":
-        return Object(this.#value(node.value)) as object;
-      case "made":
-        return Reflect.construct(intrinsicAt(node.type) as FunctionConstructor, node.args.map((arg) => this.#complete(arg)));
-      default:
-        throw new Error(`the payload has a node of an unknown kind`);
-    }
-  }
-
   /** An argument of a constructor has to be whole. */
   #complete(ref: Ref): unknown {
     const value = this.#value(ref);
     if (Array.isArray(ref) && typeof ref[0] === "number") this.#fill(ref[0]);
     return value;
-  }
-
-  #buffer(segment: number, shared: boolean): ArrayBufferLike {
-    const bytes = this.#payload.segments[segment] ?? new Uint8Array();
-    const buffer = shared ? new SharedArrayBuffer(bytes.byteLength) : new ArrayBuffer(bytes.byteLength);
-    new Uint8Array(buffer).set(bytes);
-    return buffer;
-  }
-
-  #view(node: Extract<PayloadNode, { k: "view" }>): ArrayBufferView {
-    const buffer = this.#value(node.buffer) as ArrayBuffer;
-    if (node.type === "Buffer") return Buffer.from(buffer, node.offset, node.length);
-    const type = intrinsicAt([node.type]) as new (buffer: ArrayBuffer, offset: number, length: number) => ArrayBufferView;
-    return new type(buffer, node.offset, node.length);
   }
 
   // ── Contents ──────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -331,64 +308,26 @@ export class Revival {
     const node = this.#nodes[id];
     const value = this.#values[id];
     if (!node || !hasShape(node)) return;
-    this.#fillContents(id, node, value);
-    this.#fillShape(node, value as object, node.k === "obj");
+    if (node.k === "class") this.#setStatics(id, node.statics ?? []);
+    fillContents(node, value, this.#resolve);
+    fillShape(node, value as object, this.#resolve);
   }
 
-  #fillContents(id: number, node: PayloadNode, value: unknown): void {
-    switch (node.k) {
-      case "class": {
-        const set = this.#statics.get(id);
-        if (set !== undefined) node.statics?.forEach((ref, index) => set(index, this.#value(ref)));
-        return;
-      }
-      case "arr":
-        node.items?.forEach((ref, index) => {
-          (value as unknown[])[index] = this.#value(ref);
-        });
-        return;
-      case "map":
-      case "wmap":
-        for (let i = 0; i < node.entries.length; i += 2) {
-          (value as Map<unknown, unknown>).set(this.#value(node.entries[i] ?? null), this.#value(node.entries[i + 1] ?? null));
-        }
-        return;
-      case "set":
-      case "wset":
-        for (const ref of node.items) (value as Set<unknown>).add(this.#value(ref));
-        return;
-      default:
-    }
-  }
-
-  #fillShape(shape: Shape, target: object, hasPrototype: boolean): void {
-    if (shape.proto !== undefined && !hasPrototype) Object.setPrototypeOf(target, this.#value(shape.proto) as object | null);
-    for (const ref of shape.gone ?? []) Reflect.deleteProperty(target, this.#value(ref) as string);
-    const { props = [], slots = [] } = shape;
-    for (let i = 0; i < props.length; i += 2) {
-      const key = props[i] as string;
-      const value = this.#value(props[i + 1] ?? null);
-      Object.defineProperty(target, key, { value, writable: true, enumerable: true, configurable: true });
-    }
-    for (const slot of slots) Object.defineProperty(target, this.#value(slot[0]) as string, this.#descriptor(slot));
-  }
-
-  #descriptor([, attributes, value, setter]: Slot): PropertyDescriptor {
-    const shared = { enumerable: (attributes & ENUMERABLE) !== 0, configurable: (attributes & CONFIGURABLE) !== 0 };
-    if ((attributes & ACCESSOR) === 0) return { ...shared, value: this.#value(value), writable: (attributes & WRITABLE) !== 0 };
-    const accessor = (ref: Ref | undefined): never => (ref === undefined ? undefined : this.#value(ref)) as never;
-    return { ...shared, get: accessor(value), set: accessor(setter) };
+  #setStatics(id: number, statics: readonly Ref[]): void {
+    const set = this.#statics.get(id);
+    statics.forEach((ref, index) => {
+      set?.(index, this.#value(ref));
+    });
   }
 
   #close(id: number): void {
     const node = this.#nodes[id];
-    if (!node || !hasShape(node) || node.level === undefined || this.#adopted.has(id)) return;
-    const value = this.#values[id] as object;
-    if (node.level === 3) Object.freeze(value);
-    else if (node.level === 2) Object.seal(value);
-    else Object.preventExtensions(value);
+    if (node && hasShape(node) && !this.#adopted.has(id)) closeShape(node, this.#values[id] as object);
   }
 }
+
+// biome-ignore lint/security/noGlobalEval: this is what revival is
+const evaluate = globalThis.eval;
 
 function onlyMember(holder: object): unknown {
   const [key] = Reflect.ownKeys(holder);
@@ -413,4 +352,3 @@ function isEarly(node: PayloadNode): boolean {
 function hasShape(node: PayloadNode): node is Extract<PayloadNode, Shape> {
   return !isEarly(node) && node.k !== "member" && !isStaged(node);
 }
-

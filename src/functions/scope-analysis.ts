@@ -5,6 +5,7 @@
  * identifier is resolved the moment it is met. What resolves nowhere inside the function is free.
  */
 import { type ClassParts, classParts } from "./class-parts.js";
+import { bindingNames, declareBlock, hasStrictDirective, hoistVariables } from "./declarations.js";
 import {
   type AnyNode,
   type Class,
@@ -119,7 +120,8 @@ class Walk {
     if (!isClassNode(node)) this.#function(node, this.#outside(), kind === "function");
     else this.#class(node, this.#outside(), parts);
     const id = node.id;
-    const selfName = this.#selfUsed && id ? { name: id.name, start: id.start - offset, end: id.end - offset } : undefined;
+    const selfName =
+      this.#selfUsed && id ? { name: id.name, start: id.start - offset, end: id.end - offset } : undefined;
     const key = method?.key;
     return {
       kind,
@@ -341,7 +343,10 @@ class Walk {
       return;
     }
     let use = this.#free.get(name);
-    if (use === undefined) this.#free.set(name, (use = { name, bare: false, assigned, members: new Set() }));
+    if (use === undefined) {
+      use = { name, bare: false, assigned, members: new Set() };
+      this.#free.set(name, use);
+    }
     use.assigned ||= assigned;
     if (member === undefined) use.bare = true;
     else use.members.add(member);
@@ -350,63 +355,4 @@ class Walk {
 
 function nested(outer: Names, names: readonly string[]): Names {
   return { names: new Set(names), outer };
-}
-
-/** The names that a pattern binds. */
-export function bindingNames(pattern: AnyNode, into: Set<string>): void {
-  switch (pattern.type) {
-    case "Identifier":
-      into.add(pattern.name);
-      return;
-    case "ObjectPattern":
-      for (const property of pattern.properties) {
-        bindingNames(property.type === "RestElement" ? property.argument : property.value, into);
-      }
-      return;
-    case "ArrayPattern":
-      for (const element of pattern.elements) if (element) bindingNames(element, into);
-      return;
-    case "RestElement":
-      return bindingNames(pattern.argument, into);
-    case "AssignmentPattern":
-      return bindingNames(pattern.left, into);
-    default:
-  }
-}
-
-/** `var` and, in sloppy code, functions in blocks belong to the whole function. */
-function hoistVariables(statements: readonly AnyNode[], into: Set<string>): void {
-  for (const node of statements) {
-    if (node.type === "VariableDeclaration") {
-      if (node.kind === "var") for (const declarator of node.declarations) bindingNames(declarator.id, into);
-    } else if (node.type === "FunctionDeclaration") {
-      if (node.id) into.add(node.id.name);
-    } else if (/Statement|SwitchCase|CatchClause/.test(node.type)) {
-      hoistVariables([...children(node)], into);
-    }
-  }
-}
-
-/** What a block declares for itself: let, const, using, classes and functions. */
-function declareBlock(statements: readonly AnyNode[], into: Set<string>): void {
-  for (const node of statements) {
-    if (node.type === "VariableDeclaration") {
-      if (node.kind !== "var") for (const declarator of node.declarations) bindingNames(declarator.id, into);
-    } else if (node.type === "FunctionDeclaration" || node.type === "ClassDeclaration") {
-      if (node.id) into.add(node.id.name);
-    } else if (node.type === "SwitchCase") {
-      declareBlock(node.consequent, into);
-    } else if (node.type === "LabeledStatement") {
-      declareBlock([node.body], into);
-    }
-  }
-}
-
-export function hasStrictDirective(node: FunctionNode): boolean {
-  if (node.body.type !== "BlockStatement") return false;
-  for (const statement of node.body.body) {
-    if (statement.type !== "ExpressionStatement" || statement.directive === undefined) return false;
-    if (statement.directive === "use strict") return true;
-  }
-  return false;
 }

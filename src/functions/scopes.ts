@@ -95,7 +95,8 @@ export class ScopeTable {
       const parent = chain[0];
       const place = index === raws.length - 1 ? placeOf(facts.location) : undefined;
       const token = tokens[index];
-      const scope = token === undefined ? this.#find(parent, raw, script, place) : this.#exact(token, parent, raw, script);
+      const scope =
+        token === undefined ? this.#find(parent, raw, script, place) : this.#exact(token, parent, raw, script);
       if (place !== undefined) scope.functions.add(place);
       chain.unshift(scope);
     });

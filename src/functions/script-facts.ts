@@ -2,12 +2,13 @@
  * What a function's script says about the function: where its text stands, which variables are imports, whether the
  * code is strict, and what is around it.
  */
+
+import { hasStrictDirective } from "./declarations.js";
+import type { Location } from "./inspect.js";
 import { isPackageSpecifier } from "./packages.js";
 import type { ModuleNode } from "./payload.js";
-import { hasStrictDirective } from "./scope-analysis.js";
 import type { Script } from "./scripts.js";
 import { type AnyNode, isClassNode, isFunctionNode } from "./syntax.js";
-import type { Location } from "./inspect.js";
 
 /** Where the text of a function begins; V8 gives the place of its parameter list (a class: of its constructor). */
 export function textOffset(script: Script, location: Location, text: string): number | undefined {
@@ -54,8 +55,10 @@ function importPath(specifier: AnyNode): readonly string[] {
 export function isStrictAt(script: Script, offset: number): boolean {
   if (script.isModule) return true;
   if (!script.source.includes("use strict")) return /\bclass\b/.test(script.source) && insideClass(script, offset);
-  if (/^(?:#![^\n]*)?(?:\s|\/\*[^]*?\*\/|\/\/[^\n]*)*(["'])use strict\1/.test(script.source)) return true;
-  return script.nodesAround(offset).some((node) => isClassNode(node) || (isFunctionNode(node) && hasStrictDirective(node)));
+  if (/^(?:#![^\n]*)?(?:\s|\/\*[\s\S]*?\*\/|\/\/[^\n]*)*(["'])use strict\1/.test(script.source)) return true;
+  return script
+    .nodesAround(offset)
+    .some((node) => isClassNode(node) || (isFunctionNode(node) && hasStrictDirective(node)));
 }
 
 function insideClass(script: Script, offset: number): boolean {

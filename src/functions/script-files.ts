@@ -30,7 +30,12 @@ export function findScriptFile(place: Place, text: string): ScriptFile | undefin
     const file = readLines(url);
     if (file !== undefined && standsAt(file, place, text)) {
       const mapUrl = /\n\/\/# sourceMappingURL=(\S+)\s*$/.exec(file.text)?.[1] ?? "";
-      return { url, source: isSame(file, place, text) ? file.text : undefined, mapUrl, positions: new UserPositions(url, mapUrl) };
+      return {
+        url,
+        source: isSame(file, place, text) ? file.text : undefined,
+        mapUrl,
+        positions: new UserPositions(url, mapUrl),
+      };
     }
     const map = findSourceMap(url);
     if (map !== undefined && leadsToSameWords(map, url, place, text)) {

@@ -1,8 +1,9 @@
 /**
  * Own properties, prototype and extensibility of an object, as they travel. Getters are never called.
  */
-import { propertyStep, step, type Path } from "./obstacles.js";
+
 import type { Graph } from "./graph.js";
+import { type Path, propertyStep, step } from "./obstacles.js";
 import { ACCESSOR, CONFIGURABLE, ENUMERABLE, type Ref, type Shape, type Slot, WRITABLE } from "./payload.js";
 
 const PLAIN = WRITABLE | ENUMERABLE | CONFIGURABLE;
@@ -39,17 +40,25 @@ export function shapeOf(graph: Graph, value: object, path: Path, options: ShapeO
   return shape;
 }
 
-export function addProperty(graph: Graph, shape: MutableShape, key: Key, descriptor: PropertyDescriptor, path: Path): void {
+export function addProperty(
+  graph: Graph,
+  shape: MutableShape,
+  key: Key,
+  descriptor: PropertyDescriptor,
+  path: Path,
+): void {
   const attributes = attributesOf(descriptor);
   if (attributes === PLAIN && typeof key === "string" && shape.slots === undefined) {
-    (shape.props ??= []).push(key, graph.ref(descriptor.value, path));
+    shape.props ??= [];
+    shape.props.push(key, graph.ref(descriptor.value, path));
     return;
   }
   const slot: Slot =
     (attributes & ACCESSOR) === 0
       ? [graph.ref(key, path), attributes, graph.ref(descriptor.value, path)]
       : [graph.ref(key, path), attributes, graph.ref(descriptor.get, path), graph.ref(descriptor.set, path)];
-  (shape.slots ??= []).push(slot);
+  shape.slots ??= [];
+  shape.slots.push(slot);
 }
 
 function attributesOf(descriptor: PropertyDescriptor): number {

@@ -6,7 +6,10 @@ import { createRequire } from "node:module";
 import type { AnyNode, Options, Program } from "acorn";
 
 export type { AnyNode, Program };
-export type FunctionNode = Extract<AnyNode, { type: "FunctionDeclaration" | "FunctionExpression" | "ArrowFunctionExpression" }>;
+export type FunctionNode = Extract<
+  AnyNode,
+  { type: "FunctionDeclaration" | "FunctionExpression" | "ArrowFunctionExpression" }
+>;
 export type Class = Extract<AnyNode, { type: "ClassDeclaration" | "ClassExpression" }>;
 
 let acorn: typeof import("acorn") | undefined;
@@ -76,9 +79,7 @@ export function parseInitializer(text: string): AnyNode | undefined {
 /** Parse a whole script; first as what it says it is, then as the other. */
 export function parseScript(source: string, isModule: boolean): Program | undefined {
   const asModule: Options = { ...OPTIONS, sourceType: "module", allowAwaitOutsideFunction: true };
-  return isModule
-    ? (tryParse(source, asModule) ?? tryParse(source))
-    : (tryParse(source) ?? tryParse(source, asModule));
+  return isModule ? (tryParse(source, asModule) ?? tryParse(source)) : (tryParse(source) ?? tryParse(source, asModule));
 }
 
 function tryParse(text: string, options?: Options): Program | undefined {

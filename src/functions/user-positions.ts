@@ -31,7 +31,11 @@ export class UserPositions {
     if (this.#map === undefined) return { source: this.#url, line, column };
     const entry = this.#map.findEntry(line, column);
     if (!("originalSource" in entry) || entry.originalSource === undefined) return undefined;
-    return { source: resolveUrl(entry.originalSource, this.#base), line: entry.originalLine, column: entry.originalColumn };
+    return {
+      source: resolveUrl(entry.originalSource, this.#base),
+      line: entry.originalLine,
+      column: entry.originalColumn,
+    };
   }
 }
 

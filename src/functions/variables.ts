@@ -4,10 +4,10 @@
 import { types } from "node:util";
 import type { Graph, Variables } from "./graph.js";
 import { isBuiltinGlobal } from "./intrinsics.js";
-import { propertyStep, type Path, variableStep } from "./obstacles.js";
+import { type Path, propertyStep, variableStep } from "./obstacles.js";
 import { referenceOf } from "./origins.js";
-import { exportedObject } from "./references.js";
 import type { PayloadNode, Ref } from "./payload.js";
+import { exportedObject } from "./references.js";
 import type { FreeName } from "./scope-analysis.js";
 import { RUNTIME, type Scope } from "./scopes.js";
 import { importedFrom, isDeclaration } from "./script-facts.js";
@@ -26,12 +26,18 @@ export function captureVariables(graph: Graph, subject: Subject): Variables {
   const uses = [...analysis.free.values()].filter(({ name }) => name !== RUNTIME);
   const self = analysis.selfName?.name;
   const chain = uses.length > 0 || self !== undefined ? graph.scopes.chainOf(fn, facts) : [];
-  if (self !== undefined && isRenamed(subject, chain, self)) uses.push({ name: self, bare: true, assigned: false, members: new Set() });
+  if (self !== undefined && isRenamed(subject, chain, self))
+    uses.push({ name: self, bare: true, assigned: false, members: new Set() });
   return captureUses(graph, subject, chain, uses);
 }
 
 /** The same for code with these blocks around it. */
-export function captureUses(graph: Graph, subject: Subject, chain: readonly Scope[], uses: readonly FreeName[]): Variables {
+export function captureUses(
+  graph: Graph,
+  subject: Subject,
+  chain: readonly Scope[],
+  uses: readonly FreeName[],
+): Variables {
   const found: [Scope, string][] = [];
   for (const use of uses) {
     const scope = captureVariable(graph, subject, chain, use);
@@ -53,7 +59,9 @@ function captureVariable(graph: Graph, subject: Subject, chain: readonly Scope[]
   const scope = chain.find((each) => each.has(name));
   if (scope === undefined) {
     if (Object.hasOwn(globalThis, name) && !isBuiltinGlobal(name)) {
-      graph.hooks.warn(`${subject.fn.name || "a function"} uses the global "${name}", which was added at run time and is not shipped`);
+      graph.hooks.warn(
+        `${subject.fn.name || "a function"} uses the global "${name}", which was added at run time and is not shipped`,
+      );
     }
     return undefined;
   }
@@ -83,7 +91,8 @@ function readVariable(graph: Graph, scope: Scope, name: string, path: Path): unk
 
 /** Bindings imported from packages travel by name, and a module's `require` is made again. Primitives go by value. */
 function importOf({ script }: Subject, scope: Scope, name: string, value: unknown): PayloadNode | undefined {
-  if ((typeof value !== "object" && typeof value !== "function") || value === null || script === undefined) return undefined;
+  if ((typeof value !== "object" && typeof value !== "function") || value === null || script === undefined)
+    return undefined;
   const known = referenceOf(value);
   if (known !== undefined) return known;
   if (isRequire(value)) return { k: "require", url: script.url };
@@ -91,7 +100,12 @@ function importOf({ script }: Subject, scope: Scope, name: string, value: unknow
 }
 
 function isRequire(value: object): boolean {
-  return typeof value === "function" && value.name === "require" && Object.hasOwn(value, "resolve") && Object.hasOwn(value, "cache");
+  return (
+    typeof value === "function" &&
+    value.name === "require" &&
+    Object.hasOwn(value, "resolve") &&
+    Object.hasOwn(value, "cache")
+  );
 }
 
 // ── Modules used member by member ───────────────────────────────────────────────────────────────────────────────────

@@ -275,6 +275,9 @@ export class NodeProcess {
   #makeGcs(): Gcs {
     const port = {
       send: (to: ProcessRef, message: Message) => this.#route({ to, from: GCS, message }),
+      wakeUpAfter: (delayMs: number) => {
+        setTimeout(() => this.#enter(() => this.#gcs?.tick(nowMs())), delayMs + 1);
+      },
       stop: (reason: string) => this.#stopSoon(reason),
     };
     return new Gcs(port, new Journey(this.#config.nodeId, nowMs));

@@ -207,7 +207,8 @@ export const MESSAGES = {
     struct({ leaseId, worker: processRef, pid: u32, address, dispatched: flag }),
   ),
   cancelLease: message(["driver", "worker", "raylet", "gcs"], ["raylet", "gcs"], struct({ leaseId })),
-  leaseCancelled: message(["raylet", "gcs"], OWNERS, struct({ leaseId })),
+  /** To the GCS, when it had placed the request: refused requests end there in the same way. */
+  leaseCancelled: message(["raylet", "gcs"], ["driver", "worker", "gcs"], struct({ leaseId })),
   returnLease: message(["driver", "worker", "gcs"], ["raylet"], struct({ leaseId })),
   /** Others wait for what this lease holds: its owner gives it back as soon as nothing is in flight. */
   leaseWanted: message(["raylet"], OWNERS, struct({ leaseId })),
@@ -321,6 +322,8 @@ export const MESSAGES = {
     ["gcs", "raylet"],
     struct({ query: u32, json: text(64 * 1024 * 1024), last: flag }),
   ),
+  /** A driver that leaves hands over its journey records; its raylet keeps them for a while. */
+  keepLadders: message(["driver"], ["raylet"], struct({ json: text(64 * 1024 * 1024) })),
   stopCluster: message(["tool", "driver"], ["gcs"], struct({})),
   /** The GCS asks a raylet to stop, with everything on its node. */
   stopNode: message(["gcs"], ["raylet"], struct({ reason: text() })),

@@ -42,9 +42,14 @@ describe("the same cases, compiled and loaded in different ways", { concurrency:
     "tsx, ES modules": async () => [COMMON, { nodeArgs: TSX }],
     "46 a minified bundle": async () => [await bundle("min.mjs", { format: "esm", minify: true, keepNames: true })],
     "a CommonJS bundle": async () => [await bundle("bundle.cjs", { format: "cjs" })],
-    "45 ES2017: private members and static blocks lowered": async () => [await bundle("es2017.mjs", { format: "esm", target: "es2017" })],
+    "45 ES2017: private members and static blocks lowered": async () => [
+      await bundle("es2017.mjs", { format: "esm", target: "es2017" }),
+    ],
     "47 a debugger attached": async () => [compiled("fixtures/common.js"), { nodeArgs: ["--inspect=0"] }],
-    "48 captured inside a worker thread": async () => [compiled("fixtures/common.js"), { program: "support/capture-in-thread.js" }],
+    "48 captured inside a worker thread": async () => [
+      compiled("fixtures/common.js"),
+      { program: "support/capture-in-thread.js" },
+    ],
     "42-43, 68-70 TypeScript and decorators, tsx": async () => [source("fixtures/typescript.mts"), { nodeArgs: TSX }],
     "43 legacy decorators, tsx": async () => [
       source("fixtures/decorators-legacy.mts"),

@@ -25,7 +25,13 @@ function loadedBy(program: string): { inspector: boolean; acorn: boolean } {
 }
 
 test("importing and capturing arithmetic loads neither inspector nor parser", () => {
-  const simple = ["(a, b) => a + b", "() => {}", "async (x) => x * 2", "function add(a, b) { return a + b }", "(n) => { let s = 0; while (n > 0) { s += n; n--; } return s }"];
+  const simple = [
+    "(a, b) => a + b",
+    "() => {}",
+    "async (x) => x * 2",
+    "function add(a, b) { return a + b }",
+    "(n) => { let s = 0; while (n > 0) { s += n; n--; } return s }",
+  ];
   const program = simple.map((text) => `capture(${text}, hooks)`).join(";");
   assert.deepEqual(loadedBy(program), { inspector: false, acorn: false });
 });

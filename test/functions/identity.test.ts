@@ -2,7 +2,14 @@
 // whichever payload it came with, and on the way back it is the class that was sent.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { type CapturedFunction, type CaptureHooks, capture, type External, hashOf, Reviver } from "../../src/functions/index.js";
+import {
+  type CapturedFunction,
+  type CaptureHooks,
+  capture,
+  type External,
+  hashOf,
+  Reviver,
+} from "../../src/functions/index.js";
 import { captureFixture, compiled, reviveFixture, source, TSX } from "./support/cases.js";
 
 const hooks: CaptureHooks = { describe: () => undefined, warn: () => undefined };
@@ -13,9 +20,15 @@ async function revived<T extends CallableFunction>({ hash, payload }: CapturedFu
 }
 
 test("51 a hash is equal in two processes", async () => {
-  const [first, second] = await Promise.all([captureFixture(compiled("fixtures/common.js")), captureFixture(compiled("fixtures/common.js"))]);
+  const [first, second] = await Promise.all([
+    captureFixture(compiled("fixtures/common.js")),
+    captureFixture(compiled("fixtures/common.js")),
+  ]);
   const hashes = first.captured.map(({ name, hash }) => [name, hash]);
-  assert.deepEqual(hashes, second.captured.map(({ name, hash }) => [name, hash]));
+  assert.deepEqual(
+    hashes,
+    second.captured.map(({ name, hash }) => [name, hash]),
+  );
   assert.ok(hashes.every(([, hash]) => /^[0-9a-f]{32}$/.test(hash ?? "")));
 });
 
@@ -27,12 +40,15 @@ test("a hash changes with what is captured", () => {
 
 test("66 instanceof holds across two tasks on one worker", async () => {
   const results = await reviveFixture(await captureFixture(compiled("fixtures/classes.js")));
-  assert.deepEqual(results.map(({ name, result, error }) => [name, error ?? result]), [
-    ["make", "undefined"],
-    ["check", "[ true, true, true, false ]"],
-    ["state", "3"],
-    ["other place", "false"],
-  ]);
+  assert.deepEqual(
+    results.map(({ name, result, error }) => [name, error ?? result]),
+    [
+      ["make", "undefined"],
+      ["check", "[ true, true, true, false ]"],
+      ["state", "3"],
+      ["other place", "false"],
+    ],
+  );
 });
 
 test("a class that comes back is the class that was sent", async () => {
@@ -65,7 +81,10 @@ test("a revived function knows its hash", async () => {
   const captured = capture((n: number) => n + offset, hooks);
   const fn = await revived<(n: number) => number>(captured);
   assert.equal(hashOf(fn), captured.hash);
-  assert.equal(hashOf((n: number) => n), undefined);
+  assert.equal(
+    hashOf((n: number) => n),
+    undefined,
+  );
 });
 
 test("a reviver gives the same function again, also while it is being revived", async () => {
@@ -87,7 +106,8 @@ test("a payload that is cut short is refused with the function's hash", async ()
 test("52 recursion through a remote handle", async () => {
   const handle = { remote: (n: number): number => n };
   const factorial = (n: number): number => (n < 2 ? 1 : n * handle.remote(n - 1));
-  const describe = (value: object): External | undefined => (value === handle ? { kind: "self", data: { a: 1 } } : undefined);
+  const describe = (value: object): External | undefined =>
+    value === handle ? { kind: "self", data: { a: 1 } } : undefined;
   const captured = capture(factorial, { ...hooks, describe });
   assert.deepEqual(captured.externals, [{ kind: "self", data: { a: 1 } }]);
   const seen: External[] = [];

@@ -67,7 +67,11 @@ const COMMONJS = `
   };`;
 
 test("CommonJS projects", async () => {
-  await using project = await makeProject({ ...PACKAGES, "main.cjs": COMMONJS, "side.cjs": 'module.exports = "side";' });
+  await using project = await makeProject({
+    ...PACKAGES,
+    "main.cjs": COMMONJS,
+    "side.cjs": 'module.exports = "side";',
+  });
   await checkFixture(project.path("main.cjs"));
 });
 

@@ -46,12 +46,15 @@ test("63 a variable that is not initialised yet", () => {
 test("65 data that is too large names the variable", () => {
   const table = new Uint8Array(101 * 1024 * 1024);
   const reads = () => table.length;
-  assert.throws(() => capture(reads, hooks), (error) => {
-    assert.ok(error instanceof ObjectTooLargeError);
-    assert.match(error.message, /reads → variable "table" holds 101 MB/);
-    assert.match(error.message, /put\(\)/);
-    return true;
-  });
+  assert.throws(
+    () => capture(reads, hooks),
+    (error) => {
+      assert.ok(error instanceof ObjectTooLargeError);
+      assert.match(error.message, /reads → variable "table" holds 101 MB/);
+      assert.match(error.message, /put\(\)/);
+      return true;
+    },
+  );
 });
 
 test("large data warns, naming the variable", () => {

@@ -3,8 +3,8 @@
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { describe, test } from "node:test";
-import { captureFixture, compiled, type Options, reviveFixture, source, TSX } from "./support/cases.js";
 import { cases } from "./fixtures/stack.js";
+import { captureFixture, compiled, type Options, reviveFixture, source, TSX } from "./support/cases.js";
 
 const FILE = source("fixtures/stack.ts");
 const LINES = readFileSync(FILE, "utf8").split("\n");
@@ -29,7 +29,8 @@ for (const [way, [fixture, options]] of Object.entries(WAYS)) {
     const results = await reviveFixture(shipped);
     for (const { name, error } of results) {
       test(name, () => {
-        for (const mark of cases[name]?.expect as string[]) {
+        const { expect } = cases[name] ?? assert.fail(name);
+        for (const mark of expect as string[]) {
           assert.ok(error?.includes(position(mark)), `${position(mark)} in ${error}`);
         }
       });

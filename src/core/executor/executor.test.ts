@@ -41,9 +41,18 @@ class World {
   /** A lease whose owner, `d`, is connected. */
   open(id = "L1"): LeaseSlot {
     this.executor.openLease(lease(id), process("d"));
-    const slot = this.executor.attach(lease(id), "d");
+    const slot = this.attach(id);
     assert.ok(slot !== undefined);
     return slot;
+  }
+
+  /** Its owner connects; undefined when the lease is over. */
+  attach(id = "L1"): LeaseSlot | undefined {
+    let attached: LeaseSlot | undefined;
+    this.executor.attach(lease(id), process("d"), "d", (slot) => {
+      attached = slot;
+    });
+    return attached;
   }
 
   run(task: string): Run {
@@ -115,7 +124,7 @@ test("an owner whose push was sent ahead hears that its task waits as soon as it
   w.executor.dispatch(lease("L1"), "async a");
   w.executor.block(w.run("async a"));
   assert.deepEqual(w.asked(), ["run async a", "taskBlocked L1"]);
-  w.executor.attach(lease("L1"), "d");
+  w.attach();
   assert.deepEqual(w.asked(), ["d: L1 hands back [], blocked"]);
 });
 
@@ -200,8 +209,27 @@ test("the answer to a task that was sent ahead waits for its owner", () => {
   w.executor.openLease(lease("L1"), process("d"));
   w.executor.dispatch(lease("L1"), "a");
   assert.deepEqual(w.asked(), ["run a"]);
-  w.executor.attach(lease("L1"), "d");
+  w.attach();
   assert.deepEqual(w.asked(), ["d: a returned in 0 ms"]);
+});
+
+test("an owner's first push may overtake the raylet's word: it waits for that, and no longer", () => {
+  const w = new World();
+  const slot = w.attach();
+  assert.ok(slot !== undefined);
+  w.executor.push(slot, 1, "a");
+  w.executor.push(slot, 2, "b");
+  assert.deepEqual(w.asked(), []);
+  w.executor.openLease(lease("L1"), process("d"));
+  w.executor.openLease(lease("L1"), process("d"));
+  assert.deepEqual(w.asked(), ["run a", "d: a returned in 0 ms", "run b", "d: b returned in 0 ms"]);
+});
+
+test("an owner that comes after its lease has ended finds none, and nothing it pushes is kept", () => {
+  const w = new World();
+  w.executor.openLease(lease("L1"), process("d"));
+  w.executor.closeLease(lease("L1"));
+  assert.equal(w.attach(), undefined);
 });
 
 test("a lease that is opened twice is one, and its first task runs once", () => {
@@ -210,7 +238,7 @@ test("a lease that is opened twice is one, and its first task runs once", () => 
   w.executor.dispatch(lease("L1"), "a");
   w.executor.openLease(lease("L1"), process("d"));
   w.executor.dispatch(lease("L1"), "a");
-  assert.equal(w.executor.attach(lease("L1"), "d"), slot);
+  assert.equal(w.attach(), slot);
   assert.deepEqual(w.asked(), ["run a", "d: a returned in 0 ms"]);
 });
 
@@ -227,7 +255,7 @@ test("nothing starts on a closed lease: what waits goes back, what runs is answe
   assert.deepEqual(w.asked(), ["d: L1 hands back [2,3]", "d: L1 hands back [4]"]);
   w.executor.finished(w.run("async a"), DONE);
   assert.deepEqual(w.asked(), ["d: async a returned in 0 ms"]);
-  assert.equal(w.executor.attach(lease("L1"), "d"), undefined);
+  assert.equal(w.attach(), undefined);
 });
 
 test("a task that was being prepared when its lease closed goes back when it is ready", () => {

@@ -74,7 +74,8 @@ export class ActorTable {
       subscribers: new Map([[spec.owner.processId, spec.owner]]),
     };
     this.#rows.set(spec.actorId, row);
-    const taken = spec.actorName === "" ? undefined : this.#names.get(nameKey(spec));
+    const name = nameKey(spec.namespace, spec.actorName);
+    const taken = spec.actorName === "" ? undefined : this.#names.get(name);
     if (taken !== undefined) {
       this.#die(row, {
         code: "ACTOR_NAME_TAKEN",
@@ -82,7 +83,7 @@ export class ActorTable {
       });
       return "refused";
     }
-    if (spec.actorName !== "") this.#names.set(nameKey(spec), spec.actorId);
+    if (spec.actorName !== "") this.#names.set(name, spec.actorId);
     this.#byLease.set(row.leaseId, spec.actorId);
     this.#port.leaseActorWorker(leaseRequestOf(row));
     return "registered";
@@ -174,7 +175,7 @@ export class ActorTable {
   }
 
   find(name: string, namespace: string): ActorSpec | undefined {
-    const actorId = this.#names.get(`${namespace}/${name}`);
+    const actorId = this.#names.get(nameKey(namespace, name));
     return actorId === undefined ? undefined : this.#rows.get(actorId)?.spec;
   }
 
@@ -205,7 +206,8 @@ export class ActorTable {
     const before = row.state;
     row.state = "dead";
     row.reason = reason;
-    if (this.#names.get(nameKey(row.spec)) === row.spec.actorId) this.#names.delete(nameKey(row.spec));
+    const name = nameKey(row.spec.namespace, row.spec.actorName);
+    if (this.#names.get(name) === row.spec.actorId) this.#names.delete(name);
     if (before === "pending") this.#port.cancelLease(row.leaseId);
     else if (row.worker !== undefined) this.#port.killProcess(row.worker, reason);
     this.#announce(row);
@@ -222,8 +224,9 @@ function viewOf(row: Row): ActorView {
   return { actorId: row.spec.actorId, state, incarnation, worker, address, reason };
 }
 
-function nameKey(spec: ActorSpec): string {
-  return `${spec.namespace}/${spec.actorName}`;
+/** Both are any text, so no separator could keep them apart; a length does. */
+function nameKey(namespace: string, name: string): string {
+  return `${namespace.length} ${namespace} ${name}`;
 }
 
 function leaseRequestOf({ spec, leaseId }: Row): LeaseRequest {

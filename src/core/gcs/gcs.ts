@@ -16,6 +16,7 @@ import {
 } from "../../base/ids.js";
 import { NODE_TIMEOUT_MS } from "../../base/limits.js";
 import type { Failure, Message, MessageBody, NodeInfo } from "../../protocol/messages.js";
+import { isActorLease } from "../actor-lease.js";
 import { Collector } from "../collector.js";
 import type { Journey } from "../journey.js";
 import { recordOf } from "../resources.js";
@@ -27,6 +28,8 @@ import { ObjectTable } from "./object-table.js";
 
 export interface GcsPort {
   send(to: ProcessRef, message: Message): void;
+  /** Call `tick` after this time. */
+  wakeUpAfter(delayMs: number): void;
   /** Everything ends: the shell stops its own node too. */
   stop(reason: string): void;
 }
@@ -103,6 +106,8 @@ export class Gcs {
         return this.#leaseGranted(message);
       case "cancelLease":
         return this.#cancelLease(message.leaseId);
+      case "leaseCancelled":
+        return this.scheduler.ended(message.leaseId);
       case "leaseLost":
         return this.actors.leaseLost(message.leaseId, message.reason);
       case "stopCluster":
@@ -120,6 +125,7 @@ export class Gcs {
   tick(nowMs: number): void {
     this.#nowMs = nowMs;
     this.#collector.tick(nowMs);
+    this.scheduler.tick(nowMs);
     for (const [nodeId, node] of [...this.#nodes]) {
       if (node.heardAtMs === 0) node.heardAtMs = nowMs;
       if (nowMs - node.heardAtMs > NODE_TIMEOUT_MS) this.nodeDied(nodeId, `silent for ${NODE_TIMEOUT_MS} ms`);
@@ -269,15 +275,12 @@ export class Gcs {
   #registerObject(node: NodeId, message: MessageBody<"registerObject">): void {
     const { objectId, sizeBytes, holder, contains } = message;
     const living = holder !== undefined && this.#isAlive(holder) ? holder.processId : undefined;
-    this.#journey.record("registerObject", objectId);
     const told = this.objects.register(node, objectId, sizeBytes, living, contains);
     if (told) this.#journey.record("notifyWaiters", objectId);
     this.#port.send(rayletOf(node), { type: "objectRegistered", objectId });
   }
 
   #subscribeObject(node: NodeId, message: MessageBody<"subscribeObject">): void {
-    if (message.forTask === undefined) this.#journey.record("subscribeObject", message.objectId);
-    else this.#journey.record("locateArgument", message.forTask, message.objectId);
     this.objects.subscribe(node, message.objectId);
   }
 
@@ -349,6 +352,7 @@ export class Gcs {
         this.#port.send(owner, { type: "leaseRefused", leaseId, reason: { code, message } });
       },
       leaseCancelled: (owner, leaseId) => this.#port.send(owner, { type: "leaseCancelled", leaseId }),
+      wakeUpAfter: (delayMs) => this.#port.wakeUpAfter(delayMs),
       leasesWanted: (node) => this.#port.send(rayletOf(node), { type: "leasesWanted" }),
       recordLookUp: (request) => this.#journey.record("lookUpObjects", request.taskId),
       recordPlacement: (request, node) => {
@@ -372,10 +376,6 @@ export class Gcs {
       announce: (to, actor) => this.#port.send(to, { type: "actorState", ...actor }),
     };
   }
-}
-
-function isActorLease(request: { readonly leaseId: string; readonly taskId: string }): boolean {
-  return request.leaseId.startsWith(`${request.taskId}.`);
 }
 
 function ownerDied(process: ProcessRef, reason: Failure): Failure {

@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { leaseRequest, Lines, nodeInfo } from "../../../test/support/messages.js";
-import { kib, lease, node, object, process, processId } from "../../../test/support/names.js";
+import { kib, lease, node, object, process, processId, task } from "../../../test/support/names.js";
 import type { LeaseRequest } from "../../protocol/messages.js";
 import { amountsOf } from "../resources.js";
 import { GlobalScheduler } from "./global-scheduler.js";
@@ -34,7 +34,8 @@ class World {
         leaseCancelled: (owner, leaseId) => say(`${owner.processId}: ${leaseId} is cancelled`),
         leasesWanted: (on) => say(`${on}: leases are wanted`),
         recordLookUp: ({ leaseId }) => say(`look up for ${leaseId}`),
-        recordPlacement: nothing,
+        wakeUpAfter: () => {},
+      recordPlacement: nothing,
       },
       this.objects,
     );
@@ -207,13 +208,17 @@ test("a cancellation that crosses the raylet's giving back is answered all the s
   assert.deepEqual(w.asked(), ["d: L1 is cancelled"]);
 });
 
-test("nobody's requests go nowhere", () => {
+test("nobody's requests go nowhere; an actor's is everybody's who holds it", () => {
   const w = new World(1);
   w.place("L1");
   w.place("L2");
   w.asked();
+  w.place("A", { leaseId: lease("A.0"), taskId: task("A") });
+  w.asked();
   w.scheduler.ownerDied(process("d"));
   w.report("N1", 1);
+  assert.deepEqual(w.asked(), ["A.0 to N1"]);
+  w.scheduler.granted(lease("A.0"));
   w.scheduler.removeNode(node("N1"));
   assert.deepEqual(w.asked(), []);
 });

@@ -14,8 +14,15 @@ import { assert } from "../../base/assert.js";
 import type { LeaseId, NodeId, ObjectId, ProcessRef } from "../../base/ids.js";
 import { MAX_QUEUED_LEASES } from "../../base/limits.js";
 import type { LeaseRequest, NodeInfo } from "../../protocol/messages.js";
+import { isActorLease } from "../actor-lease.js";
 import { type Amounts, fits, shortage, utilization } from "../resources.js";
 import type { ObjectTable } from "./object-table.js";
+
+/**
+ * How long a task waits for the node that holds most of its argument bytes, when that node is busy now. Moving megabytes
+ * costs more than this; and the node is often held by no more than an idle lease that is on its way back.
+ */
+const LOCALITY_WAIT_MS = 50;
 
 /** Below this utilization nodes are filled one after the other; above it the emptiest is taken. */
 const PACK_UNTIL = 0.5;
@@ -27,6 +34,8 @@ export interface GlobalSchedulerPort {
   leaseInfeasible(owner: ProcessRef, leaseId: LeaseId, reason: string): void;
   leaseRefused(owner: ProcessRef, leaseId: LeaseId, code: string, message: string): void;
   leaseCancelled(owner: ProcessRef, leaseId: LeaseId): void;
+  /** Call `tick` after this time. */
+  wakeUpAfter(delayMs: number): void;
   /** Somebody waits for resources that idle leases may hold. */
   leasesWanted(node: NodeId): void;
   /** Lecture, `lookUpObjects`: recorded for the task's journey. */
@@ -41,6 +50,13 @@ interface NodeView {
   draining: boolean;
 }
 
+interface Placed {
+  readonly node: NodeId;
+  readonly request: LeaseRequest;
+  /** Its cancellation is under way to the node, which may give the request back or die before it answers. */
+  cancelled: boolean;
+}
+
 export class GlobalScheduler {
   readonly #port: GlobalSchedulerPort;
   readonly #objects: ObjectTable;
@@ -48,9 +64,12 @@ export class GlobalScheduler {
   /** Requests that no node can take now, oldest first. */
   readonly #waiting = new Map<LeaseId, LeaseRequest>();
   readonly #infeasible = new Set<LeaseId>();
+  /** Until when a waiting request insists on the node with its arguments. */
+  readonly #insistUntilMs = new Map<LeaseId, number>();
   /** Where requests went: a cancellation follows them, and they come back when the node dies. */
-  readonly #placed = new Map<LeaseId, { readonly node: NodeId; readonly request: LeaseRequest }>();
+  readonly #placed = new Map<LeaseId, Placed>();
   #spreadFrom = 0;
+  #nowMs = 0;
 
   constructor(port: GlobalSchedulerPort, objects: ObjectTable) {
     this.#port = port;
@@ -71,9 +90,9 @@ export class GlobalScheduler {
   /** Requests that the node had not granted are placed elsewhere. */
   removeNode(nodeId: NodeId): void {
     this.#nodes.delete(nodeId);
-    const lost = [...this.#placed.values()].filter((placed) => placed.node === nodeId).map(({ request }) => request);
-    for (const request of [...lost, ...this.#waiting.values()]) {
-      this.#placed.delete(request.leaseId);
+    const waiting = [...this.#waiting.values()];
+    for (const placed of [...this.#placed.values()]) if (placed.node === nodeId) this.#placeAgain(placed);
+    for (const request of waiting) {
       this.#waiting.delete(request.leaseId);
       this.placeTask(request);
     }
@@ -107,10 +126,17 @@ export class GlobalScheduler {
     }
     this.#waiting.delete(request.leaseId);
     this.#infeasible.delete(request.leaseId);
-    this.#placed.set(request.leaseId, { node: choice.info.nodeId, request });
+    this.#insistUntilMs.delete(request.leaseId);
+    this.#placed.set(request.leaseId, { node: choice.info.nodeId, request, cancelled: false });
     choice.available = less(choice.available, request.demand);
     this.#port.recordPlacement(request, choice.info.nodeId);
     this.#port.queueLease(choice.info.nodeId, request);
+  }
+
+  /** Requests that have insisted on a node long enough go elsewhere. */
+  tick(nowMs: number): void {
+    this.#nowMs = nowMs;
+    if (this.#insistUntilMs.size > 0) this.#placeWaiting();
   }
 
   /** A raylet could not take what we placed there: our news was stale. */
@@ -118,14 +144,7 @@ export class GlobalScheduler {
     const node = this.#nodes.get(nodeId);
     if (node !== undefined) node.available = available;
     const placed = this.#placed.get(request.leaseId);
-    if (placed?.node !== nodeId) {
-      // Placed elsewhere since; or cancelled, and the cancellation found nothing at the raylet that had just given it back.
-      const isCancelled = placed === undefined && !this.#waiting.has(request.leaseId);
-      if (isCancelled) this.#port.leaseCancelled(request.owner, request.leaseId);
-      return;
-    }
-    this.#placed.delete(request.leaseId);
-    this.placeTask(request);
+    if (placed?.node === nodeId) this.#placeAgain(placed); // else placed elsewhere since
   }
 
   /** The raylet has granted it: from here on the lease is a matter between owner and raylet. */
@@ -133,25 +152,31 @@ export class GlobalScheduler {
     this.#placed.delete(leaseId);
   }
 
-  /** The node that must hear of the cancellation too; undefined when it ends here. */
-  cancel(leaseId: LeaseId): NodeId | undefined {
-    const placed = this.#placed.get(leaseId);
-    const waiting = this.#waiting.get(leaseId);
+  /** The raylet has cancelled or refused it, and told the owner. */
+  ended(leaseId: LeaseId): void {
     this.#placed.delete(leaseId);
+  }
+
+  /**
+   * The node that must hear of the cancellation too; undefined when it ends here. A placed request is remembered until
+   * the node's word of its end, because the owner must have an answer also when that word never comes.
+   */
+  cancel(leaseId: LeaseId): NodeId | undefined {
+    const waiting = this.#waiting.get(leaseId);
     this.#waiting.delete(leaseId);
     this.#infeasible.delete(leaseId);
+    this.#insistUntilMs.delete(leaseId);
     if (waiting !== undefined) this.#port.leaseCancelled(waiting.owner, leaseId);
+    const placed = this.#placed.get(leaseId);
+    if (placed !== undefined) placed.cancelled = true;
     return placed?.node;
   }
 
-  /** Nobody waits for these any more. */
+  /** Nobody waits for its tasks any more. Its actors live as long as somebody holds them. */
   ownerDied(owner: ProcessRef): void {
-    for (const request of [...this.#waiting.values()]) {
-      if (request.owner.processId === owner.processId) this.#waiting.delete(request.leaseId);
-    }
-    for (const [leaseId, { request }] of [...this.#placed]) {
-      if (request.owner.processId === owner.processId) this.#placed.delete(leaseId);
-    }
+    const isOver = (request: LeaseRequest) => request.owner.processId === owner.processId && !isActorLease(request);
+    for (const request of [...this.#waiting.values()]) if (isOver(request)) this.#waiting.delete(request.leaseId);
+    for (const [leaseId, { request }] of [...this.#placed]) if (isOver(request)) this.#placed.delete(leaseId);
   }
 
   nodes(): readonly { readonly info: NodeInfo; readonly available: Amounts }[] {
@@ -167,6 +192,13 @@ export class GlobalScheduler {
     for (const leaseId of this.#waiting.keys()) {
       assert(!this.#placed.has(leaseId), "a request waits or is placed, never both");
     }
+  }
+
+  /** Its node did not take it, or died. */
+  #placeAgain({ request, cancelled }: Placed): void {
+    this.#placed.delete(request.leaseId);
+    if (cancelled) this.#port.leaseCancelled(request.owner, request.leaseId);
+    else this.placeTask(request);
   }
 
   #placeWaiting(): void {
@@ -194,7 +226,23 @@ export class GlobalScheduler {
     if (strategy.kind === "node" && !strategy.soft && !this.#nodes.has(strategy.nodeId as NodeId)) return "refuse";
     const free = this.#free(request);
     if (strategy.kind === "spread" && free.length > 0) return free[this.#spreadFrom++ % free.length] ?? "wait";
-    return this.#best(request, free) ?? "wait";
+    const heldBytes = this.#lookUpObjects(request);
+    if (this.#insistsOnAnother(request, heldBytes, free)) return "wait";
+    return this.#best(request, free, heldBytes) ?? "wait";
+  }
+
+  /** The node with most of the argument bytes is busy now: wait for it a little. */
+  #insistsOnAnother(request: LeaseRequest, heldBytes: ReadonlyMap<NodeId, number>, free: readonly NodeView[]): boolean {
+    const most = Math.max(0, ...heldBytes.values());
+    if (most === 0 || free.some((node) => heldBytes.get(node.info.nodeId) === most)) return false;
+    const wanted = this.#candidates(request).find((node) => heldBytes.get(node.info.nodeId) === most);
+    if (wanted === undefined || wanted.draining || !fits(request.demand, wanted.info.total)) return false;
+    const untilMs = this.#insistUntilMs.get(request.leaseId);
+    if (untilMs !== undefined) return this.#nowMs < untilMs;
+    this.#insistUntilMs.set(request.leaseId, this.#nowMs + LOCALITY_WAIT_MS);
+    this.#port.leasesWanted(wanted.info.nodeId);
+    this.#port.wakeUpAfter(LOCALITY_WAIT_MS);
+    return true;
   }
 
   #free(request: LeaseRequest): NodeView[] {
@@ -210,9 +258,11 @@ export class GlobalScheduler {
   }
 
   /** Most argument bytes first; among equals pack until half full, then spread; the home node breaks ties. */
-  #best(request: LeaseRequest, nodes: readonly NodeView[]): NodeView | undefined {
-    if (nodes.length === 0) return undefined;
-    const heldBytes = this.#lookUpObjects(request);
+  #best(
+    request: LeaseRequest,
+    nodes: readonly NodeView[],
+    heldBytes: ReadonlyMap<NodeId, number>,
+  ): NodeView | undefined {
     let best: NodeView | undefined;
     let bestScore = Number.NEGATIVE_INFINITY;
     for (const node of nodes) {

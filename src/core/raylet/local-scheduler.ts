@@ -16,6 +16,7 @@ import { assert } from "../../base/assert.js";
 import type { JobId, LeaseId, NodeId, ObjectId, ProcessId, ProcessRef } from "../../base/ids.js";
 import { MAX_QUEUED_LEASES } from "../../base/limits.js";
 import type { Failure, LeaseRequest } from "../../protocol/messages.js";
+import { isActorLease } from "../actor-lease.js";
 import type { Journey } from "../journey.js";
 import { type Amounts, cpuOf, fits, type NodeResources } from "../resources.js";
 import { ReadyQueue } from "./ready-queue.js";
@@ -31,8 +32,9 @@ export interface LocalSchedulerPort {
   /** The worker learns whose pushes it may take, and gets the first task. */
   grantLease(request: LeaseRequest, slot: WorkerSlot): void;
   closeLease(worker: ProcessRef, leaseId: LeaseId): void;
-  leaseCancelled(request: LeaseRequest): void;
-  leaseRefused(request: LeaseRequest, reason: Failure): void;
+  /** `placed`: the global scheduler sent the request here, and remembers it until it hears of its end. */
+  leaseCancelled(request: LeaseRequest, placed: boolean): void;
+  leaseRefused(request: LeaseRequest, reason: Failure, placed: boolean): void;
   leaseLost(request: LeaseRequest, reason: Failure): void;
   leaseWanted(request: LeaseRequest): void;
 }
@@ -113,7 +115,7 @@ export class LocalScheduler {
     const queued = this.#queued.get(leaseId);
     if (queued === undefined) return;
     this.#forget(queued);
-    this.#port.leaseRefused(queued.request, reason);
+    this.#port.leaseRefused(queued.request, reason, queued.placed);
   }
 
   /** The owner needs it no more. A lease that is granted already is for the owner to return. */
@@ -121,7 +123,7 @@ export class LocalScheduler {
     const queued = this.#queued.get(leaseId);
     if (queued === undefined) return this.#granted.has(leaseId) ? "known" : "unknown";
     this.#forget(queued);
-    this.#port.leaseCancelled(queued.request);
+    this.#port.leaseCancelled(queued.request, queued.placed);
     return "known";
   }
 
@@ -178,12 +180,12 @@ export class LocalScheduler {
 
   /** Nobody wants the results any more: queued requests go, granted ones end. */
   ownerDied(owner: ProcessId): void {
-    for (const queued of [...this.#queued.values()]) {
-      if (queued.request.owner.processId === owner) this.#forget(queued);
-    }
-    for (const { request } of [...this.#granted.values()]) {
-      if (request.owner.processId === owner && !isActor(request)) this.returnLease(request.leaseId);
-    }
+    this.#endTasks((request) => request.owner.processId === owner);
+  }
+
+  /** The same for every owner on a node that died: nobody else would return their leases. */
+  ownersLost(node: NodeId): void {
+    this.#endTasks((request) => request.owner.nodeId === node);
   }
 
   jobEnded(jobId: JobId): void {
@@ -208,7 +210,7 @@ export class LocalScheduler {
 
   /** Requests wait elsewhere in the cluster: owners give idle leases back. */
   wantLeasesBack(): void {
-    for (const { request } of this.#granted.values()) if (!isActor(request)) this.#port.leaseWanted(request);
+    for (const { request } of this.#granted.values()) if (!isActorLease(request)) this.#port.leaseWanted(request);
   }
 
   /** The state in words, for people who ask why something waits. */
@@ -320,6 +322,13 @@ export class LocalScheduler {
     this.#port.grantLease(request, slot);
   }
 
+  /** Actors are not among them: they live as long as somebody holds them. */
+  #endTasks(matches: (request: LeaseRequest) => boolean): void {
+    const isOver = ({ request }: Queued | Granted) => !isActorLease(request) && matches(request);
+    for (const queued of [...this.#queued.values()].filter(isOver)) this.#forget(queued);
+    for (const { request } of [...this.#granted.values()].filter(isOver)) this.returnLease(request.leaseId);
+  }
+
   #end(granted: Granted): void {
     const { request, worker } = granted;
     this.#granted.delete(request.leaseId);
@@ -333,9 +342,4 @@ export class LocalScheduler {
     this.#ready.remove(queued.request);
     if (queued.missing.size > 0) this.#port.dropArguments(queued.request);
   }
-}
-
-/** An actor's lease is named after the actor. */
-export function isActor(request: { readonly leaseId: string; readonly taskId: string }): boolean {
-  return request.leaseId.startsWith(`${request.taskId}.`);
 }

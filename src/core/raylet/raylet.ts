@@ -6,11 +6,13 @@
  */
 import { GCS, type JobId, type NodeId, type ObjectId, type ProcessId, type ProcessRef } from "../../base/ids.js";
 import type { Failure, LeaseRequest, Message, MessageBody, NodeInfo, Role } from "../../protocol/messages.js";
+import { isActorLease } from "../actor-lease.js";
 import { Collector } from "../collector.js";
 import type { Journey } from "../journey.js";
 import { type Amounts, NodeResources, sum } from "../resources.js";
 import { StoreIndex } from "../store/store-index.js";
-import { isActor, LocalScheduler } from "./local-scheduler.js";
+import { KeptLadders } from "./kept-ladders.js";
+import { LocalScheduler } from "./local-scheduler.js";
 import { ObjectManager, storeFull, type Want } from "./object-manager.js";
 import { WorkerPool, type WorkerSlot } from "./worker-pool.js";
 
@@ -23,6 +25,9 @@ export interface RayletPort {
   /** The node is done: everything on it ends. */
   stop(reason: string): void;
 }
+
+/** How long an ended job's workers may take to say what they recorded. */
+const LAST_WORDS_MS = 500;
 
 interface Local {
   readonly ref: ProcessRef;
@@ -42,6 +47,7 @@ export class Raylet {
   readonly #locals = new Map<ProcessId, Local>();
   readonly #cluster = new Map<NodeId, NodeInfo>();
   readonly #collector = new Collector();
+  readonly #kept = new KeptLadders();
   /** Who sealed an object that the GCS has not confirmed yet. */
   readonly #sealing = new Map<ObjectId, ProcessRef>();
   #reported = "";
@@ -105,6 +111,7 @@ export class Raylet {
     this.#nowMs = nowMs;
     this.pool.tick(nowMs);
     this.#collector.tick(nowMs);
+    this.#kept.tick(nowMs);
     // A heartbeat, and news in case a report crossed a placement.
     this.#port.send(GCS, { type: "reportResources", available: this.#available() });
   }
@@ -113,6 +120,7 @@ export class Raylet {
     this.store.check();
     this.objects.check();
     this.scheduler.check();
+    this.#kept.check();
   }
 
   localProcesses(): readonly ProcessRef[] {
@@ -205,13 +213,16 @@ export class Raylet {
       case "clusterView":
         return this.#setCluster(message.nodes);
       case "nodeLost":
+        this.scheduler.ownersLost(message.nodeId);
         for (const { ref, role } of this.#locals.values()) if (role !== "tool") this.#port.send(ref, message);
         return;
       case "jobEnded":
         this.scheduler.jobEnded(message.jobId);
-        return this.pool.jobEnded(message.jobId);
+        return this.#endJob(message.jobId);
       case "killProcess":
         return this.#port.killWorker(message.process, message.reason.message);
+      case "keepLadders":
+        return this.#kept.keep(from.processId, message.json, this.#nowMs);
       case "collect":
         return this.#collect(from, message);
       case "collected":
@@ -225,6 +236,18 @@ export class Raylet {
       default:
         return; // not for a raylet: the shell has refused it by its role table
     }
+  }
+
+  /** A job's workers end with it, and with what they recorded: each is asked for it first, a busy one in vain. */
+  #endJob(jobId: JobId): void {
+    const workers = [...this.pool.all()].filter((slot) => slot.jobId === jobId).map((slot) => slot.ref);
+    const end = (answers: readonly string[]) => {
+      if (answers.length > 0) this.#kept.keep(jobId, answers.join(","), this.#nowMs);
+      this.pool.jobEnded(jobId);
+    };
+    const asked = workers.map((ref) => ref.processId);
+    const query = this.#collector.ask(this.#nowMs, asked, [], end, LAST_WORDS_MS);
+    for (const ref of workers) this.#port.send(ref, { type: "collect", query, subject: "" });
   }
 
   #killLeased({ leaseId, why }: MessageBody<"killLeasedWorker">): void {
@@ -248,6 +271,7 @@ export class Raylet {
     const sizeBytes = this.store.seal(objectId);
     if (sizeBytes === undefined) return;
     this.#journey.record("storeResult", objectId);
+    this.#journey.record("registerObject", objectId);
     this.#sealing.set(objectId, from);
     this.#port.send(GCS, { type: "registerObject", objectId, sizeBytes, holder, contains });
     this.objects.sealedHere(objectId);
@@ -286,7 +310,7 @@ export class Raylet {
     const local = [...this.#locals.values()].filter((l) => l.role !== "tool").map((l) => l.ref);
     const own = JSON.stringify([...this.#journey.records()].filter((r) => r.subject.startsWith(subject)));
     const asked = local.map((ref) => ref.processId);
-    const number = this.#collector.ask(this.#nowMs, asked, [own], answer);
+    const number = this.#collector.ask(this.#nowMs, asked, [own, ...this.#kept.about(subject)], answer);
     for (const ref of local) this.#port.send(ref, { type: "collect", query: number, subject });
   }
 
@@ -322,7 +346,11 @@ export class Raylet {
 
   #objectPort(): ConstructorParameters<typeof ObjectManager>[1] {
     return {
-      subscribeObject: (objectId, forTask) => this.#port.send(GCS, { type: "subscribeObject", objectId, forTask }),
+      subscribeObject: (objectId, forTask) => {
+        if (forTask === undefined) this.#journey.record("subscribeObject", objectId);
+        else this.#journey.record("locateArgument", forTask, objectId);
+        this.#port.send(GCS, { type: "subscribeObject", objectId, forTask });
+      },
       unsubscribeObject: (objectId) => this.#port.send(GCS, { type: "unsubscribeObject", objectId }),
       registerReplica: (objectId, sizeBytes) =>
         this.#port.send(GCS, { type: "registerObject", objectId, sizeBytes, holder: undefined, contains: [] }),
@@ -370,8 +398,15 @@ export class Raylet {
       hasObject: (objectId) => this.store.has(objectId),
       grantLease: (request, slot) => this.#grantLease(request, slot),
       closeLease: (worker, leaseId) => this.#port.send(worker, { type: "closeLease", leaseId }),
-      leaseCancelled: ({ owner, leaseId }) => this.#port.send(owner, { type: "leaseCancelled", leaseId }),
-      leaseRefused: (request, reason) => this.#refuse(request, { type: "leaseRefused", leaseId: request.leaseId, reason }),
+      leaseCancelled: ({ owner, leaseId }, placed) => {
+        this.#port.send(owner, { type: "leaseCancelled", leaseId });
+        if (placed) this.#port.send(GCS, { type: "leaseCancelled", leaseId });
+      },
+      leaseRefused: (request, reason, placed) => {
+        const { leaseId } = request;
+        this.#refuse(request, { type: "leaseRefused", leaseId, reason });
+        if (placed) this.#port.send(GCS, { type: "leaseCancelled", leaseId });
+      },
       leaseLost: (request, reason) => this.#refuse(request, { type: "leaseLost", leaseId: request.leaseId, reason }),
       leaseWanted: ({ owner, leaseId }) => this.#port.send(owner, { type: "leaseWanted", leaseId }),
     };
@@ -379,7 +414,7 @@ export class Raylet {
 
   /** Bad news about a lease go to its owner, or, for an actor, to the GCS, which asked for it. */
   #refuse(request: LeaseRequest, message: Message & { readonly leaseId: LeaseRequest["leaseId"]; readonly reason: Failure }): void {
-    if (!isActor(request)) return this.#port.send(request.owner, message);
+    if (!isActorLease(request)) return this.#port.send(request.owner, message);
     this.#port.send(GCS, { type: "leaseLost", leaseId: message.leaseId, reason: message.reason });
   }
 
@@ -397,7 +432,7 @@ export class Raylet {
       address,
       dispatched: task !== undefined,
     };
-    if (!isActor(request)) this.#port.send(owner, granted);
+    if (!isActorLease(request)) this.#port.send(owner, granted);
     this.#port.send(GCS, granted);
   }
 

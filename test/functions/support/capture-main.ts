@@ -11,8 +11,17 @@ const captured: CapturedCase[] = [];
 for (const [name, { fn, args = [], expect }] of Object.entries(cases)) {
   const entry = { name, args: inspect(args, { depth: 0 }), expect: inspect(expect, { depth: 10 }) };
   try {
-    const { payload, hash, location } = capture(fn as CallableFunction, { describe: () => undefined, warn: () => undefined });
-    captured.push({ ...entry, hash, location, payload: Buffer.from(payload).toString("base64"), input: JSON.stringify(args) });
+    const { payload, hash, location } = capture(fn as CallableFunction, {
+      describe: () => undefined,
+      warn: () => undefined,
+    });
+    captured.push({
+      ...entry,
+      hash,
+      location,
+      payload: Buffer.from(payload).toString("base64"),
+      input: JSON.stringify(args),
+    });
   } catch (error) {
     captured.push({ ...entry, input: "[]", error: String(error) });
   }

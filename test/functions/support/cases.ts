@@ -43,7 +43,8 @@ const run = promisify(execFile);
 
 /** The compiled support programs, and the sources of the fixtures, which stay where they are. */
 export const compiled = (file: string): string => fileURLToPath(new URL(`../${file}`, import.meta.url));
-export const source = (file: string): string => fileURLToPath(new URL(`../../../../test/functions/${file}`, import.meta.url));
+export const source = (file: string): string =>
+  fileURLToPath(new URL(`../../../../test/functions/${file}`, import.meta.url));
 const REPOSITORY = fileURLToPath(new URL("../../../../", import.meta.url));
 
 export interface Options {
@@ -56,7 +57,10 @@ export interface Options {
 export const TSX: readonly string[] = ["--import", "tsx"];
 
 /** Capture every case of a fixture in a process of its own. */
-export async function captureFixture(fixture: string, { nodeArgs = [], env = {}, program = "support/capture-main.js" }: Options = {}): Promise<Shipped> {
+export async function captureFixture(
+  fixture: string,
+  { nodeArgs = [], env = {}, program = "support/capture-main.js" }: Options = {},
+): Promise<Shipped> {
   return inDirectory(async (directory) => {
     const file = join(directory, "captured.json");
     const args = [...nodeArgs, compiled(program), fixture, file];
@@ -65,31 +69,32 @@ export async function captureFixture(fixture: string, { nodeArgs = [], env = {},
   });
 }
 
-/** Revive and call the cases in a plain process in an empty directory. */
-export async function reviveFixture({ captured }: Shipped): Promise<CaseResult[]> {
+interface Revived extends Shipped {
+  readonly results: readonly CaseResult[];
+}
+
+/** Revive and call the cases in a plain process in an empty directory, which also captures them again if asked to. */
+async function revive({ captured }: Shipped, again: boolean): Promise<Revived> {
   return inDirectory(async (directory) => {
-    const file = join(directory, "captured.json");
-    await writeFile(file, JSON.stringify(captured));
-    const { stdout, stderr } = await run(process.execPath, [compiled("support/revive-main.js"), file], { cwd: directory, maxBuffer: MAX_OUTPUT });
+    const [input, output] = [join(directory, "captured.json"), join(directory, "again.json")];
+    await writeFile(input, JSON.stringify(captured));
+    const args = [compiled("support/revive-main.js"), input, ...(again ? [output] : [])];
+    const { stdout, stderr } = await run(process.execPath, args, { cwd: directory, maxBuffer: MAX_OUTPUT });
     if (stderr !== "") throw new Error(`the reviving process printed: ${stderr}`);
-    return JSON.parse(stdout) as CaseResult[];
+    return { results: JSON.parse(stdout) as CaseResult[], captured: again ? await readCases(output) : [] };
   });
 }
 
-async function recapture({ captured }: Shipped): Promise<Shipped> {
-  return inDirectory(async (directory) => {
-    const [first, second] = [join(directory, "first.json"), join(directory, "second.json")];
-    await writeFile(first, JSON.stringify(captured));
-    await run(process.execPath, [compiled("support/recapture-main.js"), first, second], { cwd: directory });
-    return { captured: await readCases(second) };
-  });
+export async function reviveFixture(shipped: Shipped): Promise<readonly CaseResult[]> {
+  return (await revive(shipped, false)).results;
 }
 
 /** Every case gives what it should on a worker, and on another to which the first ships it on. */
 export async function checkFixture(fixture: string, options: Options = {}): Promise<void> {
-  const first = await captureFixture(fixture, options);
-  const check = async (shipped: Shipped): Promise<void> => assertResults(shipped, await reviveFixture(shipped));
-  await Promise.all([check(first), recapture(first).then(check)]);
+  const shipped = await captureFixture(fixture, options);
+  const first = await revive(shipped, true);
+  assertResults(shipped, first.results);
+  assertResults(first, await reviveFixture(first));
 }
 
 /** All that did not give what they should are shown together. */

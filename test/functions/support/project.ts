@@ -37,8 +37,10 @@ export const PACKAGES: Readonly<Record<string, string>> = {
     exports.reveal = () => hidden;
     Object.defineProperty(exports, "__esModule", { value: true });`,
   "node_modules/fn-lib/package.json": '{ "name": "fn-lib", "main": "index.js" }',
-  "node_modules/fn-lib/index.js": "module.exports = function shout(s) { return s.toUpperCase() }; module.exports.quiet = (s) => s.toLowerCase();",
-  "node_modules/esm-lib/package.json": '{ "name": "esm-lib", "type": "module", "exports": { ".": { "import": "./index.js" } } }',
+  "node_modules/fn-lib/index.js":
+    "module.exports = function shout(s) { return s.toUpperCase() }; module.exports.quiet = (s) => s.toLowerCase();",
+  "node_modules/esm-lib/package.json":
+    '{ "name": "esm-lib", "type": "module", "exports": { ".": { "import": "./index.js" } } }',
   "node_modules/esm-lib/index.js": `
     await null;
     export class Box { constructor(v) { this.v = v } open() { return this.v } }

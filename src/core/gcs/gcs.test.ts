@@ -1,0 +1,265 @@
+// Each message reaches the table it concerns, and each death reaches every table, in an order that leaves nothing behind.
+// Method: send the GCS what raylets and processes send, and read what it sends to whom.
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { ADDRESS, actorSpec, leaseRequest, line, Lines, nodeInfo } from "../../../test/support/messages.js";
+import { actor, failure, func, job, lease, node, object, process } from "../../../test/support/names.js";
+import { GCS, type ProcessRef, rayletOf } from "../../base/ids.js";
+import { HEARTBEAT_MS, NODE_TIMEOUT_MS } from "../../base/limits.js";
+import type { Message } from "../../protocol/messages.js";
+import { Journey } from "../journey.js";
+import { amountsOf } from "../resources.js";
+import { Gcs } from "./gcs.js";
+
+/** Actors are known by the length of their ids. */
+const A = actor("a".repeat(32));
+const N1 = rayletOf(node("N1"));
+const N2 = rayletOf(node("N2"));
+const D = process("d");
+const W = process("w", "N2");
+
+class World {
+  readonly gcs: Gcs;
+  readonly journey = new Journey("N1", () => 0);
+  readonly #lines = new Lines();
+
+  /** Nodes N1 and N2, driver d on N1 with job 1, and its worker w on N2. */
+  constructor() {
+    const say = this.#lines.add;
+    this.gcs = new Gcs(
+      {
+        send: (to, message) => say(`${to.processId}: ${line(message)}`.replaceAll(A, "A")),
+        wakeUpAfter: () => {},
+        stop: (reason) => say(`stop: ${reason}`),
+      },
+      this.journey,
+    );
+    this.gcs.tick(HEARTBEAT_MS);
+    this.send(N1, { type: "registerNode", ...nodeInfo("N1") });
+    this.send(N2, { type: "registerNode", ...nodeInfo("N2") });
+    this.send(D, { type: "attachDriver", namespace: "default" });
+    this.send(N2, { type: "processJoined", process: W, jobId: job("00000001") });
+    this.asked();
+  }
+
+  send(from: ProcessRef, message: Message): void {
+    this.gcs.receive(from, message);
+  }
+
+  hold(by: ProcessRef, ...names: readonly string[]): void {
+    this.send(by, { type: "addHolds", sequence: 1, objects: names.map(object), declare: false });
+  }
+
+  /** A store on N2 sealed an object of driver d. */
+  register(name: string, holder: ProcessRef = D): void {
+    this.send(N2, { type: "registerObject", objectId: object(name), sizeBytes: 10, holder, contains: [] });
+  }
+
+  actor(): void {
+    this.send(D, { type: "registerActor", ...actorSpec(A) });
+    const leaseId = lease(`${A}.0`);
+    this.send(N2, { type: "leaseGranted", leaseId, worker: W, pid: 1, address: ADDRESS, dispatched: false });
+    this.send(W, { type: "actorCreated", actorId: A, leaseId, failure: undefined });
+    this.asked();
+  }
+
+  asked(): string[] {
+    this.gcs.check();
+    return this.#lines.take();
+  }
+}
+
+// ── Routing ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+test("every node hears who is in the cluster whenever that changes", () => {
+  const w = new World();
+  w.send(rayletOf(node("N3")), { type: "registerNode", ...nodeInfo("N3") });
+  assert.deepEqual(w.asked(), ["N1: clusterView", "N2: clusterView", "N3: clusterView"]);
+});
+
+test("a driver that attaches gets a job of its own, the same one if it asks twice", () => {
+  const w = new World();
+  const jobs: string[] = [];
+  const gcs = new Gcs({ send: (_, message) => message.type === "jobStarted" && jobs.push(message.jobId), wakeUpAfter: () => {}, stop: () => {} }, w.journey);
+  for (const driver of ["d", "d", "e"]) gcs.receive(process(driver), { type: "attachDriver", namespace: "" });
+  assert.deepEqual(jobs, ["00000001", "00000001", "00000002"]);
+});
+
+test("functions, objects and leases go to their tables, and the answers to who asked", () => {
+  const w = new World();
+  w.send(W, { type: "fetchFunction", functionId: func("f") });
+  w.send(D, { type: "registerFunction", functionId: func("f"), name: "add", payload: Uint8Array.of(1) });
+  assert.deepEqual(w.asked(), ["w: functionFound f"]);
+
+  w.send(N1, { type: "subscribeObject", objectId: object("c"), forTask: undefined });
+  w.register("c");
+  assert.deepEqual(w.asked(), ["N1: objectAvailable c", "N2: objectRegistered c"]);
+
+  w.send(N1, { ...leaseRequest("L1"), type: "placeLease" });
+  assert.deepEqual(w.asked(), ["N1: queueLease L1"]);
+  w.send(N1, { type: "cancelLease", leaseId: lease("L1") });
+  assert.deepEqual(w.asked(), ["N1: cancelLease L1"]);
+});
+
+test("a request keeps its own message type whatever message carried it", () => {
+  const w = new World();
+  w.send(N1, { ...leaseRequest("L1"), type: "placeLease" });
+  w.send(N1, { type: "leaseSpilled", request: { ...leaseRequest("L1"), type: "requestLease" } as never, available: new Map() });
+  assert.deepEqual(w.asked(), ["N1: queueLease L1", "N2: queueLease L1"]);
+});
+
+test("a cancelled request is answered to its owner, whoever passed the cancellation on", () => {
+  const w = new World();
+  w.send(N1, { ...leaseRequest("L1", { demand: amountsOf({ CPU: 9 }) }), type: "placeLease" });
+  w.asked();
+  w.send(N1, { type: "cancelLease", leaseId: lease("L1") });
+  assert.deepEqual(w.asked(), ["d: leaseCancelled L1"]);
+});
+
+test("holds are confirmed, and only the living take them", () => {
+  const w = new World();
+  w.hold(W, "c");
+  assert.deepEqual(w.asked(), ["w: holdsAdded"]);
+  w.hold(process("stranger"), "c");
+  w.send(W, { type: "releaseHolds", objects: [object("c")] });
+  assert.equal(w.gcs.objects.size, 0);
+});
+
+test("an object whose holder died before it was registered is freed at once", () => {
+  const w = new World();
+  w.register("c", process("dead"));
+  assert.deepEqual(w.asked(), ["N2: freeObject c", "N2: objectRegistered c"]);
+});
+
+test("a drained node is told so and gets nothing new", () => {
+  const w = new World();
+  w.send(D, { type: "drainNode", nodeId: node("N1") });
+  w.send(N1, { ...leaseRequest("L1"), type: "placeLease" });
+  assert.deepEqual(w.asked(), ["N1: nodeDrained", "N2: queueLease L1"]);
+});
+
+test("a stop reaches every node but the head, whose process ends itself", () => {
+  const w = new World();
+  w.send(D, { type: "stopCluster" });
+  assert.deepEqual(w.asked(), ["N2: stopNode the cluster was stopped", "stop: the cluster was stopped"]);
+});
+
+test("nodes are listed from what they said last", () => {
+  const w = new World();
+  const answers: string[] = [];
+  const gcs = new Gcs({ send: (_, message) => message.type === "answer" && answers.push(message.json), wakeUpAfter: () => {}, stop: () => {} }, w.journey);
+  gcs.receive(N1, { type: "registerNode", ...nodeInfo("N1") });
+  gcs.receive(N1, { type: "reportResources", available: amountsOf({ CPU: 1 }) });
+  gcs.receive(D, { type: "query", query: 1, about: "nodes", subject: "" });
+  const [found] = JSON.parse(answers[0] ?? "[]");
+  assert.deepEqual([found.nodeId, found.resources, found.available], ["N1", { CPU: 2 }, { CPU: 1 }]);
+});
+
+test("a question goes to every node, and is answered when the last one has answered or died", () => {
+  const w = new World();
+  w.send(D, { type: "query", query: 7, about: "workers", subject: "" });
+  assert.deepEqual(w.asked(), ["N1: collect", "N2: collect"]);
+  w.send(N1, { type: "collected", query: 1, json: "[]", last: true });
+  assert.deepEqual(w.asked(), []);
+  w.gcs.nodeDied(node("N2"), "test");
+  assert.equal(w.asked()[0], "d: answer");
+});
+
+// ── Actors ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+test("the lecture's steps of an actor: registered, leased, created, and its caller told where it is", () => {
+  const w = new World();
+  w.send(D, { type: "registerActor", ...actorSpec(A) });
+  assert.deepEqual(w.asked(), ["N1: queueLease A.0"]);
+  const leaseId = lease(`${A}.0`);
+  w.send(N2, { type: "leaseGranted", leaseId, worker: W, pid: 1, address: ADDRESS, dispatched: false });
+  assert.deepEqual(w.asked(), ["w: createActor A.0"]);
+  w.send(W, { type: "actorCreated", actorId: A, leaseId, failure: undefined });
+  assert.deepEqual(w.asked(), ["N2: settleActor A.0", "d: actorState A alive"]);
+  const steps = [...w.journey.records()].map(({ step }) => step);
+  assert.deepEqual(steps, ["registerActor", "leaseActorWorker", "createActor"]);
+});
+
+test("a grant for an actor that ended meanwhile goes back", () => {
+  const w = new World();
+  w.send(D, { type: "registerActor", ...actorSpec(A) });
+  w.send(D, { type: "killActor", actorId: A });
+  w.asked();
+  const leaseId = lease(`${A}.0`);
+  w.send(N2, { type: "leaseGranted", leaseId, worker: W, pid: 1, address: ADDRESS, dispatched: false });
+  assert.deepEqual(w.asked(), ["N2: returnLease A.0"]);
+});
+
+test("an actor ends when the last process that held it lets go", () => {
+  const w = new World();
+  w.actor();
+  w.hold(W, A);
+  w.send(D, { type: "releaseHolds", objects: [A] });
+  w.asked();
+  w.send(W, { type: "releaseHolds", objects: [A] });
+  assert.deepEqual(w.asked(), ["N2: killProcess w ACTOR_DIED", "d: actorState A dead ACTOR_DIED"]);
+});
+
+test("a constructor that threw is the actor's end", () => {
+  const w = new World();
+  w.send(D, { type: "registerActor", ...actorSpec(A) });
+  const leaseId = lease(`${A}.0`);
+  w.send(N2, { type: "leaseGranted", leaseId, worker: W, pid: 1, address: ADDRESS, dispatched: false });
+  w.asked();
+  const thrown = { message: "no such table", error: Uint8Array.of() };
+  w.send(W, { type: "actorCreated", actorId: A, leaseId, failure: thrown });
+  assert.deepEqual(w.asked(), ["N2: killProcess w ACTOR_DIED", "d: actorState A dead ACTOR_DIED"]);
+});
+
+// ── Deaths ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+test("a worker's holds end when its job's other processes have flushed theirs, not before", () => {
+  const w = new World();
+  w.hold(W, "c");
+  w.register("c", W);
+  w.asked();
+  w.send(N2, { type: "processDied", process: W, reason: failure("WORKER_CRASHED") });
+  assert.deepEqual(w.asked(), ["d: flushHolds 1"]);
+  w.hold(D, "c"); // it had the ref from the dead worker
+  w.send(D, { type: "holdsFlushed", epoch: 1 });
+  w.send(D, { type: "holdsFlushed", epoch: 1 });
+  assert.deepEqual(w.asked(), ["d: holdsAdded"]);
+  w.send(D, { type: "releaseHolds", objects: [object("c")] });
+  assert.deepEqual(w.asked(), ["N2: freeObject c"]);
+});
+
+test("a driver's death ends its job on every node, its actors and its objects", () => {
+  const w = new World();
+  w.actor();
+  w.register("c");
+  w.asked();
+  w.send(N1, { type: "processDied", process: D, reason: failure("DRIVER_EXITED") });
+  const ends = ["N1: jobEnded", "N2: jobEnded", "N2: killProcess w ACTOR_DIED", "N2: freeObject c"];
+  assert.deepEqual(w.asked().sort(), ends.sort());
+  assert.equal(w.gcs.objects.size, 0);
+});
+
+test("a node that is silent for its time is dead, and takes its processes, copies and requests along", () => {
+  const w = new World();
+  w.register("c");
+  w.send(N1, { type: "subscribeObject", objectId: object("d"), forTask: undefined });
+  w.send(N1, { ...leaseRequest("L1", { strategy: { kind: "node", nodeId: "N2", soft: true } }), type: "placeLease" });
+  w.asked();
+  w.gcs.tick(HEARTBEAT_MS + NODE_TIMEOUT_MS);
+  w.send(N1, { type: "reportResources", available: amountsOf({ CPU: 2 }) });
+  assert.deepEqual(w.asked(), []);
+  w.gcs.tick(HEARTBEAT_MS + NODE_TIMEOUT_MS + 1);
+  assert.deepEqual(w.asked(), ["N1: queueLease L1", "d: flushHolds 1", "N1: nodeLost NODE_DIED", "N1: clusterView"]);
+  w.gcs.nodeDied(node("N2"), "again");
+  assert.deepEqual(w.asked(), []);
+  w.send(N1, { type: "subscribeObject", objectId: object("c"), forTask: undefined });
+  assert.deepEqual(w.asked(), ["N1: objectGone c OBJECT_LOST"]);
+  assert.equal(w.gcs.nodeCount, 1);
+});
+
+test("what is not for the GCS is ignored: the shell has refused it", () => {
+  const w = new World();
+  w.send(D, { type: "nodeDrained" });
+  w.send(GCS, { type: "closeLease", leaseId: lease("L1") });
+  assert.deepEqual(w.asked(), []);
+});

@@ -1,0 +1,330 @@
+// Messages reach the part of the raylet they concern; a death reaches all; the cluster hears what is free when it changes.
+// Method: send the raylet what processes, the GCS and the world say, and read what it sends to whom, in order.
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { leaseRequest, line, Lines, nodeInfo } from "../../../test/support/messages.js";
+import { failure, job, kib, lease, node, object, process, task } from "../../../test/support/names.js";
+import { GCS, type ProcessRef } from "../../base/ids.js";
+import { HEARTBEAT_MS } from "../../base/limits.js";
+import type { Message } from "../../protocol/messages.js";
+import { Journey } from "../journey.js";
+import { amountsOf } from "../resources.js";
+import { Raylet } from "./raylet.js";
+
+const D = process("d");
+
+class World {
+  readonly raylet: Raylet;
+  readonly journey = new Journey("N1", () => 0);
+  readonly #lines = new Lines();
+  readonly #workers: ProcessRef[] = [];
+
+  /** Node N1 with driver d; workers are called w1, w2 … as they start. */
+  constructor({ cpus = 1, storeBytes = kib(64), alone = true } = {}) {
+    const say = (text: string) => this.#lines.add(this.#named(text));
+    const port = {
+      send: (to: ProcessRef, message: Message) => {
+        if (message.type === "reportResources") say(`GCS: ${(message.available.get("CPU") ?? 0) / 10_000} CPUs are free`);
+        else say(`${to.processId === GCS.processId ? "GCS" : to.processId}: ${line(message)}`);
+      },
+      startWorker: (worker: ProcessRef) => {
+        this.#workers.push(worker);
+        say(`start ${worker.processId}`);
+      },
+      killWorker: (worker: ProcessRef, why: string) => say(`kill ${worker.processId}: ${why}`),
+      fetchObject: (id: string, from: { readonly nodeId: string }) => say(`fetch ${id} from ${from.nodeId}`),
+      stop: (reason: string) => say(`stop: ${reason}`),
+    };
+    this.raylet = new Raylet(nodeInfo("N1", cpus), storeBytes, 0, port, this.journey);
+    this.raylet.processConnected(D, "driver");
+    const nodes = alone ? [nodeInfo("N1", cpus)] : [nodeInfo("N1", cpus), nodeInfo("N2", cpus)];
+    this.send(GCS, { type: "clusterView", nodes });
+    this.asked();
+  }
+
+  send(from: ProcessRef, message: Message): void {
+    this.raylet.receive(from, message);
+  }
+
+  worker(number: number): ProcessRef {
+    return this.#workers[number - 1] ?? process(`w${number}`);
+  }
+
+  /** Worker w1 starts, registers and runs the lease that made it necessary. */
+  running(name: string): void {
+    this.send(D, { ...leaseRequest(name), type: "requestLease" });
+    this.raylet.processConnected(this.worker(1), "worker");
+    this.send(this.worker(1), { type: "workerReady", pid: 1, unixPath: "w.sock" });
+    this.asked();
+  }
+
+  /** What was asked, without the notes on free resources unless they are wanted. */
+  asked({ reports = false } = {}): string[] {
+    this.raylet.check();
+    return this.#lines.take().filter((said) => reports || !said.endsWith("are free"));
+  }
+
+  #named(text: string): string {
+    return this.#workers.reduce((said, { processId }, i) => said.replaceAll(processId, `w${i + 1}`), text);
+  }
+}
+
+// ── Leases ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+test("a lease: a worker starts, registers, gets the owner's first task; the owner and the GCS hear of the grant", () => {
+  const w = new World();
+  w.send(D, { ...leaseRequest("L1"), type: "requestLease" });
+  assert.deepEqual(w.asked(), ["start w1"]);
+  w.raylet.processConnected(w.worker(1), "worker");
+  assert.deepEqual(w.asked(), ["GCS: processJoined w1", "w1: clusterTotals"]);
+  w.send(w.worker(1), { type: "workerReady", pid: 1, unixPath: "w.sock" });
+  assert.deepEqual(w.asked(), [
+    "GCS: processJoined w1",
+    "w1: openLease L1",
+    "w1: dispatchTask L1",
+    "d: leaseGranted L1",
+    "GCS: leaseGranted L1",
+  ]);
+  w.send(D, { type: "returnLease", leaseId: lease("L1") });
+  assert.deepEqual(w.asked(), ["w1: closeLease L1"]);
+});
+
+test("the cluster hears of free resources when they change, and with every heartbeat", () => {
+  const w = new World({ cpus: 2 });
+  w.running("L1");
+  w.send(D, { type: "returnLease", leaseId: lease("L1") });
+  w.send(D, { type: "returnLease", leaseId: lease("L1") });
+  assert.deepEqual(w.asked({ reports: true }), ["w1: closeLease L1", "GCS: 2 CPUs are free"]);
+  w.raylet.tick(HEARTBEAT_MS);
+  assert.deepEqual(w.asked({ reports: true }), ["GCS: 2 CPUs are free"]);
+});
+
+test("what it cannot place alone goes to the GCS under its own message type, and the owner is told", () => {
+  const w = new World({ alone: false });
+  w.send(D, { ...leaseRequest("L1", { takes: ["b"] }), type: "requestLease" });
+  assert.deepEqual(w.asked(), ["d: leaseForwarded L1", "GCS: placeLease L1"]);
+});
+
+test("a cancellation is answered here, or passed on to where the request went; one from the GCS goes no further", () => {
+  const w = new World();
+  w.running("L1");
+  w.send(D, { ...leaseRequest("L2"), type: "requestLease" });
+  w.asked();
+  w.send(D, { type: "cancelLease", leaseId: lease("L2") });
+  assert.deepEqual(w.asked(), ["d: leaseCancelled L2"]);
+  w.send(D, { type: "cancelLease", leaseId: lease("L2") });
+  assert.deepEqual(w.asked(), ["GCS: cancelLease L2"]);
+  w.send(GCS, { type: "cancelLease", leaseId: lease("L2") });
+  assert.deepEqual(w.asked(), []);
+});
+
+test("bad news of an actor's lease goes to the GCS, which asked for it", () => {
+  const w = new World();
+  const actorLease = { leaseId: lease("A.0"), taskId: task("A"), exclusive: true, task: undefined };
+  w.send(GCS, { ...leaseRequest("A", actorLease), type: "queueLease" });
+  w.raylet.processConnected(w.worker(1), "worker");
+  w.send(w.worker(1), { type: "workerReady", pid: 1, unixPath: "w.sock" });
+  assert.deepEqual(w.asked().slice(-2), ["w1: openLease A.0", "GCS: leaseGranted A.0"]);
+  w.raylet.processDied(w.worker(1), failure("WORKER_CRASHED"));
+  assert.deepEqual(w.asked(), ["GCS: leaseLost A.0 WORKER_CRASHED", "GCS: processDied w1 WORKER_CRASHED"]);
+});
+
+test("the worker of a task that outlived its time is killed", () => {
+  const w = new World();
+  w.running("L1");
+  w.send(D, { type: "killLeasedWorker", leaseId: lease("L1"), why: "it outlived its time" });
+  w.send(D, { type: "killLeasedWorker", leaseId: lease("unknown"), why: "" });
+  assert.deepEqual(w.asked(), ["kill w1: it outlived its time"]);
+});
+
+// ── Objects ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+function create(w: World, name: string, sizeBytes = kib(4)): void {
+  w.send(D, { type: "createObject", objectId: object(name), sizeBytes });
+}
+
+function seal(w: World, name: string): void {
+  w.send(D, { type: "sealObject", objectId: object(name), holder: D, contains: [] });
+}
+
+test("an object is created, sealed and registered; its writer hears so when the GCS has confirmed", () => {
+  const w = new World();
+  create(w, "c");
+  seal(w, "c");
+  assert.deepEqual(w.asked(), ["d: objectCreated c", "GCS: registerObject c"]);
+  w.send(GCS, { type: "objectRegistered", objectId: object("c") });
+  w.send(GCS, { type: "objectRegistered", objectId: object("c") });
+  assert.deepEqual(w.asked(), ["d: objectSealed c"]);
+  create(w, "c"); // its task ran again: the first result stands
+  assert.deepEqual(w.asked(), ["d: objectSealed c"]);
+});
+
+test("a store without room refuses with the sizes", () => {
+  const w = new World({ storeBytes: kib(8) });
+  create(w, "large", kib(12));
+  assert.deepEqual(w.asked(), ["d: objectRefused large OBJECT_STORE_FULL"]);
+});
+
+test("get(c): a local object is pinned while it is read, and freed under the reader only afterwards", () => {
+  const w = new World();
+  create(w, "c");
+  seal(w, "c");
+  w.asked();
+  w.send(D, { type: "getObject", objectId: object("c"), fetch: true });
+  w.send(D, { type: "getObject", objectId: object("c"), fetch: false });
+  assert.deepEqual(w.asked(), ["d: objectReady c local", "d: objectReady c"]);
+  w.send(GCS, { type: "freeObject", objectId: object("c") });
+  assert.equal(w.raylet.store.usedBytes, kib(4));
+  w.send(D, { type: "releaseBlock", objectId: object("c") });
+  assert.equal(w.raylet.store.usedBytes, 0);
+});
+
+test("get(c) of an object elsewhere follows the lecture's steps", () => {
+  const w = new World({ alone: false });
+  w.send(D, { type: "getObject", objectId: object("c"), fetch: true });
+  assert.deepEqual(w.asked(), ["GCS: subscribeObject c"]);
+  w.send(GCS, { type: "objectAvailable", objectId: object("c"), sizeBytes: kib(4), locations: [node("N2")] });
+  assert.deepEqual(w.asked(), ["fetch c from N2"]);
+  w.raylet.fetched(object("c"), true);
+  assert.deepEqual(w.asked(), ["GCS: registerObject c", "d: objectReady c local"]);
+  const steps = [...w.journey.records()].map(({ step }) => step);
+  assert.deepEqual(steps.filter((step) => step !== "subscribeObject"), ["checkLocalStore", "fetchResult", "returnValue"]);
+});
+
+test("a wish that is taken back, or gone, is told", () => {
+  const w = new World();
+  w.send(D, { type: "getObject", objectId: object("c"), fetch: true });
+  w.send(D, { type: "cancelGet", objectId: object("c") });
+  assert.deepEqual(w.asked(), ["GCS: subscribeObject c", "GCS: unsubscribeObject c"]);
+  w.send(D, { type: "getObject", objectId: object("c"), fetch: true });
+  w.send(GCS, { type: "objectGone", objectId: object("c"), reason: failure("OBJECT_LOST") });
+  assert.deepEqual(w.asked(), ["GCS: subscribeObject c", "d: objectFailed c OBJECT_LOST"]);
+});
+
+test("a lease's missing argument is fetched before the grant; a lost one refuses the lease", () => {
+  const w = new World();
+  w.running("L1");
+  w.send(D, { type: "returnLease", leaseId: lease("L1") });
+  w.send(D, { ...leaseRequest("L2", { takes: ["a"] }), type: "requestLease" });
+  w.send(GCS, { type: "objectAvailable", objectId: object("a"), sizeBytes: kib(4), locations: [node("N2")] });
+  w.asked();
+  w.raylet.fetched(object("a"), true);
+  assert.ok(w.asked().includes("d: leaseGranted L2"));
+  w.send(D, { ...leaseRequest("L3", { takes: ["b"] }), type: "requestLease" });
+  w.send(GCS, { type: "objectGone", objectId: object("b"), reason: failure("OBJECT_LOST") });
+  assert.equal(w.asked().at(-1), "d: leaseRefused L3 OBJECT_LOST");
+});
+
+// ── Deaths and ends ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+test("a worker's death is told once, with its leases; its blocks, pins and wishes go with it", () => {
+  const w = new World();
+  w.running("L1");
+  const w1 = w.worker(1);
+  w.send(w1, { type: "createObject", objectId: object("unfinished"), sizeBytes: kib(4) });
+  w.send(w1, { type: "getObject", objectId: object("c"), fetch: true });
+  w.asked();
+  w.raylet.processDied(w1, failure("WORKER_CRASHED"));
+  w.raylet.processDied(w1, failure("CONNECTION"));
+  assert.deepEqual(w.asked(), [
+    "GCS: unsubscribeObject c",
+    "d: leaseLost L1 WORKER_CRASHED",
+    "GCS: processDied w1 WORKER_CRASHED",
+  ]);
+  assert.equal(w.raylet.store.usedBytes, 0);
+});
+
+test("what a dead writer was going to make is fetched from elsewhere for those who want it", () => {
+  const w = new World();
+  w.running("L1");
+  w.send(w.worker(1), { type: "createObject", objectId: object("c"), sizeBytes: kib(4) });
+  w.send(D, { type: "getObject", objectId: object("c"), fetch: true });
+  w.send(GCS, { type: "objectAvailable", objectId: object("c"), sizeBytes: kib(4), locations: [node("N2")] });
+  w.asked();
+  w.raylet.processDied(w.worker(1), failure("WORKER_CRASHED"));
+  assert.ok(w.asked().includes("fetch c from N2"));
+});
+
+test("a driver's death takes its requests back and closes its leases", () => {
+  const w = new World();
+  w.running("L1");
+  w.send(D, { ...leaseRequest("L2"), type: "requestLease" });
+  w.asked();
+  w.raylet.processDied(D, failure("DRIVER_EXITED"));
+  const toOthers = w.asked().filter((said) => !said.startsWith("d:"));
+  assert.deepEqual(toOthers, ["w1: closeLease L1", "GCS: processDied d DRIVER_EXITED"]);
+  assert.equal(w.raylet.scheduler.isIdle, true);
+});
+
+test("a job's end kills its workers", () => {
+  const w = new World();
+  w.running("L1");
+  w.send(GCS, { type: "jobEnded", jobId: job("j1"), driver: D });
+  assert.deepEqual(w.asked(), ["kill w1: its job ended"]);
+});
+
+test("the death of another node is told to the processes here", () => {
+  const w = new World({ alone: false });
+  w.send(GCS, { type: "nodeLost", nodeId: node("N2"), reason: failure("NODE_DIED") });
+  assert.deepEqual(w.asked(), ["d: nodeLost NODE_DIED"]);
+});
+
+test("leases of owners on a node that died are closed: nobody else would return them", () => {
+  const w = new World({ alone: false });
+  w.send(GCS, { ...leaseRequest("L1", { owner: process("e", "N2") }), type: "queueLease" });
+  w.raylet.processConnected(w.worker(1), "worker");
+  w.send(w.worker(1), { type: "workerReady", pid: 1, unixPath: "w.sock" });
+  w.asked();
+  w.send(GCS, { type: "nodeLost", nodeId: node("N2"), reason: failure("NODE_DIED") });
+  assert.deepEqual(w.asked(), ["w1: closeLease L1", "d: nodeLost NODE_DIED", "w1: nodeLost NODE_DIED"]);
+});
+
+test("a drained node stops when its last lease has ended", () => {
+  const w = new World({ alone: false });
+  w.running("L1");
+  w.send(GCS, { type: "nodeDrained" });
+  assert.deepEqual(w.asked(), ["d: leaseWanted L1"]);
+  w.send(D, { type: "returnLease", leaseId: lease("L1") });
+  assert.deepEqual(w.asked(), ["w1: closeLease L1", "stop: the node was removed"]);
+  const idle = new World();
+  idle.send(GCS, { type: "nodeDrained" });
+  assert.equal(idle.asked()[0], "stop: the node was removed");
+});
+
+test("a node that is told to stop stops", () => {
+  const w = new World();
+  w.send(GCS, { type: "stopNode", reason: "the cluster was stopped" });
+  assert.deepEqual(w.asked(), ["stop: the cluster was stopped"]);
+});
+
+// ── Questions ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+test("a question is passed on to every process here, and answered when the last one has answered or died", () => {
+  const w = new World();
+  w.running("L1");
+  w.send(GCS, { type: "collect", query: 9, subject: "" });
+  assert.deepEqual(w.asked(), ["d: collect", "w1: collect"]);
+  w.send(D, { type: "collected", query: 1, json: "[]", last: true });
+  assert.deepEqual(w.asked(), []);
+  w.raylet.processDied(w.worker(1), failure("WORKER_CRASHED"));
+  assert.equal(w.asked()[0], "GCS: collected");
+});
+
+test("every process here is told what the cluster has, when it connects and when that changes", () => {
+  const totals: Message[] = [];
+  const port = {
+    send: (_: ProcessRef, message: Message) => void (message.type === "clusterTotals" && totals.push(message)),
+    startWorker: () => {},
+    killWorker: () => {},
+    fetchObject: () => {},
+    stop: () => {},
+  };
+  const raylet = new Raylet(nodeInfo("N1", 2), kib(64), 0, port, new Journey("N1", () => 0));
+  raylet.processConnected(D, "driver");
+  raylet.processConnected(process("t"), "tool");
+  raylet.receive(GCS, { type: "clusterView", nodes: [nodeInfo("N1", 2), nodeInfo("N2", 6)] });
+  assert.deepEqual(totals, [
+    { type: "clusterTotals", nodes: 1, total: amountsOf({ CPU: 2 }), largest: amountsOf({ CPU: 2 }) },
+    { type: "clusterTotals", nodes: 2, total: amountsOf({ CPU: 8 }), largest: amountsOf({ CPU: 6 }) },
+  ]);
+});
