@@ -182,7 +182,9 @@ export abstract class OwnerProcess extends VirtualProcess {
     if (message.type === "actorFound") return this.#actorFound(message);
     if (this.owner.receive(message) || this.writer.receive(message)) return;
     if (message.type === "functionFound") this.#functionFound(message.functionId);
-    else this.receiveForRole(message);
+    else if (message.type === "collect") {
+      this.sendToRaylet({ type: "collected", query: message.query, json: "[]", last: true });
+    } else this.receiveForRole(message);
   }
 
   #functionFound(functionId: FunctionId): void {

@@ -99,7 +99,8 @@ async function attach(
     onMessage: options.logToDriver === false ? () => {} : tellUser,
     shutdown: async () => {
       process.off("beforeExit", onDrained);
-      if (own !== undefined) await stopOwn(runtime, own);
+      if (own === undefined) core.keepLadders();
+      else await stopOwn(runtime, own);
       core.close();
       setRuntime(undefined);
     },

@@ -25,8 +25,8 @@ export type Refs<R, N extends number> = N extends 0
   ? undefined
   : N extends 1
     ? Result<R>
-    : Awaited<R> extends readonly [unknown, ...unknown[]]
-      ? { -readonly [K in keyof Awaited<R>]: ObjectRef<Awaited<R>[K]> }
+    : Awaited<R> extends infer T extends readonly [unknown, ...unknown[]]
+      ? { -readonly [K in keyof T]: ObjectRef<T[K]> }
       : Awaited<R> extends readonly (infer E)[]
         ? TupleOf<ObjectRef<E>, N>
         : never;

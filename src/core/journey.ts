@@ -67,7 +67,7 @@ export interface JourneyRecord {
   readonly node: string;
   readonly timeMs: number;
   readonly skipped: SkipReason;
-  /** A function's name, an argument's id. */
+  /** A function's name, an argument's id; of a call, its actor's id. */
   readonly detail: string;
 }
 

@@ -13,7 +13,7 @@ import { ownPrototype } from "./prototypes.js";
 import { captureNative, exportedFunction, isNative } from "./references.js";
 import { analyse } from "./scope-analysis.js";
 import { isStrictAt, textOffset } from "./script-facts.js";
-import { type Script, scriptOf, scriptOfText } from "./scripts.js";
+import { type Script, scriptOf, scriptOfCode, scriptOfText } from "./scripts.js";
 import { isOwnOfFunctions, shapeOf } from "./shape.js";
 import type { Subject } from "./subject.js";
 import { checkSurroundings } from "./surroundings.js";
@@ -23,7 +23,7 @@ export function captureFunction(graph: Graph, task: Task): PayloadNode {
   const text = Function.prototype.toString.call(task.value);
   if (isNative(text)) return captureNative(graph, task);
   const facts = inspectFunction(task.value);
-  const script = scriptOfFunction(facts, text);
+  const script = scriptOfFunction(task.value, facts, text);
   const exported = script && exportedFunction(graph, task, script);
   if (exported !== undefined) return exported;
   const subject = lookAt(graph, task, text, facts, script);
@@ -38,12 +38,14 @@ export function captureFunction(graph: Graph, task: Task): PayloadNode {
 export function captureFragmentOf(graph: Graph, task: Task): { variables: Variables; pieces: readonly Piece[] } {
   const text = Function.prototype.toString.call(task.value);
   const facts = inspectFunction(task.value);
-  const subject = lookAt(graph, task, text, facts, scriptOfFunction(facts, text));
+  const subject = lookAt(graph, task, text, facts, scriptOfFunction(task.value, facts, text));
   return { variables: captureVariables(graph, subject), pieces: applyEdits(subject, rewrites(subject)) };
 }
 
-function scriptOfFunction({ location }: FunctionFacts, text: string): Script | undefined {
+function scriptOfFunction(fn: object, { location }: FunctionFacts, text: string): Script | undefined {
   if (location === undefined) return undefined;
+  const origin = originOf(fn);
+  if (origin !== undefined) return scriptOfCode(location.scriptId, origin.code);
   const place = placeOf(location, text);
   return place === undefined ? scriptOf(location.scriptId) : scriptOfText(location, place, text);
 }

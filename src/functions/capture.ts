@@ -13,13 +13,13 @@ import { captureClosed } from "./closed.js";
 import { type CaptureHooks, Graph, type Task } from "./graph.js";
 import { inspectFunction, releaseInspected } from "./inspect.js";
 import { step } from "./obstacles.js";
-import { makerOf } from "./origins.js";
+import { makerOf, originOf } from "./origins.js";
 import { type External, encodePayload, type PayloadNode } from "./payload.js";
 import { constructorOf } from "./prototypes.js";
 import { exportedObject, referenceTo } from "./references.js";
 import { captureReplayed, rescue } from "./replay.js";
 import { textOffset } from "./script-facts.js";
-import { scriptOf } from "./scripts.js";
+import { scriptOf, scriptOfCode } from "./scripts.js";
 import { shapeOf } from "./shape.js";
 import type { Position } from "./user-positions.js";
 
@@ -66,7 +66,7 @@ function finish(graph: Graph, fn: CallableFunction, name: string): CapturedFunct
   };
 }
 
-export function hashOfPayload(payload: Uint8Array): string {
+function hashOfPayload(payload: Uint8Array): string {
   return createHash("sha256").update(payload).digest("hex").slice(0, 32);
 }
 
@@ -191,7 +191,8 @@ function showPosition({ source, line, column }: Position): string {
 function locationOf(fn: CallableFunction): string | undefined {
   const { location } = inspectFunction(fn);
   if (location === undefined) return undefined;
-  const script = scriptOf(location.scriptId);
+  const origin = originOf(fn);
+  const script = origin === undefined ? scriptOf(location.scriptId) : scriptOfCode(location.scriptId, origin.code);
   const offset = textOffset(script, location, Function.prototype.toString.call(fn));
   const at = offset === undefined ? location : script.lines.lineAndColumn(offset);
   return showPosition(script.original(at.line, at.column) ?? { source: script.url, ...at });

@@ -18,8 +18,8 @@ export function captureClosed(graph: Graph, { id, value }: Task): PayloadNode | 
   const fn = value as CallableFunction;
   const text = Function.prototype.toString.call(fn);
   const isClass = /^class\b/.test(text);
-  if (!/=>|^(?:async\s*)?function\b|^class\b/.test(text) || !isUntouched(fn, isClass ? text : undefined))
-    return undefined;
+  if (!isClass && !FUNCTION_HEAD.test(text)) return undefined;
+  if (!isUntouched(fn, isClass ? text : undefined)) return undefined;
   const piece = isArithmetic(text) ? text : openedByScopes(fn, text);
   if (piece === undefined) return undefined;
   graph.fragments.push({
@@ -30,6 +30,9 @@ export function captureClosed(graph: Graph, { id, value }: Task): PayloadNode | 
   });
   return isClass ? { k: "class", name: fn.name } : { k: "fn", name: fn.name, strict: true };
 }
+
+/** What is certainly no method: methods look like calls, and an `async(…)` with odd parameters may be one. */
+const FUNCTION_HEAD = /^(?:\(|[\w$]+\s*=>|async\s+[\w$]+\s*=>|async\s*\([\w$,\s]*\)\s*=>|(?:async\s+)?function\b)/;
 
 const WORDS = /(?<![\p{ID_Continue}$#])[\p{ID_Start}$_][\p{ID_Continue}$]*/gu;
 
@@ -59,7 +62,8 @@ function isArithmetic(text: string): boolean {
   if (/[.[\]'"`/#\\@]|[\w$)]\s*\(|\b0\d/.test(body.replace(/\b(?:if|while|for|switch|return)\s*\(/g, " ")))
     return false;
   const bound = new Set((list ?? single ?? "").split(",").map((name) => name.trim()));
-  for (const [, name = ""] of body.matchAll(/^\s*\{(?:[^{}]*;)?\s*(?:let|const|var)\s+([\w$]+)/g)) bound.add(name);
+  const opening = /^\s*\{([^{}]*)/.exec(body)?.[1] ?? "";
+  for (const [, name = ""] of opening.matchAll(/(?:^|;)\s*(?:let|const|var)\s+([\w$]+)/g)) bound.add(name);
   for (const word of wordsOf(body)) if (!HARMLESS.has(word) && !bound.has(word)) return false;
   return true;
 }
@@ -71,8 +75,9 @@ const AMBIGUOUS = /\b(?:super|arguments|import|eval|static|extends|target|requir
 
 /** The text with its place in the user's file, if none of the variables around it occurs in it. */
 function openedByScopes(fn: CallableFunction, text: string): Piece | undefined {
-  if (AMBIGUOUS.test(text) || (text.includes("=>") && /\bthis\b/.test(text) && !text.startsWith("class")))
-    return undefined;
+  // Outside of its own class text, `this` in an arrow and `#x` belong to code around the function.
+  const foreign = text.startsWith("class") ? undefined : text.includes("=>") ? /\bthis\b|#/ : /#/;
+  if (AMBIGUOUS.test(text) || foreign?.test(text)) return undefined;
   const facts = inspectFunction(fn);
   if (!isModuleCode(facts) || usesScopes(text, facts)) return undefined;
   const place = placeOf(facts.location, text);

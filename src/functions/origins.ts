@@ -9,6 +9,15 @@ export interface Origin {
   /** One object per block around the function, innermost first. */
   readonly scopes: readonly object[];
   readonly strict: boolean;
+  /** The evaluated code in which the function stands. */
+  readonly code: EvaluatedCode;
+}
+
+export interface EvaluatedCode {
+  readonly url: string;
+  readonly text: string;
+  /** A data URL; empty if the code has no source map. */
+  readonly mapUrl: string;
 }
 
 const origins = new WeakMap<object, Origin>();

@@ -8,8 +8,8 @@
 import { knownClass, registerClass } from "./class-registry.js";
 import { dynamicImport, importMeta, requireAt } from "./imports.js";
 import { intrinsicAt, wellKnownSymbol } from "./intrinsics.js";
-import { rememberMaker, rememberOrigin, rememberReference } from "./origins.js";
-import type { External, Payload, PayloadNode, Ref, ScopeRecord, Shape } from "./payload.js";
+import { type EvaluatedCode, rememberMaker, rememberOrigin, rememberReference } from "./origins.js";
+import type { External, Payload, PayloadNode, Ref, ScopeRecord, Shape, Stage } from "./payload.js";
 import { closeShape, emptyObject, fillContents, fillShape } from "./revived-objects.js";
 
 type Setter = (index: number, value: unknown) => void;
@@ -47,6 +47,8 @@ export class Revival {
   readonly #adopted = new Set<number>();
   readonly #tokens: readonly object[];
   readonly #variablesSet: readonly Set<number>[];
+  readonly #stages: Map<number, Stage>;
+  #code: EvaluatedCode = { url: "", text: "", mapUrl: "" };
   readonly #resolve = (ref: Ref): unknown => this.#value(ref);
 
   constructor(
@@ -64,6 +66,7 @@ export class Revival {
     this.#values = new Array<unknown>(this.#nodes.length);
     this.#made = new Array<boolean>(this.#nodes.length).fill(false);
     this.#filled = new Array<boolean>(this.#nodes.length).fill(false);
+    this.#stages = new Map((payload.header.stages ?? []).map((stage) => [stage.run, stage]));
     this.#tokens = this.#scopes.map(() => ({}));
     this.#variablesSet = this.#scopes.map(() => new Set());
   }
@@ -72,22 +75,17 @@ export class Revival {
     this.#adoptClasses();
     this.#evaluate();
     this.#setEarlyVariables();
-    const { stages = [], root } = this.#payload.header;
     this.#nodes.forEach((node, id) => {
       if (node !== null && !isStaged(node)) this.#make(id);
     });
-    for (const stage of stages) {
-      for (const id of stage.nodes) this.#fill(id);
-      for (const [scope, index] of stage.variables) this.#setVariable(scope, index);
-      this.#make(stage.run);
-    }
+    for (const id of [...this.#stages.keys()]) this.#make(id);
     this.#scopes.forEach((scope, id) => {
       for (let index = 0; index < scope.values.length; index++) this.#setVariable(id, index);
     });
     for (let id = 0; id < this.#nodes.length; id++) this.#fill(id);
     for (let id = 0; id < this.#nodes.length; id++) this.#close(id);
     this.#registerClasses();
-    return this.#values[root];
+    return this.#values[this.#payload.header.root];
   }
 
   /** Classes that this process knows already stay the classes that they are, with everything that they reach. */
@@ -134,11 +132,14 @@ export class Revival {
   #evaluate(): void {
     const { code, name, map } = this.#payload.header;
     const mapBytes = map === undefined ? undefined : this.#payload.segments[map];
-    let text = `${code}\n//# sourceURL=mobula:${encodeURIComponent(name)}/${this.#hash}`;
+    const url = `mobula:${encodeURIComponent(name)}/${this.#hash}`;
+    let mapUrl = "";
     if (mapBytes !== undefined) {
       process.setSourceMapsEnabled(true);
-      text += `\n//# sourceMappingURL=data:application/json;base64,${Buffer.from(mapBytes).toString("base64")}`;
+      mapUrl = `data:application/json;base64,${Buffer.from(mapBytes).toString("base64")}`;
     }
+    this.#code = { url, text: code, mapUrl };
+    const text = `${code}\n//# sourceURL=${url}${mapUrl === "" ? "" : `\n//# sourceMappingURL=${mapUrl}`}`;
     // An indirect eval: Node reads the source map of evaluated code, and of no other code that has no file.
     const enter = evaluate(text) as (runtime: Runtime) => void;
     enter(this.#runtime());
@@ -194,11 +195,23 @@ export class Revival {
   #make(id: number): unknown {
     if (this.#made[id]) return this.#values[id];
     const node = this.#nodes[id];
+    const stage = this.#stages.get(id);
+    if (stage !== undefined) this.#prepare(stage);
     if (!node) throw new Error(`node ${id} is not in the payload`);
     const value = this.#create(id, node);
     this.#values[id] = value;
     this.#made[id] = true;
     return value;
+  }
+
+  /** Complete what the code of a stage may look at. */
+  #prepare({ run, nodes, variables }: Stage): void {
+    this.#stages.delete(run);
+    for (const id of nodes) {
+      this.#make(id);
+      this.#fill(id);
+    }
+    for (const [scope, index] of variables) this.#setVariable(scope, index);
   }
 
   #create(id: number, node: PayloadNode): unknown {
@@ -264,7 +277,7 @@ export class Revival {
     const make = this.#makers.get(id);
     if (make !== undefined && ((typeof value === "object" && value !== null) || typeof value === "function")) {
       rememberMaker(value, make);
-      rememberOrigin(make, { scopes: this.#tokensOf(id), strict: true });
+      rememberOrigin(make, { scopes: this.#tokensOf(id), strict: true, code: this.#code });
     }
     return value;
   }
@@ -274,7 +287,8 @@ export class Revival {
     if (node.name !== undefined && fn.name !== node.name && isPlainName(fn)) {
       Object.defineProperty(fn, "name", { value: node.name, configurable: true });
     }
-    rememberOrigin(fn, { scopes: this.#tokensOf(id), strict: node.k === "class" || node.strict === true });
+    const strict = node.k === "class" || node.strict === true;
+    rememberOrigin(fn, { scopes: this.#tokensOf(id), strict, code: this.#code });
     return fn;
   }
 

@@ -7,6 +7,7 @@
  */
 import { call, type Location, openSession } from "./inspect.js";
 import { LineIndex } from "./lines.js";
+import type { EvaluatedCode } from "./origins.js";
 import { findScriptFile, type Place } from "./script-files.js";
 import { type AnyNode, children, type Program, parseScript } from "./syntax.js";
 import { type Position, UserPositions } from "./user-positions.js";
@@ -39,7 +40,7 @@ export class Script {
 
   /** Part of the program itself, not of Node or of a package. */
   get isProject(): boolean {
-    return !this.isNode && !this.url.includes("/node_modules/");
+    return !this.isNode && !this.url.startsWith("mobula:") && !this.url.includes("/node_modules/");
   }
 
   get isNode(): boolean {
@@ -117,6 +118,16 @@ export function scriptOfText(location: Location, place: Place, text: string): Sc
   if (file?.source === undefined) return scriptOf(location.scriptId);
   const script = new Script({ scriptId: location.scriptId, url: file.url, sourceMapURL: file.mapUrl }, file.source);
   scripts.set(script.id, script);
+  return script;
+}
+
+/** The script of a function that was shipped to this process: revival has kept its code. */
+export function scriptOfCode(scriptId: string, code: EvaluatedCode): Script {
+  let script = scripts.get(scriptId);
+  if (script === undefined) {
+    script = new Script({ scriptId, url: code.url, sourceMapURL: code.mapUrl }, code.text);
+    scripts.set(scriptId, script);
+  }
   return script;
 }
 

@@ -103,7 +103,7 @@ export function runningClusters(base = sessionBase()): ClusterRecord[] {
 }
 
 /** The sessions of this user whose process lives, oldest first. */
-function liveSessions(base = sessionBase()): Session[] {
+export function liveSessions(base = sessionBase()): Session[] {
   const names = sessionNames(base).filter((name) => mayBeOwned(base, name));
   return names.map((name) => sessionAt(join(base, name)));
 }

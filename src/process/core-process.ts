@@ -185,6 +185,11 @@ export class CoreProcess {
     });
   }
 
+  /** A driver that leaves a cluster which lives on: its raylet keeps what it recorded for a while. */
+  keepLadders(): void {
+    this.raylet.sendToRaylet({ type: "keepLadders", json: JSON.stringify([...this.journey.records()]) });
+  }
+
   close(): void {
     this.#closed = true;
     clearInterval(this.#ticker);

@@ -38,9 +38,11 @@ async function main(): Promise<void> {
   const address = formatAddress(await node.start());
   const { nodeId, clusterId, isHead, objectStoreBytes } = config;
   const clusterAddress = isHead ? address : config.headAddress;
-  writeNodeRecord(session, { nodeId, clusterId, clusterAddress, isHead, ...places, arenaBytes: objectStoreBytes });
+  const { pid } = process;
+  const arenaBytes = objectStoreBytes;
+  writeNodeRecord(session, { nodeId, pid, clusterId, clusterAddress, isHead, ...places, arenaBytes });
   const startedAt = new Date().toISOString();
-  if (isHead) writeClusterRecord(session, { address, pid: process.pid, nodeId, startedAt });
+  if (isHead) writeClusterRecord(session, { address, pid, nodeId, startedAt });
   if (config.endsWithParent) endWithParent(node, isHead, stop);
   say({ type: "mobula.ready", address, nodeId });
 }

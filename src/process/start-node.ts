@@ -31,6 +31,8 @@ export interface NodeStart extends NodeRequest {
   readonly host?: string;
   readonly port?: number;
   readonly endsWithParent: boolean;
+  /** An open file for what the process prints: for a node that is to live on without us. */
+  readonly outputFd?: number;
 }
 
 export interface StartedNode {
@@ -51,6 +53,7 @@ export async function startNode(start: NodeStart): Promise<StartedNode> {
   const child = spawnNode(NODE_ENTRY, {
     dieWithParent: false,
     env: { ...process.env, ...configEnvironment(config) },
+    ...(start.outputFd === undefined ? {} : { outputFd: start.outputFd }),
     onMessage: (message) => {
       if (isNodeMessage(message)) answer(message);
     },

@@ -176,7 +176,8 @@ export const MESSAGES = {
   workerReady: message(["worker"], ["raylet"], struct({ pid: u32, unixPath: text(256) })),
   /** Said again when a worker is given to a job. */
   processJoined: message(["raylet"], ["gcs"], struct({ process: processRef, jobId: optional(jobId) })),
-  processDied: message(["raylet"], ["gcs"], struct({ process: processRef, reason: failure })),
+  /** The GCS passes it on to the other raylets: the process may own leases there. */
+  processDied: message(["raylet", "gcs"], ["gcs", "raylet"], struct({ process: processRef, reason: failure })),
   jobEnded: message(["gcs"], ["raylet"], struct({ jobId, driver: processRef })),
 
   // ── Function table (lecture step 0) ──────────────────────────────────────────────────────────────────────────────

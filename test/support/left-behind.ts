@@ -1,68 +1,72 @@
-/** After a cluster test: no process, shared memory, socket or file of a cluster may be left. `logs/` may stay. */
+/**
+ * After a cluster test: no process, shared memory, socket or file of its clusters may be left. `logs/` may stay.
+ *
+ * Importing this page gives the test file a temporary directory of its own (`MOBULA_TMPDIR`), which every process of its
+ * clusters inherits: so each file answers for its own clusters only, and files can run side by side.
+ */
 import assert from "node:assert/strict";
-import { readdirSync, readFileSync } from "node:fs";
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir, userInfo } from "node:os";
 import { join } from "node:path";
 
 /** The longest that anything of a cluster may outlive it. */
-const LEFT_BEHIND_TIMEOUT_MS = 5_000;
+export const LEFT_BEHIND_TIMEOUT_MS = 5_000;
 
-/** Everything of this test process's clusters that is still there. Other tests run beside it: only children count. */
-export function leftBehind(sessionsBefore: ReadonlySet<string> = new Set()): readonly string[] {
-  return [...processesOf(), ...arenas(sessionsBefore), ...sessionFiles(sessionsBefore)];
+const directory = mkdtempSync(join(tmpdir(), "mt-"));
+process.env["MOBULA_TMPDIR"] = directory;
+process.on("exit", () => rmSync(directory, { recursive: true, force: true }));
+
+const sessions = join(directory, `mobula-${userInfo().uid}`);
+
+/** Everything of this test file's clusters that is there now. */
+export function leftBehind(): readonly string[] {
+  return [...processes(), ...arenas(), ...sessionFiles()];
 }
 
-/** Sessions that exist now: what a test is not to be blamed for. */
-export function sessionsNow(): ReadonlySet<string> {
-  return new Set(list(sessionBase()));
-}
-
-export async function nothingLeftBehind(sessionsBefore?: ReadonlySet<string>): Promise<void> {
-  const deadline = performance.now() + LEFT_BEHIND_TIMEOUT_MS;
-  while (leftBehind(sessionsBefore).length > 0 && performance.now() < deadline) {
+export async function nothingLeftBehind(timeoutMs = LEFT_BEHIND_TIMEOUT_MS): Promise<void> {
+  const deadline = performance.now() + timeoutMs;
+  while (leftBehind().length > 0 && performance.now() < deadline) {
     await new Promise((resolve) => setTimeout(resolve, 50));
   }
-  assert.deepEqual(leftBehind(sessionsBefore), []);
+  assert.deepEqual(leftBehind(), []);
 }
 
-/** Raylets and workers, by their command lines. */
-function processesOf(): string[] {
+/** Nodes and workers of this file's clusters. */
+export function processes(): string[] {
+  const mine = `MOBULA_TMPDIR=${directory}\0`;
   return list("/proc")
-    .filter((name) => /^\d+$/.test(name))
-    .map((pid) => ({ pid, command: commandOf(pid) }))
+    .filter((name) => /^\d+$/.test(name) && name !== String(process.pid))
+    .filter((pid) => read(`/proc/${pid}/environ`).includes(mine))
+    .map((pid) => ({ pid, command: read(`/proc/${pid}/cmdline`).replaceAll("\0", " ") }))
     .filter(({ command }) => /(?:node-main|worker-main)\.js/.test(command))
     .map(({ pid, command }) => `process ${pid}: ${command}`);
 }
 
-function commandOf(pid: string): string {
+function arenas(): string[] {
+  const names = list(sessions);
+  return list("/dev/shm")
+    .filter((name) => names.some((session) => name.startsWith(`mobula-${session}`)))
+    .map((name) => `/dev/shm/${name}`);
+}
+
+function sessionFiles(): string[] {
+  return list(sessions)
+    .filter((name) => name !== "session-latest")
+    .flatMap((name) => list(join(sessions, name)).map((entry) => join(sessions, name, entry)))
+    .filter((path) => !path.endsWith("/logs"));
+}
+
+function read(path: string): string {
   try {
-    return readFileSync(`/proc/${pid}/cmdline`, "utf8").replaceAll("\0", " ");
+    return readFileSync(path, "utf8");
   } catch {
     return ""; // it ended while we looked
   }
 }
 
-function arenas(before: ReadonlySet<string>): string[] {
-  return list("/dev/shm")
-    .filter((name) => name.startsWith("mobula-"))
-    .filter((name) => ![...before].some((session) => name.includes(session)))
-    .map((name) => `/dev/shm/${name}`);
-}
-
-function sessionFiles(before: ReadonlySet<string>): string[] {
-  const base = sessionBase();
-  return list(base)
-    .filter((name) => name.startsWith("session-2") && !before.has(name))
-    .flatMap((name) => list(join(base, name)).filter((entry) => entry !== "logs").map((entry) => join(base, name, entry)));
-}
-
-function sessionBase(): string {
-  return join(process.env["MOBULA_TMPDIR"] ?? tmpdir(), `mobula-${userInfo().uid}`);
-}
-
-function list(directory: string): string[] {
+function list(path: string): string[] {
   try {
-    return readdirSync(directory);
+    return readdirSync(path);
   } catch {
     return [];
   }

@@ -69,6 +69,12 @@ class World {
   }
 }
 
+/** A GCS of whose messages only the content matters. */
+function listening(heard: (message: Message) => void): Gcs {
+  const port = { send: (_: ProcessRef, message: Message) => heard(message), wakeUpAfter: () => {}, stop: () => {} };
+  return new Gcs(port, new Journey("N1", () => 0));
+}
+
 // ── Routing ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 test("every node hears who is in the cluster whenever that changes", () => {
@@ -78,9 +84,8 @@ test("every node hears who is in the cluster whenever that changes", () => {
 });
 
 test("a driver that attaches gets a job of its own, the same one if it asks twice", () => {
-  const w = new World();
   const jobs: string[] = [];
-  const gcs = new Gcs({ send: (_, message) => message.type === "jobStarted" && jobs.push(message.jobId), wakeUpAfter: () => {}, stop: () => {} }, w.journey);
+  const gcs = listening((message) => message.type === "jobStarted" && jobs.push(message.jobId));
   for (const driver of ["d", "d", "e"]) gcs.receive(process(driver), { type: "attachDriver", namespace: "" });
   assert.deepEqual(jobs, ["00000001", "00000001", "00000002"]);
 });
@@ -145,9 +150,8 @@ test("a stop reaches every node but the head, whose process ends itself", () => 
 });
 
 test("nodes are listed from what they said last", () => {
-  const w = new World();
   const answers: string[] = [];
-  const gcs = new Gcs({ send: (_, message) => message.type === "answer" && answers.push(message.json), wakeUpAfter: () => {}, stop: () => {} }, w.journey);
+  const gcs = listening((message) => message.type === "answer" && answers.push(message.json));
   gcs.receive(N1, { type: "registerNode", ...nodeInfo("N1") });
   gcs.receive(N1, { type: "reportResources", available: amountsOf({ CPU: 1 }) });
   gcs.receive(D, { type: "query", query: 1, about: "nodes", subject: "" });

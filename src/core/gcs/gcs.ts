@@ -243,8 +243,16 @@ export class Gcs {
     this.actors.processDied(process, reason);
     const job = this.#jobs.get(process.processId);
     if (job !== undefined) this.#endJob(process, job.jobId);
+    else if (record?.jobId !== undefined) this.#tellOtherNodes(process, reason);
     const mates = [...this.#processes.values()].filter((p) => p.jobId !== undefined && p.jobId === record?.jobId);
     this.#flush.begin(process.processId, ownerDied(process, reason), job === undefined ? mates.map((p) => p.ref) : []);
+  }
+
+  /** A worker that died may own leases anywhere; its own raylet knows of its death. */
+  #tellOtherNodes(process: ProcessRef, reason: Failure): void {
+    for (const nodeId of this.#nodes.keys()) {
+      if (nodeId !== process.nodeId) this.#port.send(rayletOf(nodeId), { type: "processDied", process, reason });
+    }
   }
 
   #endJob(driver: ProcessRef, jobId: JobId): void {

@@ -86,12 +86,18 @@ test("replicas count where they are, and many small arguments outweigh one", () 
   assert.equal(w.asked().at(-1), "L1 to N3");
 });
 
-test("a node that holds the arguments but has no room is passed over", () => {
+test("a busy node that holds the arguments is waited for a little, and its idle leases are wanted; then another is taken", () => {
   const w = new World(2, 2);
   w.stored("b", 300, "N2");
   w.report("N2", 0);
-  w.place("L1", { takes: ["b"] });
-  assert.equal(w.asked().at(-1), "L1 to N1");
+  w.place("patient", { takes: ["b"] });
+  w.place("impatient", { takes: ["b"] });
+  assert.ok(!w.asked().some((said) => said.includes(" to N")));
+  w.scheduler.tick(49);
+  w.report("N2", 1);
+  assert.deepEqual(w.asked().filter((said) => said.includes(" to N")), ["patient to N2"]);
+  w.scheduler.tick(50);
+  assert.deepEqual(w.asked().filter((said) => said.includes(" to N")), ["impatient to N1"]);
 });
 
 test("nodes are filled one after the other up to half, then the emptiest is taken; the owner's node breaks ties", () => {
@@ -205,6 +211,20 @@ test("a cancellation that crosses the raylet's giving back is answered all the s
   w.asked();
   assert.equal(w.scheduler.cancel(lease("L1")), "N1"); // it does not know the request any more
   w.scheduler.spilled(node("N1"), request, cpus(0));
+  assert.deepEqual(w.asked(), ["d: L1 is cancelled"]);
+});
+
+test("a cancellation is answered when the node dies that it was under way to, and needs none when that has answered", () => {
+  const w = new World(2, 2);
+  w.place("L1");
+  w.place("L2");
+  w.place("L3");
+  w.asked();
+  for (const name of ["L1", "L2", "L3"]) w.scheduler.cancel(lease(name));
+  w.scheduler.ended(lease("L2")); // the raylet had it queued
+  w.scheduler.granted(lease("L3")); // the raylet was faster
+  w.scheduler.removeNode(node("N1"));
+  w.scheduler.removeNode(node("N2"));
   assert.deepEqual(w.asked(), ["d: L1 is cancelled"]);
 });
 

@@ -12,10 +12,11 @@
  */
 import { assert } from "../../base/assert.js";
 import type { LeaseId, NodeId, ObjectId, ProcessRef } from "../../base/ids.js";
-import { MAX_QUEUED_LEASES } from "../../base/limits.js";
+import { MAX_CLOSED_LEASES, MAX_QUEUED_LEASES } from "../../base/limits.js";
 import type { LeaseRequest, NodeInfo } from "../../protocol/messages.js";
 import { isActorLease } from "../actor-lease.js";
 import { type Amounts, fits, shortage, utilization } from "../resources.js";
+import { Recent } from "../recent.js";
 import type { ObjectTable } from "./object-table.js";
 
 /**
@@ -68,6 +69,8 @@ export class GlobalScheduler {
   readonly #insistUntilMs = new Map<LeaseId, number>();
   /** Where requests went: a cancellation follows them, and they come back when the node dies. */
   readonly #placed = new Map<LeaseId, Placed>();
+  /** Requests that were granted, cancelled or refused lately: one that comes again must not be placed again. */
+  readonly #settled = new Recent<LeaseId>(MAX_CLOSED_LEASES);
   #spreadFrom = 0;
   #nowMs = 0;
 
@@ -106,9 +109,10 @@ export class GlobalScheduler {
     this.#placeWaiting();
   }
 
-  /** Lecture, `placeTask`. Idempotent: a request that was placed or waits already is left alone. */
+  /** Lecture, `placeTask`. Idempotent: a request that was placed, or waits, or has ended already, is left alone. */
   placeTask(request: LeaseRequest): void {
-    if (this.#placed.has(request.leaseId) || this.#waiting.has(request.leaseId)) return;
+    const { leaseId } = request;
+    if (this.#placed.has(leaseId) || this.#waiting.has(leaseId) || this.#settled.has(leaseId)) return;
     const choice = this.#choose(request);
     if (choice === "refuse") {
       const node = request.strategy.kind === "node" ? request.strategy.nodeId : "";
@@ -149,12 +153,13 @@ export class GlobalScheduler {
 
   /** The raylet has granted it: from here on the lease is a matter between owner and raylet. */
   granted(leaseId: LeaseId): void {
-    this.#placed.delete(leaseId);
+    this.ended(leaseId);
   }
 
   /** The raylet has cancelled or refused it, and told the owner. */
   ended(leaseId: LeaseId): void {
     this.#placed.delete(leaseId);
+    this.#settled.add(leaseId);
   }
 
   /**
@@ -166,7 +171,10 @@ export class GlobalScheduler {
     this.#waiting.delete(leaseId);
     this.#infeasible.delete(leaseId);
     this.#insistUntilMs.delete(leaseId);
-    if (waiting !== undefined) this.#port.leaseCancelled(waiting.owner, leaseId);
+    if (waiting !== undefined) {
+      this.#settled.add(leaseId);
+      this.#port.leaseCancelled(waiting.owner, leaseId);
+    }
     const placed = this.#placed.get(leaseId);
     if (placed !== undefined) placed.cancelled = true;
     return placed?.node;
@@ -175,7 +183,11 @@ export class GlobalScheduler {
   /** Nobody waits for its tasks any more. Its actors live as long as somebody holds them. */
   ownerDied(owner: ProcessRef): void {
     const isOver = (request: LeaseRequest) => request.owner.processId === owner.processId && !isActorLease(request);
-    for (const request of [...this.#waiting.values()]) if (isOver(request)) this.#waiting.delete(request.leaseId);
+    for (const request of [...this.#waiting.values()].filter(isOver)) {
+      this.#waiting.delete(request.leaseId);
+      this.#infeasible.delete(request.leaseId);
+      this.#insistUntilMs.delete(request.leaseId);
+    }
     for (const [leaseId, { request }] of [...this.#placed]) if (isOver(request)) this.#placed.delete(leaseId);
   }
 
@@ -197,8 +209,9 @@ export class GlobalScheduler {
   /** Its node did not take it, or died. */
   #placeAgain({ request, cancelled }: Placed): void {
     this.#placed.delete(request.leaseId);
-    if (cancelled) this.#port.leaseCancelled(request.owner, request.leaseId);
-    else this.placeTask(request);
+    if (!cancelled) return this.placeTask(request);
+    this.#settled.add(request.leaseId);
+    this.#port.leaseCancelled(request.owner, request.leaseId);
   }
 
   #placeWaiting(): void {

@@ -149,9 +149,12 @@ export class ActorSubmitter {
     if (link.handles === 0) this.#releaseIfUnused(link);
   }
 
-  /** Take a call out that has not been sent; undefined when it has. */
+  /** Take a call out that has not been sent; false when it has. It may have held others back. */
   withdraw(link: ActorLink, task: Task): boolean {
-    return task.state === "queued" && link.waiting.remove(task);
+    if (task.state !== "queued" || !link.waiting.remove(task)) return false;
+    if (link.state === "alive") this.#sendWaiting(link);
+    else this.#releaseIfUnused(link);
+    return true;
   }
 
   tick(nowMs: number): void {
@@ -198,6 +201,7 @@ export class ActorSubmitter {
       link.inFlight.set(task.sequence, task);
       this.#port.call(link, task);
     }
+    if (link.handles === 0) this.#releaseIfUnused(link);
   }
 
   #die(link: ActorLink, reason: Failure | undefined): void {

@@ -264,7 +264,7 @@ export class Owner {
   }
 
   #call(actor: ActorLink, task: Task): void {
-    this.#journey.recordTask("callActor", task.context, task.counter, task.template.name);
+    this.#journey.recordTask("callActor", task.context, task.counter, actor.actorId);
     this.#port.callActor(actor, task);
   }
 

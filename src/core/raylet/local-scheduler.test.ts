@@ -40,6 +40,7 @@ class World {
       hasObject: (id) => this.store.has(id),
       grantLease: ({ leaseId }, slot) => say(`${leaseId} gets ${this.#workers.get(slot.ref.processId)}`),
       closeLease: (_, leaseId) => say(`close ${leaseId}`),
+      killWorker: (worker) => say(`kill ${this.#workers.get(worker.processId)}`),
       leaseCancelled: ({ leaseId }) => say(`${leaseId} is cancelled`),
       leaseRefused: ({ leaseId }, reason) => say(`${leaseId} is refused: ${reason.code}`),
       leaseLost: ({ leaseId }, reason) => say(`${leaseId} is lost: ${reason.code}`),

@@ -14,11 +14,12 @@
  */
 import { assert } from "../../base/assert.js";
 import type { JobId, LeaseId, NodeId, ObjectId, ProcessId, ProcessRef } from "../../base/ids.js";
-import { MAX_QUEUED_LEASES } from "../../base/limits.js";
+import { MAX_CLOSED_LEASES, MAX_QUEUED_LEASES } from "../../base/limits.js";
 import type { Failure, LeaseRequest } from "../../protocol/messages.js";
 import { isActorLease } from "../actor-lease.js";
 import type { Journey } from "../journey.js";
 import { type Amounts, cpuOf, fits, type NodeResources } from "../resources.js";
+import { Recent } from "../recent.js";
 import { ReadyQueue } from "./ready-queue.js";
 import type { WorkerPool, WorkerSlot } from "./worker-pool.js";
 
@@ -32,6 +33,8 @@ export interface LocalSchedulerPort {
   /** The worker learns whose pushes it may take, and gets the first task. */
   grantLease(request: LeaseRequest, slot: WorkerSlot): void;
   closeLease(worker: ProcessRef, leaseId: LeaseId): void;
+  /** `workerDied` follows. */
+  killWorker(worker: ProcessRef, why: string): void;
   /** `placed`: the global scheduler sent the request here, and remembers it until it hears of its end. */
   leaseCancelled(request: LeaseRequest, placed: boolean): void;
   leaseRefused(request: LeaseRequest, reason: Failure, placed: boolean): void;
@@ -52,6 +55,8 @@ interface Granted {
   /** What it holds of the node now. */
   held: Amounts;
   blocked: boolean;
+  /** Its worker is being killed: nothing of it is free before that. */
+  doomed: boolean;
 }
 
 export class LocalScheduler {
@@ -63,6 +68,8 @@ export class LocalScheduler {
   readonly #queued = new Map<LeaseId, Queued>();
   readonly #ready = new ReadyQueue();
   readonly #granted = new Map<LeaseId, Granted>();
+  /** What owners of this node asked for lately: a request may come again when it was passed on, or has ended. */
+  readonly #submitted = new Recent<LeaseId>(MAX_CLOSED_LEASES);
   #alone = true;
   #draining = false;
 
@@ -82,7 +89,8 @@ export class LocalScheduler {
 
   /** Lecture, `submitTask`: an owner of this node asks for a lease. Idempotent: the owner has named it. */
   submitTask(request: LeaseRequest): void {
-    if (this.#queued.has(request.leaseId) || this.#granted.has(request.leaseId)) return;
+    if (this.#submitted.has(request.leaseId)) return;
+    this.#submitted.add(request.leaseId);
     this.#journey.record("submitTask", request.taskId, request.name);
     if (this.#canPlaceAlone(request)) {
       this.#journey.record("forwardToGlobal", request.taskId, "", "everything is local");
@@ -181,6 +189,20 @@ export class LocalScheduler {
   /** Nobody wants the results any more: queued requests go, granted ones end. */
   ownerDied(owner: ProcessId): void {
     this.#endTasks((request) => request.owner.processId === owner);
+  }
+
+  /**
+   * A worker died that owned tasks. They might wait for ever for what it was going to do, so their workers end with
+   * them, and what they hold is free when they have. (When a driver dies, the end of its job ends its workers.)
+   */
+  workerOwnerDied(owner: ProcessId): void {
+    for (const granted of this.#granted.values()) {
+      const { request, worker } = granted;
+      if (request.owner.processId !== owner || isActorLease(request) || granted.doomed) continue;
+      granted.doomed = true;
+      this.#port.killWorker(worker, `the owner of its task ${request.name}, process ${owner}, died`);
+    }
+    this.ownerDied(owner);
   }
 
   /** The same for every owner on a node that died: nobody else would return their leases. */
@@ -317,7 +339,7 @@ export class LocalScheduler {
     this.#queued.delete(request.leaseId);
     this.#ready.remove(request);
     this.#resources.take(request.demand);
-    this.#granted.set(request.leaseId, { request, worker: slot.ref, held: request.demand, blocked: false });
+    this.#granted.set(request.leaseId, { request, worker: slot.ref, held: request.demand, blocked: false, doomed: false });
     if (request.task !== undefined) this.#journey.record("dispatchTask", request.taskId);
     this.#port.grantLease(request, slot);
   }
@@ -326,7 +348,9 @@ export class LocalScheduler {
   #endTasks(matches: (request: LeaseRequest) => boolean): void {
     const isOver = ({ request }: Queued | Granted) => !isActorLease(request) && matches(request);
     for (const queued of [...this.#queued.values()].filter(isOver)) this.#forget(queued);
-    for (const { request } of [...this.#granted.values()].filter(isOver)) this.returnLease(request.leaseId);
+    for (const granted of [...this.#granted.values()].filter(isOver)) {
+      if (!granted.doomed) this.returnLease(granted.request.leaseId);
+    }
   }
 
   #end(granted: Granted): void {

@@ -87,7 +87,8 @@ export class Raylet {
     this.objects.processDied(ref.processId);
     this.objects.writersGone();
     this.scheduler.workerDied(ref.processId, reason);
-    this.scheduler.ownerDied(ref.processId);
+    if (local?.role === "worker") this.scheduler.workerOwnerDied(ref.processId);
+    else this.scheduler.ownerDied(ref.processId);
     if (local?.role !== "tool") this.#port.send(GCS, { type: "processDied", process: ref, reason });
     this.scheduler.dispatch();
     this.#report();
@@ -219,6 +220,8 @@ export class Raylet {
       case "jobEnded":
         this.scheduler.jobEnded(message.jobId);
         return this.#endJob(message.jobId);
+      case "processDied":
+        return this.scheduler.workerOwnerDied(message.process.processId);
       case "killProcess":
         return this.#port.killWorker(message.process, message.reason.message);
       case "keepLadders":
@@ -398,6 +401,7 @@ export class Raylet {
       hasObject: (objectId) => this.store.has(objectId),
       grantLease: (request, slot) => this.#grantLease(request, slot),
       closeLease: (worker, leaseId) => this.#port.send(worker, { type: "closeLease", leaseId }),
+      killWorker: (worker, why) => this.#port.killWorker(worker, why),
       leaseCancelled: ({ owner, leaseId }, placed) => {
         this.#port.send(owner, { type: "leaseCancelled", leaseId });
         if (placed) this.#port.send(GCS, { type: "leaseCancelled", leaseId });

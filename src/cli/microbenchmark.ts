@@ -1,0 +1,3 @@
+export function microbenchmark(options: { readonly json?: boolean }): void {
+  void options;
+}

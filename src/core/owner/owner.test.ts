@@ -1,0 +1,340 @@
+// A task leaves when its dependencies are ready, by the way that suits it, fails with what it depends on, and has its time.
+// Method: drive a whole owner with the messages and answers it would get, in a time of our own; read what it asks.
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { ADDRESS, leaseRequest, line, Lines } from "../../../test/support/messages.js";
+import { actor, context, failure, lease, object, process } from "../../../test/support/names.js";
+import { RETURNED, template } from "../../../test/support/owner.js";
+import { INFEASIBLE_WARNING_MS } from "../../base/limits.js";
+import type { Message } from "../../protocol/messages.js";
+import { Journey } from "../journey.js";
+import { amountsOf } from "../resources.js";
+import type { ActorLink } from "./actor-submitter.js";
+import type { Lease } from "./lease-pool.js";
+import { ObjectEntry } from "./object-entry.js";
+import { KILL_AFTER_ABORT_MS, Owner } from "./owner.js";
+import type { Held, Outcome, Task, TaskTemplate } from "./task.js";
+
+class World {
+  readonly owner: Owner;
+  readonly journey = new Journey("N1", () => 0);
+  readonly leases: Lease[] = [];
+  readonly #lines = new Lines();
+  readonly #names = new Map<string, string>();
+  #counter = 0;
+
+  constructor(cpus = 4) {
+    const say = (text: string) => this.#lines.add(this.#named(text));
+    this.owner = new Owner(
+      process("d"),
+      {
+        sendToRaylet: (message) => say(message.type === "requestLease" ? `ask for ${message.name}` : line(message)),
+        send: (to, message) => say(`${to.processId}: ${line(message)}`),
+        sendToGcs: (message) => say(line(message)),
+        leaseRequest: (leaseId, task) => leaseRequest(leaseId, { name: task.template.name }),
+        connectLease: (made) => this.leases.push(made),
+        pushTask: (_, task) => say(`push ${task.template.name}`),
+        disconnectLease: () => {},
+        connectActor: (link) => say(`dial ${link.actorId}`),
+        callActor: (link, task) => say(`call ${link.actorId}.${task.template.name}`),
+        disconnectActor: (link) => say(`leave ${link.actorId}`),
+        abortTask: (_, task) => say(`abort ${task.template.name}`),
+        storeValue: (entry) => say(`store ${entry.id}`),
+        readObject: (id) => `bytes of ${id}`,
+        track: () => {},
+        warn: (text) => say(`warn: ${text}`),
+        wakeUp: () => {},
+      },
+      this.journey,
+    );
+    this.receive({ type: "clusterTotals", nodes: 1, total: amountsOf({ CPU: cpus }), largest: amountsOf({ CPU: cpus }) });
+    this.owner.tick(1_000);
+  }
+
+  /** A task whose results are called after it: `add` makes `add's 0`. */
+  submit(
+    name: string,
+    { takes = [], nested = [], on, ...changes }: Submission = {},
+  ): Task {
+    const made = template(name, changes);
+    const task = this.owner.submit(made, context("0".repeat(24)), this.#counter++, 0, undefined, takes, nested, on);
+    for (const entry of task.returns) {
+      this.owner.references.addRef(entry);
+      this.#names.set(entry.id, `${name}'s ${task.returns.indexOf(entry)}`);
+    }
+    return task;
+  }
+
+  receive(message: Message): boolean {
+    return this.owner.receive(message);
+  }
+
+  /** Lease number `number` is granted, with its first task on its way to the worker. */
+  open(number: number, dispatched = true): Lease {
+    const id = lease(`d.${number}`);
+    this.receive({ type: "leaseGranted", leaseId: id, worker: process(`w${number}`), pid: 1, address: ADDRESS, dispatched });
+    const made = this.leases.at(-1);
+    assert.ok(made !== undefined);
+    this.owner.leases.connected(made);
+    return made;
+  }
+
+  answer(from: Lease, outcome: Outcome = RETURNED): void {
+    const [oldest] = from.inFlight.keys();
+    this.owner.leases.answered(from, oldest ?? -1, outcome, 5);
+    this.owner.leases.settle(from);
+  }
+
+  actor(name: string): ActorLink {
+    const link = this.owner.actors.link(actor(name), "Counter", true);
+    this.owner.actors.addHandle(link);
+    const alive = { type: "actorState", actorId: actor(name), state: "alive", incarnation: 1, reason: undefined } as const;
+    this.receive({ ...alive, worker: process("a"), address: ADDRESS });
+    this.owner.actors.connected(link);
+    return link;
+  }
+
+  /** How a result stands: `inline value`, `failed OBJECT_LOST`. */
+  state(entry: ObjectEntry | undefined): string {
+    const { state, value, failure: reason, isError } = entry ?? {};
+    return isError === true ? `threw ${value}` : `${state} ${state === "inline" ? value : (reason?.code ?? "")}`.trim();
+  }
+
+  asked(): string[] {
+    this.owner.references.flush();
+    this.owner.check();
+    return this.#lines.take();
+  }
+
+  #named(text: string): string {
+    return [...this.#names].reduce((said, [id, name]) => said.replaceAll(id, name), text);
+  }
+}
+
+interface Submission extends Partial<TaskTemplate> {
+  readonly takes?: readonly ObjectEntry[];
+  readonly nested?: readonly Held[];
+  readonly on?: ActorLink;
+}
+
+function result(task: Task, index = 0): ObjectEntry {
+  const entry = task.returns[index];
+  assert.ok(entry !== undefined);
+  return entry;
+}
+
+// ── Dependencies ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+test("a task without dependencies leaves at once, and its result is its owner's", () => {
+  const w = new World();
+  const a = w.submit("a");
+  assert.deepEqual(w.asked(), ["ask for a"]);
+  assert.equal(w.owner.pendingCount, 1);
+  w.answer(w.open(1));
+  assert.equal(w.state(result(a)), "inline value");
+  assert.equal(w.owner.pendingCount, 0);
+});
+
+test("a task leaves when the last result it takes is there", () => {
+  const w = new World();
+  const [a, b] = [w.submit("a"), w.submit("b")];
+  w.submit("add", { takes: [result(a), result(b)] });
+  assert.deepEqual(w.asked(), ["ask for a", "ask for b"]);
+  w.answer(w.open(1));
+  assert.deepEqual(w.asked(), ["cancelLease d.2"]);
+  w.answer(w.open(2));
+  assert.deepEqual(w.asked(), ["push add"]);
+});
+
+test("a task that takes a stored object, or another's, goes through the schedulers, also while a lease is idle", () => {
+  const w = new World();
+  const a = w.submit("a");
+  const large: Outcome = { kind: "returned", results: [{ kind: "stored", nodeId: "N2", sizeBytes: 1_000_000 }] };
+  w.answer(w.open(1), large);
+  w.asked();
+  w.submit("takes large", { takes: [result(a)] });
+  const borrowed = w.owner.references.borrow(object("b"));
+  w.owner.references.addRef(borrowed);
+  w.submit("takes another's", { takes: [borrowed] });
+  assert.deepEqual(w.asked(), ["ask for takes large", "ask for takes another's", "addHolds b"]);
+});
+
+test("what a task depends on stays while it is pending, though the user's refs are gone", () => {
+  const w = new World();
+  const borrowed = w.owner.references.borrow(object("b"));
+  const inside = w.owner.references.borrow(object("c"));
+  for (const entry of [borrowed, inside]) w.owner.references.addRef(entry);
+  w.submit("a", { takes: [borrowed], nested: [inside] });
+  for (const entry of [borrowed, inside]) w.owner.references.dropRef(entry);
+  assert.deepEqual(w.asked(), ["ask for a", "addHolds b,c"]);
+  w.answer(w.open(1));
+  assert.deepEqual(w.asked(), ["releaseHolds b,c"]);
+});
+
+test("a handle inside the arguments keeps its actor while the task is pending", () => {
+  const w = new World();
+  const link = w.actor("A");
+  w.submit("a", { nested: [link] });
+  w.owner.actors.dropHandle(link);
+  assert.ok(!w.asked().includes("leave A"));
+  w.answer(w.open(1));
+  assert.deepEqual(w.asked(), ["leave A", "releaseHolds A"]);
+});
+
+test("what an actor's constructor was given is kept until the actor is let go", () => {
+  const w = new World();
+  const link = w.actor("A");
+  const given = w.owner.references.borrow(object("b"));
+  w.owner.keepFor(link, [given]);
+  w.asked();
+  w.owner.actors.dropHandle(link);
+  assert.deepEqual(w.asked(), ["leave A", "releaseHolds A,b"]);
+});
+
+// ── Ends ────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+test("what a task throws is the value of every result, and fails everything downstream without running it", () => {
+  const w = new World();
+  const a = w.submit("a", { numReturns: 2 });
+  const b = w.submit("b", { takes: [result(a, 1)] });
+  const c = w.submit("c", { takes: [result(b)] });
+  w.answer(w.open(1), { kind: "threw", error: "MyError" });
+  for (const entry of [...a.returns, ...b.returns, ...c.returns]) assert.equal(w.state(entry), "threw MyError");
+  assert.deepEqual(w.asked(), ["ask for a"]);
+  const late = w.submit("late", { takes: [result(c)] });
+  assert.equal(w.state(result(late)), "threw MyError");
+  assert.equal(w.owner.pendingCount, 0);
+});
+
+test("a failure of the system goes downstream with its code, to actors' calls as well", () => {
+  const w = new World();
+  const link = w.actor("A");
+  const a = w.submit("a", { maxRetries: 0 });
+  const b = w.submit("b", { takes: [result(a)] });
+  const call = w.submit("call", { takes: [result(a)], on: link });
+  w.open(1);
+  w.receive({ type: "leaseLost", leaseId: lease("d.1"), reason: failure("WORKER_CRASHED") });
+  for (const task of [a, b, call]) assert.equal(w.state(result(task)), "failed WORKER_CRASHED");
+});
+
+test("a worker that answers with too few results fails those that are missing", () => {
+  const w = new World();
+  const a = w.submit("a", { numReturns: 2 });
+  w.answer(w.open(1));
+  assert.deepEqual(a.returns.map((entry) => w.state(entry)), ["inline value", "failed PROTOCOL"]);
+});
+
+test("calls of an actor leave in order, also when an earlier one waits for its arguments", () => {
+  const w = new World();
+  const link = w.actor("A");
+  const a = w.submit("a");
+  w.submit("first", { takes: [result(a)], on: link });
+  w.submit("second", { on: link });
+  assert.deepEqual(w.asked(), ["dial A", "ask for a"]);
+  w.answer(w.open(1));
+  assert.deepEqual(w.asked(), ["call A.first", "call A.second"]);
+});
+
+// ── Time ────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+/** The first tick after its submission is when a task's time begins. */
+const BEGIN = 1_000;
+
+test("a running task whose time is up fails, is told to stop, and loses its worker if it does not", () => {
+  const w = new World();
+  const a = w.submit("a", { timeoutMs: 500 });
+  const made = w.open(1);
+  w.owner.tick(BEGIN);
+  w.asked();
+  w.owner.tick(BEGIN + 499);
+  assert.deepEqual(w.asked(), []);
+  w.owner.tick(BEGIN + 500);
+  assert.deepEqual(w.asked(), ["abort a"]);
+  assert.equal(w.state(result(a)), "failed TASK_TIMEOUT");
+  w.owner.tick(BEGIN + 499 + KILL_AFTER_ABORT_MS);
+  assert.deepEqual(w.asked(), []);
+  w.owner.tick(BEGIN + 500 + KILL_AFTER_ABORT_MS);
+  assert.deepEqual(w.asked(), ["N1: killLeasedWorker d.1"]);
+  w.answer(made);
+  assert.equal(w.state(result(a)), "failed TASK_TIMEOUT");
+  assert.equal(w.owner.pendingCount, 0);
+});
+
+test("a task that stops in time keeps its worker", () => {
+  const w = new World();
+  w.submit("a", { timeoutMs: 500 });
+  const made = w.open(1);
+  w.owner.tick(BEGIN);
+  w.owner.tick(BEGIN + 500);
+  w.answer(made);
+  w.asked();
+  w.owner.tick(BEGIN + 5_000);
+  assert.ok(!w.asked().some((said) => said.includes("kill")));
+});
+
+test("a task whose time is up before it left never runs", () => {
+  const w = new World(1);
+  const a = w.submit("a", { timeoutMs: 500 });
+  const b = w.submit("b", { takes: [result(w.submit("slow"))], timeoutMs: 500 });
+  w.owner.tick(BEGIN);
+  w.owner.tick(BEGIN + 500);
+  assert.deepEqual(w.asked(), ["ask for a", "cancelLease d.1", "ask for slow"]);
+  for (const task of [a, b]) assert.equal(w.state(result(task)), "failed TASK_TIMEOUT");
+  w.answer(w.open(2));
+  assert.deepEqual(w.asked(), []);
+});
+
+test("a call whose time is up before it left lets the later calls go", () => {
+  const w = new World();
+  const link = w.actor("A");
+  const a = w.submit("a");
+  const first = w.submit("first", { takes: [result(a)], on: link, timeoutMs: 500 });
+  w.submit("second", { on: link });
+  w.owner.tick(BEGIN);
+  w.asked();
+  w.owner.tick(BEGIN + 500);
+  assert.deepEqual(w.asked(), ["call A.second"]);
+  assert.equal(w.state(result(first)), "failed TASK_TIMEOUT");
+});
+
+test("a demand that nobody can meet is warned of once, and is what the time limit then speaks of", () => {
+  const w = new World();
+  const a = w.submit("a", { timeoutMs: 60_000 });
+  w.receive({ type: "leaseInfeasible", leaseId: lease("d.1"), reason: "needs GPU 1, has 0" });
+  w.owner.tick(BEGIN);
+  w.asked();
+  w.owner.tick(BEGIN + INFEASIBLE_WARNING_MS);
+  w.owner.tick(BEGIN + INFEASIBLE_WARNING_MS * 2);
+  const [warning, ...others] = w.asked();
+  assert.match(warning ?? "", /^warn: task a .* needs GPU 1, has 0$/);
+  assert.deepEqual(others, []);
+  w.owner.tick(BEGIN + 60_000);
+  assert.equal(w.state(result(a)), "failed TASK_UNSCHEDULABLE");
+});
+
+test("an owner is busy while something of it needs time, and only then", () => {
+  const w = new World();
+  assert.equal(w.owner.isBusy, false);
+  w.submit("a");
+  const made = w.open(1);
+  assert.equal(w.owner.isBusy, true);
+  w.answer(made);
+  w.owner.tick(BEGIN + 10_000);
+  assert.equal(w.owner.isBusy, false);
+});
+
+test("a message that is not for an owner is left to others", () => {
+  const w = new World();
+  assert.equal(w.receive({ type: "holdsAdded", sequence: 1 }), true);
+  assert.equal(w.receive({ type: "closeLease", leaseId: lease("L1") }), false);
+});
+
+test("the journey says which step was skipped and why", () => {
+  const w = new World();
+  w.submit("a");
+  w.answer(w.open(1));
+  w.submit("b");
+  w.submit("call", { on: w.actor("A") });
+  const steps = [...w.journey.records()].map(({ step, detail, skipped }) => `${step} ${detail} ${skipped}`.trim());
+  assert.deepEqual(steps, ["submitTask b the lease is reused", "callActor call"]);
+});
