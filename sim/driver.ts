@@ -13,6 +13,7 @@ export class Driver extends OwnerProcess {
   /** What escaped from the program: a bug of the program or of the machines. */
   failure: unknown;
   finished = false;
+  #runner: ScriptRunner<void> | undefined;
 
   constructor(
     around: Surroundings,
@@ -26,6 +27,10 @@ export class Driver extends OwnerProcess {
     this.enter(() => this.send(GCS, { type: "attachDriver", namespace: "sim" }));
   }
 
+  get waitsFor(): string {
+    return this.#runner?.waitsFor ?? "its job";
+  }
+
   protected override receiveForRole(message: Message): void {
     if (message.type !== "jobStarted" || this.jobId !== "") return; // said again to a driver that attached twice
     this.jobId = message.jobId;
@@ -36,6 +41,7 @@ export class Driver extends OwnerProcess {
       returned: () => this.#ended(api, undefined),
       threw: (error) => this.#ended(api, error),
     });
+    this.#runner = runner;
     runner.run();
   }
 

@@ -65,7 +65,8 @@ export function runScenario(seed: number, options: ScenarioOptions = {}): Scenar
 
   const isOver = (driver: Driver) => driver.finished || !driver.alive;
   const settled = world.run(() => cluster.drivers.every(isOver), SETTLE_MS);
-  demand(settled, `every program ends within ${SETTLE_MS} ms: ${cluster.drivers.filter((d) => !isOver(d)).map((d) => d.name)}`);
+  const waiting = cluster.drivers.filter((driver) => !isOver(driver)).map(({ name, waitsFor }) => `${name} in ${waitsFor}`);
+  demand(settled, `every program ends within ${SETTLE_MS} ms, but ${waiting.join("; ")}`);
   const excused = checkFailures(cluster, fault.kind);
   world.run(() => false, fault.kind === "node" && fault.silently ? SILENT_CALM_MS : CALM_MS);
   checkEmpty(cluster);

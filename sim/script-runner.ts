@@ -19,12 +19,22 @@ export class ScriptRunner<T> {
   readonly #api: ClusterApi;
   readonly #script: Script<T>;
   readonly #hooks: ScriptHooks<T>;
+  #effect: Effect | undefined;
 
   constructor(process: OwnerProcess, api: ClusterApi, script: Script<T>, hooks: ScriptHooks<T>) {
     this.#process = process;
     this.#api = api;
     this.#script = script;
     this.#hooks = hooks;
+  }
+
+  /** What the code waits for, in words for whoever asks why it does not end. */
+  get waitsFor(): string {
+    const effect = this.#effect;
+    if (effect === undefined) return "nothing";
+    if (!("refs" in effect)) return effect.kind;
+    const entries = effect.refs.map((ref) => (ref as ClusterRef).entry);
+    return `${effect.kind} ${entries.map(({ id, state, task }) => `${id} (${state}, task ${task?.state})`).join(", ")}`;
   }
 
   /** Run until the code waits or ends. */
@@ -48,6 +58,7 @@ export class ScriptRunner<T> {
       this.#hooks.threw(error);
       return;
     }
+    this.#effect = result.done === true ? undefined : result.value;
     if (result.done === true) this.#hooks.returned(result.value);
     else this.#perform(result.value);
   }

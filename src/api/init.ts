@@ -105,8 +105,7 @@ async function attach(
       setRuntime(undefined);
     },
   });
-  own?.child.process.unref();
-  own?.child.process.channel?.unref();
+  own?.child.unref();
   setRuntime(runtime);
   process.once("beforeExit", onDrained);
   return runtime;

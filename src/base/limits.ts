@@ -49,6 +49,11 @@ export const INFEASIBLE_WARNING_MS = 10_000;
 /** Nesting of tasks: a task that submits a task, and so on. */
 export const MAX_TASK_DEPTH = 65_535;
 export const MAX_ACTORS = 1_000_000;
+/** Actors that somebody asked for before they were registered, and how long the registration may take. */
+export const MAX_EARLY_ACTORS = 100_000;
+export const REGISTRATION_WAIT_MS = 10_000;
+/** Ended actors that the GCS remembers, to tell them from those to come. */
+export const MAX_GONE_ACTORS = 100_000;
 /** Actor calls that wait at an actor for an earlier call of the same caller. */
 export const MAX_CALLS_AHEAD = 1_000_000;
 export const DEFAULT_ACTOR_CONCURRENCY = 1_000;

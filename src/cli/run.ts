@@ -12,8 +12,8 @@ const FORWARDED = ["SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT", "SIGUSR2"] as const
 export async function run(script: string, args: readonly string[], options: { readonly address?: string }): Promise<void> {
   const env = { ...process.env };
   if (options.address !== undefined) env["MOBULA_ADDRESS"] = addressOf(options.address);
-  const loader = TYPESCRIPT.has(extname(script)) ? ["--import", typeScriptLoader()] : [];
-  const child = spawn(process.execPath, [...loader, script, ...args], { stdio: "inherit", env });
+  const loaders = TYPESCRIPT.has(extname(script)) ? typeScriptLoaders() : [];
+  const child = spawn(process.execPath, [...loaders.flatMap((url) => ["--import", url]), script, ...args], { stdio: "inherit", env });
   for (const signal of FORWARDED) {
     process.on(signal, () => {
       // Ctrl-C at a terminal has reached the child already: it is of our process group.
@@ -29,9 +29,9 @@ export async function run(script: string, args: readonly string[], options: { re
 }
 
 /** tsx is needed here and nowhere else; it may be missing where only JavaScript drivers run. */
-function typeScriptLoader(): string {
+function typeScriptLoaders(): string[] {
   try {
-    return import.meta.resolve("tsx");
+    return [import.meta.resolve("tsx"), import.meta.resolve("./typescript-loader.js")];
   } catch (cause) {
     throw new MobulaError("a TypeScript driver runs through the package tsx, which is not installed: npm install tsx", {
       cause,

@@ -104,16 +104,20 @@ async function stayWith({ child }: StartedNode): Promise<void> {
 }
 
 function headInWords({ address, nodeId, child }: StartedNode, logs: string): string {
+  const commands = [
+    ["mobula status", "what it has"],
+    [`mobula run --address ${address} SCRIPT`, 'a driver; init({ address: "auto" }) finds it too'],
+    [`mobula start --address ${address}`, "one more node"],
+    ["mobula stop", "the end of all your clusters on this host"],
+  ] as const;
+  const width = Math.max(...commands.map(([command]) => command.length));
   return [
     `A cluster runs at ${address}`,
     `  head   node ${nodeId}, pid ${child.pid}`,
     `  logs   ${logs}`,
     "",
     "Next:",
-    "  mobula status                             what it has",
-    `  mobula run --address ${address} SCRIPT    a driver; init({ address: "auto" }) finds it too`,
-    `  mobula start --address ${address}         one more node`,
-    "  mobula stop                               its end",
+    ...commands.map(([command, meaning]) => `  ${command.padEnd(width)}   ${meaning}`),
   ].join("\n");
 }
 

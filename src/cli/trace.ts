@@ -29,11 +29,12 @@ function nothingFound(task: string | undefined): string {
 }
 
 /** Each process has answered with an array; arrays of arrays tell nothing more. */
-function recordsIn(answer: unknown): JourneyRecord[] {
+export function recordsIn(answer: unknown): JourneyRecord[] {
   return Array.isArray(answer) ? (answer.flat(Number.POSITIVE_INFINITY) as JourneyRecord[]) : [];
 }
 
-function inWords(ladders: readonly Ladder[], nodes: readonly NodeView[]): string {
+/** Ladders as people read them; nodes are N1, N2, … in the order of the list. */
+export function inWords(ladders: readonly Ladder[], nodes: readonly NodeView[]): string {
   const names = new Map(nodes.map(({ nodeId }, index) => [nodeId, nameOf(index)]));
   const legend = nodes.map(({ nodeId, address, isHead }, index) => {
     return `${nameOf(index)} = node ${nodeId} at ${address}${isHead ? ", the head" : ""}`;

@@ -69,8 +69,9 @@ export function laddersOf(records: readonly JourneyRecord[], taskId: string): La
   const call = own.find(({ step }) => step === "callActor");
   const isActor = own.some(({ step }) => step === "registerActor");
   if (isActor) return [actorLadder(records, taskId, undefined)];
-  const ladders = call === undefined ? [] : [actorLadder(records, call.detail, call)];
-  ladders.push(taskLadder(records, own, taskId));
+  const actor = call === undefined ? undefined : actorLadder(records, call.detail, call);
+  const ladders = actor === undefined ? [] : [actor];
+  ladders.push(taskLadder(records, own, taskId, actor));
   for (const objectId of resultsOf(records, taskId)) ladders.push(getLadder(records, own, objectId));
   return ladders;
 }
@@ -84,13 +85,18 @@ function resultsOf(records: readonly JourneyRecord[], taskId: string): string[] 
   return ids.size === 0 ? [taskId.padEnd(OBJECT_ID_DIGITS, "0")] : [...ids].sort();
 }
 
-function taskLadder(records: readonly JourneyRecord[], own: readonly JourneyRecord[], taskId: string): Ladder {
+/** Of a task, or of a call of `actor`: then the function is its class. */
+function taskLadder(
+  records: readonly JourneyRecord[],
+  own: readonly JourneyRecord[],
+  taskId: string,
+  actor: Ladder | undefined,
+): Ladder {
   const name = own.map(nameIn).find((known) => known !== undefined) ?? "";
-  const isCall = own.some(({ step }) => step === "callActor");
-  const registered = registrationOf(records, own, isCall ? name.slice(0, name.lastIndexOf(".")) : name);
+  const registered = registrationOf(records, own, actor?.name ?? name);
   const about = own.filter(({ step }) => STEPS[step].ladder === "task");
   if (registered !== undefined) about.unshift(registered);
-  const lines = linesOf("task", about, taskReasons(about, isCall));
+  const lines = linesOf("task", about, taskReasons(about, actor !== undefined));
   return { ladder: "task", subject: taskId, name, lines };
 }
 

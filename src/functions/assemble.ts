@@ -42,7 +42,7 @@ export function assemble(graph: Graph, root: number, name: string): Assembled {
   return { header, segments };
 }
 
-function wiringOf(graph: Graph, scopes: readonly Scope[]): Wiring {
+export function wiringOf(graph: Graph, scopes: readonly Scope[]): Wiring {
   return { nodes: placedNodes(graph), scopes: scopes.map((scope) => scope.record()), uses: usesOf(graph) };
 }
 

@@ -6,6 +6,7 @@
  */
 import { createHash } from "node:crypto";
 import { types } from "node:util";
+import type { SerializationError } from "../errors.js";
 import { assemble } from "./assemble.js";
 import { captureFunction } from "./capture-function.js";
 import { captureObject, SERIALIZE } from "./capture-object.js";
@@ -37,33 +38,48 @@ export interface CapturedFunction {
 }
 
 export function capture(fn: CallableFunction, hooks: CaptureHooks): CapturedFunction {
+  return captureGraph(fn, hooks).captured;
+}
+
+export interface CapturedGraph {
+  readonly graph: Graph;
+  readonly root: number;
+  readonly captured: CapturedFunction;
+}
+
+/** With `collected`, obstacles are listed there and the capture goes on without what they block. */
+export function captureGraph(
+  fn: CallableFunction,
+  hooks: CaptureHooks,
+  collected?: SerializationError[],
+): CapturedGraph {
   const name = fn.name === "" ? "anonymous" : fn.name;
-  const graph = new Graph(hooks, { name, location: () => locationOf(fn) }, { node: captureValue, rescue });
+  const graph = new Graph(hooks, { name, location: () => locationOf(fn) }, { node: captureValue, rescue }, collected);
   try {
-    return finish(graph, fn, name);
+    const root = walk(graph, fn, name);
+    return { graph, root, captured: finish(graph, root, name) };
   } finally {
     releaseInspected();
   }
 }
 
-function finish(graph: Graph, fn: CallableFunction, name: string): CapturedFunction {
+/** Look at everything that the function reaches. */
+function walk(graph: Graph, fn: CallableFunction, name: string): number {
   const path = step(undefined, name);
   const root = graph.idOf(fn, path);
   if (graph.hooks.describe(fn) === undefined) graph.nodes[root] = captureClosed(graph, { id: root, value: fn, path });
   graph.drain();
   fillWeak(graph);
   graph.finishPartials();
+  return root;
+}
+
+function finish(graph: Graph, root: number, name: string): CapturedFunction {
   const { header, segments } = assemble(graph, root, name);
   const payload = encodePayload(header, segments);
   const { kind } = header;
-  return {
-    payload,
-    hash: hashOfPayload(payload),
-    name,
-    location: placeInFile(graph, root),
-    externals: graph.externals,
-    kind,
-  };
+  const location = placeInFile(graph, root);
+  return { payload, hash: hashOfPayload(payload), name, location, externals: graph.externals, kind };
 }
 
 function hashOfPayload(payload: Uint8Array): string {

@@ -9,6 +9,7 @@
 import { named } from "./fragments.js";
 import type { Graph, Piece, Task } from "./graph.js";
 import { type FunctionFacts, inspectFunction, type Location } from "./inspect.js";
+import { LineIndex } from "./lines.js";
 import type { PayloadNode } from "./payload.js";
 import { ownPrototype } from "./prototypes.js";
 import { findScriptFile, type Place } from "./script-files.js";
@@ -20,13 +21,13 @@ export function captureClosed(graph: Graph, { id, value }: Task): PayloadNode | 
   const isClass = /^class\b/.test(text);
   if (!isClass && !FUNCTION_HEAD.test(text)) return undefined;
   if (!isUntouched(fn, isClass ? text : undefined)) return undefined;
-  const piece = isArithmetic(text) ? text : openedByScopes(fn, text);
-  if (piece === undefined) return undefined;
+  const pieces = isArithmetic(text) ? [text] : closedByScopes(fn, text);
+  if (pieces === undefined) return undefined;
   graph.fragments.push({
     node: id,
     variables: { scope: undefined, uses: [], assigned: [] },
     strict: true,
-    pieces: named(fn.name, [piece]),
+    pieces: named(fn.name, pieces),
   });
   return isClass ? { k: "class", name: fn.name } : { k: "fn", name: fn.name, strict: true };
 }
@@ -74,16 +75,27 @@ function isArithmetic(text: string): boolean {
 const AMBIGUOUS = /\b(?:super|arguments|import|eval|static|extends|target|require|with)\b|\\u/;
 
 /** The text with its place in the user's file, if none of the variables around it occurs in it. */
-function openedByScopes(fn: CallableFunction, text: string): Piece | undefined {
+function closedByScopes(fn: CallableFunction, text: string): readonly Piece[] | undefined {
+  const naming = KEEPS_NAME.exec(text);
+  const [head, tail] = naming === null ? ["", 0] : [naming[1] ?? "", naming[0].length];
+  const code = head + text.slice(tail);
   // Outside of its own class text, `this` in an arrow and `#x` belong to code around the function.
   const foreign = text.startsWith("class") ? undefined : text.includes("=>") ? /\bthis\b|#/ : /#/;
-  if (AMBIGUOUS.test(text) || foreign?.test(text)) return undefined;
+  if (AMBIGUOUS.test(code) || foreign?.test(code)) return undefined;
   const facts = inspectFunction(fn);
-  if (!isModuleCode(facts) || usesScopes(text, facts)) return undefined;
+  if (!isModuleCode(facts) || usesScopes(code, facts)) return undefined;
   const place = placeOf(facts.location, text);
   const file = place && findScriptFile(place, text);
-  return file && place && { text, ...place, positions: file.positions };
+  if (file === undefined || place === undefined) return undefined;
+  const { positions } = file;
+  const at = new LineIndex(text).lineAndColumn(tail);
+  const rest = { line: place.line + at.line, column: at.line === 0 ? place.column + at.column : at.column };
+  const quote = { text: text.slice(tail), ...rest, positions };
+  return head === "" ? [quote] : [{ text: head, ...place, positions }, quote];
 }
+
+/** What tsx and esbuild write into classes to keep their names, which emitted classes have anyway. */
+const KEEPS_NAME = /^(class(?:\s+[\w$]+)?\s*\{\s*)static\s*\{\s*__name\(this,\s*"[^"\\]*"\);?\s*\}/;
 
 /** Module code is strict. */
 function isModuleCode({ scopes }: FunctionFacts): boolean {

@@ -1,26 +1,55 @@
 /**
- * Everything that stands in the way of shipping a function, at once, and what would travel with it.
+ * Everything that stands in the way of shipping a function, at once, and the size of what would travel with it.
  */
-import { MobulaError, ObjectTooLargeError, SerializationError } from "../errors.js";
-import { captureInto } from "./capture.js";
-import type { CaptureHooks } from "./graph.js";
+import { MobulaError, type SerializationError } from "../errors.js";
+import { wiringOf } from "./assemble.js";
+import { captureGraph } from "./capture.js";
+import type { CaptureHooks, Graph } from "./graph.js";
+import { reachedFrom, type Wiring } from "./order.js";
 
 export interface CaptureReport {
   /** Empty: the function can be shipped. */
   readonly obstacles: readonly MobulaError[];
   /** Size of the payload, as far as it could be made. */
   readonly bytes: number;
-  /** What each variable that the function itself uses adds; what two variables share counts for both. */
+  /** About what each variable that the function itself uses adds; what two variables share counts for both. */
   readonly variables: readonly { readonly name: string; readonly bytes: number }[];
 }
 
 export function inspectCapture(fn: CallableFunction, hooks: CaptureHooks): CaptureReport {
   const obstacles: SerializationError[] = [];
   try {
-    const { captured, variables } = captureInto(fn, hooks, obstacles);
-    return { obstacles, bytes: captured.payload.length, variables };
+    const { graph, root, captured } = captureGraph(fn, hooks, obstacles);
+    return { obstacles, bytes: captured.payload.length, variables: variableSizes(graph, root) };
   } catch (error) {
-    if (!(error instanceof ObjectTooLargeError)) throw error;
+    if (!(error instanceof MobulaError)) throw error;
     return { obstacles: [...obstacles, error], bytes: 0, variables: [] };
   }
+}
+
+function variableSizes(graph: Graph, root: number): CaptureReport["variables"] {
+  const wiring = wiringOf(graph, graph.scopes.needed());
+  return (wiring.uses.get(root) ?? []).map(([scope, index]) => {
+    const { names = [], values = [] } = wiring.scopes[scope] ?? {};
+    const ref = values[index] ?? null;
+    const id = Array.isArray(ref) && typeof ref[0] === "number" ? ref[0] : undefined;
+    const bytes = id === undefined ? JSON.stringify(ref).length : sizeBelow(graph, id, wiring);
+    return { name: names[index] ?? "", bytes };
+  });
+}
+
+/** A node, everything that it reaches, and the text of the functions among it. */
+function sizeBelow(graph: Graph, id: number, wiring: Wiring): number {
+  const reached = new Set([id, ...reachedFrom(id, wiring).nodes]);
+  let bytes = 0;
+  for (const each of reached) {
+    const node = wiring.nodes[each];
+    bytes += JSON.stringify(node ?? null).length;
+    if (node?.k === "buffer") bytes += graph.segments[node.segment]?.byteLength ?? 0;
+  }
+  for (const { node, pieces } of graph.fragments) {
+    if (reached.has(node))
+      for (const piece of pieces) bytes += typeof piece === "string" ? piece.length : piece.text.length;
+  }
+  return bytes;
 }

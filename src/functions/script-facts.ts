@@ -21,10 +21,18 @@ export function textOffset(script: Script, location: Location, text: string): nu
 export function importedFrom(script: Script, name: string): ModuleNode | undefined {
   let imports = importTables.get(script);
   if (imports === undefined) {
-    imports = /\bimport\b/.test(script.source) ? readImports(script) : new Map<string, ModuleNode>();
+    if (!mayImport(script, name)) return undefined;
+    imports = readImports(script);
     importTables.set(script, imports);
   }
   return imports.get(name);
+}
+
+/** Parsing a whole script is dear; a name that an import declaration binds stands between `import` and `from`. */
+function mayImport({ source }: Script, name: string): boolean {
+  for (const [, clause = ""] of source.matchAll(/\bimport\b([\s\S]*?)\bfrom\b/g))
+    if (clause.includes(name)) return true;
+  return false;
 }
 
 const importTables = new WeakMap<Script, ReadonlyMap<string, ModuleNode>>();

@@ -36,6 +36,9 @@ const POOLED_WRITERS = 32;
 const WRITER_BYTES = FLUSH_BYTES + 8 * 1024;
 const KEPT_WRITER_BYTES = 1024 * 1024;
 
+/** What this process has sent over TCP so far, over all connections. */
+export const tcpTraffic = { bytesSent: 0 };
+
 export class Connection {
   readonly peer: PeerIdentity;
   readonly purpose: Purpose;
@@ -43,6 +46,7 @@ export class Connection {
   bytesSent = 0;
   readonly #socket: Socket;
   readonly #wire: Wire;
+  readonly #isTcp: boolean;
   #early: Uint8Array | undefined;
   #events: ConnectionEvents | undefined;
   #splitter: FrameSplitter | undefined;
@@ -62,6 +66,7 @@ export class Connection {
     this.#wire = wire;
     this.#early = early;
     this.#socket = wire.socket;
+    this.#isTcp = wire.socket.remoteAddress !== undefined;
     this.#socket.pause();
     this.#socket.on("error", (cause) => {
       this.#reason ??= new ConnectionError(`the connection to ${describePeer(peer)} was lost: ${cause.message}`, {
@@ -154,7 +159,7 @@ export class Connection {
     this.flush();
     this.#socket.write(tail, () => taken());
     this.#socket.uncork();
-    this.bytesSent += tail.length;
+    this.#count(tail.length);
     this.#checkQueue();
   }
 
@@ -184,10 +189,16 @@ export class Connection {
     const writer = this.#writer;
     if (writer === undefined || writer.length === 0 || !this.#open) return;
     this.#writer = undefined;
-    this.bytesSent += writer.length;
+    this.#count(writer.length);
     this.#inFlight.push(writer);
     this.#socket.write(Buffer.from(writer.bytes.buffer as ArrayBuffer, 0, writer.length), this.#taken);
     this.#checkQueue();
+  }
+
+  /** Once a flush, not once a frame. A Unix socket has no remote address. */
+  #count(bytes: number): void {
+    this.bytesSent += bytes;
+    if (this.#isTcp) tcpTraffic.bytesSent += bytes;
   }
 
   #checkQueue(): void {

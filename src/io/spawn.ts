@@ -10,6 +10,7 @@
  */
 import { type ChildProcess, spawn } from "node:child_process";
 import { readFileSync, realpathSync, statSync } from "node:fs";
+import type { Socket } from "node:net";
 import { delimiter, join } from "node:path";
 import { MAX_LOG_LINE_BYTES, STDERR_TAIL_LINES } from "../base/limits.js";
 import { LineSplitter } from "./lines.js";
@@ -54,6 +55,8 @@ export interface Child {
   kill(signal?: NodeJS.Signals): void;
   /** Let it live on without this process, which may exit now. */
   release(): void;
+  /** Neither the child nor its channel nor its output keep this process alive. */
+  unref(): void;
 }
 
 /** A dead child's output is waited for this long: a grandchild may hold the pipe open. */
@@ -82,7 +85,12 @@ export function spawnNode(entry: string, options: SpawnOptions = {}): Child {
     if (child.connected) child.disconnect();
     child.unref();
   };
-  return { process: child, pid: child.pid, exited: watch(child, options, kill), kill, release };
+  const unref = () => {
+    child.unref();
+    child.channel?.unref();
+    for (const output of [child.stdout, child.stderr]) (output as Socket | null)?.unref();
+  };
+  return { process: child, pid: child.pid, exited: watch(child, options, kill), kill, release, unref };
 }
 
 function watch(child: ChildProcess, { onLine }: SpawnOptions, kill: () => void): Promise<Exit> {

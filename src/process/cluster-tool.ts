@@ -15,6 +15,15 @@ export interface WorkerState {
   readonly leases: number;
 }
 
+export interface Traffic {
+  /** From store to store. */
+  readonly objectBytes: number;
+  /** Calls with their small arguments, and answers with small results. */
+  readonly callBytes: number;
+}
+
+const NO_TRAFFIC: Traffic = { objectBytes: 0, callBytes: 0 };
+
 export class ClusterTool {
   readonly headNodeId: string;
   readonly clusterId: string;
@@ -58,8 +67,14 @@ export class ClusterTool {
     return (JSON.parse(await this.query("workers", "")) as WorkerState[][]).flat();
   }
 
+  /** What the data plane has moved between nodes so far, as the processes that live now have counted it. */
+  async traffic(): Promise<Traffic> {
+    const answers = JSON.parse(await this.query("traffic", "")) as Traffic[][];
+    return answers.flat(Number.POSITIVE_INFINITY).reduce<Traffic>((sum, each) => add(sum, each as Traffic), NO_TRAFFIC);
+  }
+
   /** Ask the GCS; the answer is JSON. */
-  query(about: "nodes" | "trace" | "workers", subject: string): Promise<string> {
+  query(about: "nodes" | "trace" | "workers" | "traffic", subject: string): Promise<string> {
     const query = this.#next++;
     return new Promise((answered, failed) => {
       if (this.#lost !== undefined) return failed(this.#lost);
@@ -87,4 +102,8 @@ export class ClusterTool {
     this.#questions.get(message.query)?.answered(message.json);
     this.#questions.delete(message.query);
   }
+}
+
+function add(a: Traffic, b: Traffic): Traffic {
+  return { objectBytes: a.objectBytes + b.objectBytes, callBytes: a.callBytes + b.callBytes };
 }

@@ -13,7 +13,7 @@ import type { Task, TaskTemplate } from "../core/owner/task.js";
 import { NotInitializedError } from "../errors.js";
 import type { Address } from "../io/address.js";
 import { Arena } from "../io/arena.js";
-import type { Connection } from "../io/connection.js";
+import { type Connection, tcpTraffic } from "../io/connection.js";
 import { dial } from "../io/dial.js";
 import type { Argument, LeaseRequest, Message, Role } from "../protocol/messages.js";
 import { nowMs } from "./clock.js";
@@ -201,13 +201,15 @@ export class CoreProcess {
   #receive(message: Message, from: ProcessRef): void {
     if (this.owner.receive(message) || this.objects.receive(message)) return;
     if (message.type === "functionFound") this.functions.functionFound(message.functionId, message.payload);
-    else if (message.type === "collect") this.#answerTrace(message.query, message.subject, from);
+    else if (message.type === "collect") this.#answerCollect(message.query, message.subject, from);
     else this.onMessage(message, from);
   }
 
-  #answerTrace(query: number, subject: string, from: ProcessRef): void {
+  #answerCollect(query: number, subject: string, from: ProcessRef): void {
     const records = [...this.journey.records()].filter((record) => record.subject.startsWith(subject));
-    this.raylet.send(from, { type: "collected", query, json: JSON.stringify(records), last: true });
+    // A driver or worker has TCP connections only to processes of other nodes: calls, and their answers.
+    const answer = subject === "#traffic" ? [{ objectBytes: 0, callBytes: tcpTraffic.bytesSent }] : records;
+    this.raylet.send(from, { type: "collected", query, json: JSON.stringify(answer), last: true });
   }
 
   #ownerPort(): ConstructorParameters<typeof Owner>[1] {

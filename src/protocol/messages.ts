@@ -315,7 +315,7 @@ export const MESSAGES = {
   ),
 
   // ── Questions of tools and of the API ────────────────────────────────────────────────────────────────────────────
-  query: message(ASKERS, ["gcs"], struct({ query: u32, about: oneOf("nodes", "trace", "workers"), subject: text() })),
+  query: message(ASKERS, ["gcs"], struct({ query: u32, about: oneOf("nodes", "trace", "workers", "traffic"), subject: text() })),
   answer: message(["gcs"], ASKERS, struct({ query: u32, json: text(64 * 1024 * 1024) })),
   collect: message(["gcs", "raylet"], ["raylet", "driver", "worker"], struct({ query: u32, subject: text() })),
   collected: message(

@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { ObjectTooLargeError, SerializationError } from "../../src/errors.js";
-import { type CaptureHooks, capture } from "../../src/functions/index.js";
+import { type CaptureHooks, capture, inspectCapture } from "../../src/functions/index.js";
 import { cases } from "./fixtures/refused.js";
 
 const hooks: CaptureHooks = { describe: () => undefined, warn: () => undefined };
@@ -71,4 +71,33 @@ test("a global added at run time is not shipped, with a warning", () => {
   const uses = new Function("return addedLater()") as CallableFunction;
   capture(uses, { ...hooks, warn: (message) => warnings.push(message) });
   assert.match(warnings[0] ?? "", /the global "addedLater"/);
+});
+
+test("a report lists all obstacles and the sizes of what is captured", () => {
+  const table = new Uint8Array(5_000);
+  const both = { first: Promise.resolve(1), second: [new WeakRef({})], fine: "fine" };
+  const uses = () => [table.length, both];
+  const { obstacles, variables, bytes } = inspectCapture(uses, hooks);
+  assert.deepEqual(
+    obstacles.map((error) => error instanceof SerializationError && error.path),
+    ['uses → variable "both" → .first', 'uses → variable "both" → .second → [0]'],
+  );
+  assert.deepEqual(
+    variables.map(({ name }) => name),
+    ["table", "both"],
+  );
+  assert.ok((variables[0]?.bytes ?? 0) > 5_000 && bytes > 5_000);
+  assert.deepEqual(inspectCapture(() => 1, hooks).obstacles, []);
+});
+
+test("a reviver that needs the very object it makes is refused", () => {
+  class Node {
+    readonly self: Node = this;
+    [Symbol.for("mobula.serialize")]() {
+      return [(node: Node) => node, { again: this }];
+    }
+  }
+  const node = new Node();
+  const error = refusal(() => node.self);
+  assert.match(error.message, /variable "node" is needed to make itself again/);
 });

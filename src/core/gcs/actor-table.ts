@@ -14,8 +14,9 @@
  */
 import { assert } from "../../base/assert.js";
 import type { ActorId, JobId, LeaseId, ProcessId, ProcessRef } from "../../base/ids.js";
-import { MAX_ACTORS } from "../../base/limits.js";
+import { MAX_ACTORS, MAX_EARLY_ACTORS, MAX_GONE_ACTORS, REGISTRATION_WAIT_MS } from "../../base/limits.js";
 import type { ActorSpec, Failure, LeaseRequest, ProcessAddress } from "../../protocol/messages.js";
+import { Recent } from "../recent.js";
 
 export interface ActorTablePort {
   /** Lecture, `leaseActorWorker`: select a raylet, queue the creation there, wait for its lease. */
@@ -54,6 +55,10 @@ export class ActorTable {
   readonly #rows = new Map<ActorId, Row>();
   readonly #names = new Map<string, ActorId>();
   readonly #byLease = new Map<LeaseId, ActorId>();
+  /** Who asked for an actor that is not registered yet. */
+  readonly #early = new Map<ActorId, { readonly sinceMs: number; readonly subscribers: Map<ProcessId, ProcessRef> }>();
+  readonly #gone = new Recent<ActorId>(MAX_GONE_ACTORS);
+  #nowMs = 0;
 
   constructor(port: ActorTablePort) {
     this.#port = port;
@@ -62,6 +67,7 @@ export class ActorTable {
   /** Lecture, `registerActor`. Idempotent: the actor's id is derived from the call that makes it. */
   register(spec: ActorSpec): "registered" | "refused" {
     if (this.#rows.has(spec.actorId)) return "registered";
+    if (this.#gone.has(spec.actorId)) return "refused";
     assert(this.#rows.size < MAX_ACTORS, "the actor table is bounded");
     const row: Row = {
       spec,
@@ -74,6 +80,7 @@ export class ActorTable {
       subscribers: new Map([[spec.owner.processId, spec.owner]]),
     };
     this.#rows.set(spec.actorId, row);
+    this.#tellEarly(row);
     const name = nameKey(spec.namespace, spec.actorName);
     const taken = spec.actorName === "" ? undefined : this.#names.get(name);
     if (taken !== undefined) {
@@ -127,6 +134,7 @@ export class ActorTable {
   }
 
   processDied(process: ProcessRef, reason: Failure): void {
+    for (const { subscribers } of this.#early.values()) subscribers.delete(process.processId);
     for (const row of this.#rows.values()) {
       row.subscribers.delete(process.processId);
       if (row.worker?.processId === process.processId && row.state !== "dead") {
@@ -149,29 +157,43 @@ export class ActorTable {
     if (row.state !== "dead") {
       this.#die(row, { code: "ACTOR_DIED", message: `actor ${this.#nameOf(actorId)} ended: its last handle was gone` });
     }
-    this.#rows.delete(actorId);
-    this.#byLease.delete(row.leaseId);
+    this.#forget(row);
   }
 
   jobEnded(jobId: JobId): void {
     for (const row of [...this.#rows.values()]) {
       if (row.spec.jobId !== jobId) continue;
       if (row.state !== "dead") this.#die(row, { code: "ACTOR_DIED", message: `the job of actor ${row.spec.name} ended` });
-      this.#rows.delete(row.spec.actorId);
-      this.#byLease.delete(row.leaseId);
+      this.#forget(row);
     }
   }
 
+  /**
+   * A handle goes straight from process to process, so its receiver may ask before the maker's registration has come:
+   * who asks for an actor that is not known to be gone waits a while.
+   */
   subscribe(from: ProcessRef, actorId: ActorId): void {
     const row = this.#rows.get(actorId);
-    if (row === undefined) {
-      const reason = { code: "ACTOR_DIED", message: `actor ${actorId} is not in the cluster any more` };
-      const gone = { actorId, incarnation: 0, worker: undefined, address: undefined, reason };
-      this.#port.announce(from, { ...gone, state: "dead" });
-      return;
+    if (row !== undefined) {
+      row.subscribers.set(from.processId, from);
+      this.#port.announce(from, viewOf(row));
+    } else if (this.#gone.has(actorId) || this.#early.size >= MAX_EARLY_ACTORS) {
+      this.#port.announce(from, goneView(actorId));
+    } else {
+      const early = this.#early.get(actorId) ?? { sinceMs: this.#nowMs, subscribers: new Map() };
+      early.subscribers.set(from.processId, from);
+      this.#early.set(actorId, early);
     }
-    row.subscribers.set(from.processId, from);
-    this.#port.announce(from, viewOf(row));
+  }
+
+  /** An actor that is still not registered never will be: its maker died before its word of it had left. */
+  tick(nowMs: number): void {
+    this.#nowMs = nowMs;
+    for (const [actorId, { sinceMs, subscribers }] of this.#early) {
+      if (nowMs - sinceMs < REGISTRATION_WAIT_MS) continue;
+      this.#early.delete(actorId);
+      for (const to of subscribers.values()) this.#port.announce(to, goneView(actorId));
+    }
   }
 
   find(name: string, namespace: string): ActorSpec | undefined {
@@ -190,6 +212,22 @@ export class ActorTable {
     for (const actorId of this.#names.values()) {
       assert(this.#rows.get(actorId)?.state !== "dead", "a dead actor has no name");
     }
+  }
+
+  #tellEarly(row: Row): void {
+    const early = this.#early.get(row.spec.actorId);
+    if (early === undefined) return;
+    this.#early.delete(row.spec.actorId);
+    for (const to of early.subscribers.values()) {
+      row.subscribers.set(to.processId, to);
+      this.#port.announce(to, viewOf(row));
+    }
+  }
+
+  #forget(row: Row): void {
+    this.#rows.delete(row.spec.actorId);
+    this.#byLease.delete(row.leaseId);
+    this.#gone.add(row.spec.actorId);
   }
 
   #rowOfLease(leaseId: LeaseId): Row | undefined {
@@ -216,6 +254,11 @@ export class ActorTable {
   #announce(row: Row): void {
     for (const to of row.subscribers.values()) this.#port.announce(to, viewOf(row));
   }
+}
+
+function goneView(actorId: ActorId): ActorView {
+  const reason = { code: "ACTOR_DIED", message: `actor ${actorId} is not in the cluster any more` };
+  return { actorId, state: "dead", incarnation: 0, worker: undefined, address: undefined, reason };
 }
 
 function viewOf(row: Row): ActorView {

@@ -126,6 +126,7 @@ export class Gcs {
     this.#nowMs = nowMs;
     this.#collector.tick(nowMs);
     this.scheduler.tick(nowMs);
+    this.actors.tick(nowMs);
     for (const [nodeId, node] of [...this.#nodes]) {
       if (node.heardAtMs === 0) node.heardAtMs = nowMs;
       if (nowMs - node.heardAtMs > NODE_TIMEOUT_MS) this.nodeDied(nodeId, `silent for ${NODE_TIMEOUT_MS} ms`);
@@ -257,8 +258,9 @@ export class Gcs {
 
   #endJob(driver: ProcessRef, jobId: JobId): void {
     this.#jobs.delete(driver.processId);
-    this.actors.jobEnded(jobId);
+    // Before its actors are killed, so that raylets can ask them for what they recorded.
     for (const nodeId of this.#nodes.keys()) this.#port.send(rayletOf(nodeId), { type: "jobEnded", jobId, driver });
+    this.actors.jobEnded(jobId);
   }
 
   #leaseGranted(message: MessageBody<"leaseGranted">): void {

@@ -336,5 +336,5 @@ test("the journey says which step was skipped and why", () => {
   w.submit("b");
   w.submit("call", { on: w.actor("A") });
   const steps = [...w.journey.records()].map(({ step, detail, skipped }) => `${step} ${detail} ${skipped}`.trim());
-  assert.deepEqual(steps, ["submitTask b the lease is reused", "callActor call"]);
+  assert.deepEqual(steps, ["submitTask b the lease is reused", "callActor A"]);
 });

@@ -273,6 +273,7 @@ export class Owner {
     if (task.dependencies.length > 0) this.#actorOf.delete(task);
     const { returns } = task;
     for (let index = 0; index < returns.length; index++) this.#resolve(returns[index], index, outcome);
+    if (task.attempt > 0 || outcome.kind === "failed") for (const entry of returns) this.references.releaseStray(entry);
     for (const entry of task.dependencies) this.references.unpin(entry);
     for (const held of task.nested) this.#letGo(held);
   }

@@ -105,6 +105,7 @@ export class ReferenceTable {
   escape(entry: ObjectEntry): void {
     if (!entry.owned || entry.hold === "held") return;
     this.#byId.set(entry.id, entry);
+    this.#toRelease.delete(entry.id);
     entry.hold = "held";
     if (entry.task !== undefined && entry.state === "pending") entry.task.storeResult = true;
     this.#port.sendToGcs({ type: "addHolds", sequence: this.#ask(), objects: [entry.id], declare: true });
@@ -152,6 +153,14 @@ export class ReferenceTable {
     if (entry.owned && entry.hold === "held" && !entry.storing) this.#store(entry);
     this.#readyForTasks(entry);
     this.#dropIfUnused(entry);
+  }
+
+  /**
+   * An attempt whose answer was lost may have sealed the object, with a hold in our name that we never heard of. If the
+   * object came to something else, that hold must go. Letting go of none changes nothing.
+   */
+  releaseStray(entry: ObjectEntry): void {
+    if (entry.hold === "none") this.#letGo(entry.id);
   }
 
   /** Lecture, `get`: tell the waiter at once, or when the value is here. */

@@ -48,6 +48,8 @@ export class ObjectManager {
   readonly #store: StoreIndex;
   readonly #journey: Journey;
   readonly #pulls = new Map<ObjectId, Pull>();
+  /** What came from other nodes' stores so far. */
+  fetchedBytes = 0;
   #fetching = 0;
 
   constructor(self: NodeId, port: ObjectManagerPort, store: StoreIndex, journey: Journey) {
@@ -126,7 +128,10 @@ export class ObjectManager {
     const pull = this.#pulls.get(object);
     if (ok) {
       const sizeBytes = this.#store.seal(object);
-      if (sizeBytes !== undefined) this.#port.registerReplica(object, sizeBytes);
+      if (sizeBytes !== undefined) {
+        this.fetchedBytes += sizeBytes;
+        this.#port.registerReplica(object, sizeBytes);
+      }
       if (pull !== undefined) this.#finish(object, pull);
     } else {
       this.#store.abort(object);

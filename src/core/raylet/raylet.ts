@@ -48,6 +48,8 @@ export class Raylet {
   readonly #cluster = new Map<NodeId, NodeInfo>();
   readonly #collector = new Collector();
   readonly #kept = new KeptLadders();
+  /** Jobs whose workers are being asked for their last words. */
+  readonly #ending = new Set<JobId>();
   /** Who sealed an object that the GCS has not confirmed yet. */
   readonly #sealing = new Map<ObjectId, ProcessRef>();
   #reported = "";
@@ -223,7 +225,7 @@ export class Raylet {
       case "processDied":
         return this.scheduler.workerOwnerDied(message.process.processId);
       case "killProcess":
-        return this.#port.killWorker(message.process, message.reason.message);
+        return this.#killProcess(message);
       case "keepLadders":
         return this.#kept.keep(from.processId, message.json, this.#nowMs);
       case "collect":
@@ -246,11 +248,19 @@ export class Raylet {
     const workers = [...this.pool.all()].filter((slot) => slot.jobId === jobId).map((slot) => slot.ref);
     const end = (answers: readonly string[]) => {
       if (answers.length > 0) this.#kept.keep(jobId, answers.join(","), this.#nowMs);
+      this.#ending.delete(jobId);
       this.pool.jobEnded(jobId);
     };
+    this.#ending.add(jobId);
     const asked = workers.map((ref) => ref.processId);
     const query = this.#collector.ask(this.#nowMs, asked, [], end, LAST_WORDS_MS);
     for (const ref of workers) this.#port.send(ref, { type: "collect", query, subject: "" });
+  }
+
+  #killProcess({ process, reason }: MessageBody<"killProcess">): void {
+    const jobId = this.pool.get(process.processId)?.jobId;
+    if (jobId !== undefined && this.#ending.has(jobId)) return; // it ends with its job, after its last words
+    this.#port.killWorker(process, reason.message);
   }
 
   #killLeased({ leaseId, why }: MessageBody<"killLeasedWorker">): void {
@@ -271,6 +281,7 @@ export class Raylet {
 
   /** Lecture, `storeResult`: the object is in the store from here on; then `registerObject` tells the GCS. */
   #sealObject(from: ProcessRef, { objectId, holder, contains }: MessageBody<"sealObject">): void {
+    if (this.store.has(objectId)) return; // said twice: its holder may have let go of it since
     const sizeBytes = this.store.seal(objectId);
     if (sizeBytes === undefined) return;
     this.#journey.record("storeResult", objectId);
@@ -311,10 +322,19 @@ export class Raylet {
       this.#port.send(from, { type: "collected", query, json: answers.join(",") || "[]", last: true });
     if (subject === "#workers") return answer([JSON.stringify(this.#workersView())]);
     const local = [...this.#locals.values()].filter((l) => l.role !== "tool").map((l) => l.ref);
-    const own = JSON.stringify([...this.#journey.records()].filter((r) => r.subject.startsWith(subject)));
+    const own = subject === "#traffic" ? this.#trafficView() : this.#journeyOf(subject);
     const asked = local.map((ref) => ref.processId);
     const number = this.#collector.ask(this.#nowMs, asked, [own, ...this.#kept.about(subject)], answer);
     for (const ref of local) this.#port.send(ref, { type: "collect", query: number, subject });
+  }
+
+  #journeyOf(subject: string): string {
+    return JSON.stringify([...this.#journey.records()].filter((record) => record.subject.startsWith(subject)));
+  }
+
+  /** Data plane: object bytes that came from other stores. Bytes of calls are known to the processes that sent them. */
+  #trafficView(): string {
+    return JSON.stringify([{ objectBytes: this.objects.fetchedBytes, callBytes: 0 }]);
   }
 
   #workersView(): readonly unknown[] {
