@@ -13,7 +13,7 @@ import { runLecture } from "./main-job/lecture.js";
 import { progressBar } from "./main-job/progress.js";
 import { inBytes, inSeconds, topWords } from "./main-job/text.js";
 import { countInCluster } from "./main-job/word-count.js";
-import { countWords, differences } from "./main-job/words.js";
+import { countWords, differences, type WordCounts } from "./main-job/words.js";
 
 const NODES = [{ numCpus: 1 }, { numCpus: 1 }];
 const DEFAULT_DIRECTORY = fileURLToPath(new URL("../../node_modules", import.meta.url)); // this file runs from dist
@@ -61,7 +61,7 @@ async function wordCount(cluster: TestCluster, directory: string): Promise<boole
 }
 
 /** The same count by this process alone, one file after the other. */
-function compare(files: readonly InputFile[], counts: ReadonlyMap<string, number>, clusterMs: number): boolean {
+function compare(files: readonly InputFile[], counts: WordCounts, clusterMs: number): boolean {
   const startedMs = performance.now();
   const alone = countWords(files.map((file) => file.path));
   const aloneMs = performance.now() - startedMs;

@@ -32,6 +32,9 @@ export const GATED = "f4" as FunctionId;
 export const OPENER = "f5" as FunctionId;
 export const TALLY = "c1" as FunctionId;
 export const GATE = "c2" as FunctionId;
+/** One call at a time: it must not wait for itself, so its calls get no refs or handles. */
+export const SERIAL = "c3" as FunctionId;
+export const SERIAL_NAME = "Serial";
 
 /** What the program may ask of its cluster. */
 export interface Terrain {
@@ -141,9 +144,10 @@ export class Body {
   *#burst(): Script<void> {
     const count = between(this.#prng, 5, this.#depth > 0 ? 30 : 8);
     const slots: Slot[] = [];
+    const options = { ...PLAIN_CALL, maxRetries: this.#prng.pick([3, 3, 3, 1, 0]) ?? 3 };
     for (let i = 0; i < count; i++) {
       const arg = { token: `${i}`, sizeBytes: 20, names: [] };
-      for (const ref of this.#api.call(TINY, [arg], PLAIN_CALL)) slots.push(this.#add(ref));
+      for (const ref of this.#api.call(TINY, [arg], options)) slots.push(this.#add(ref));
     }
     if (this.#prng.chance(0.7)) yield* this.#getSlots(slots);
   }
@@ -190,8 +194,9 @@ export class Body {
   *#createActor(number: number): Script<void> {
     const isNamed = this.#depth > 1 && this.#prng.chance(0.4);
     const actorName = isNamed ? `${this.#name} ${number}` : "";
-    const maxConcurrency = this.#prng.chance(0.3) ? 1 : 1_000;
-    const handle = this.#api.createActor(TALLY, [this.#made("constructor", false)], {
+    const isSerial = this.#prng.chance(0.3);
+    const maxConcurrency = isSerial ? 1 : 1_000;
+    const handle = this.#api.createActor(isSerial ? SERIAL : TALLY, [this.#made("constructor", false)], {
       ...PLAIN_ACTOR,
       actorName,
       maxConcurrency,
@@ -213,7 +218,7 @@ export class Body {
     }
     for (let i = between(this.#prng, 1, 5); i > 0; i--) {
       const seed = this.#prng.below(1 << 30);
-      const depth = this.#prng.chance(0.3) ? this.#depth - 1 : -1;
+      const depth = handle.name !== SERIAL_NAME && this.#prng.chance(0.3) ? this.#depth - 1 : -1;
       const names = depth < 0 ? [] : this.#names(0.3);
       const args: Argument[] = [{ token: orders(seed, depth, 1), sizeBytes: 50, names }];
       if (this.#prng.chance(0.3)) args.push(this.#pick() ?? this.#made(`call ${number}`));

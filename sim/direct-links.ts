@@ -75,14 +75,14 @@ export class DirectLinks {
 
   /** A task as workers and schedulers see it. */
   specOf(task: Task): TaskSpec {
-    const { template, attempt, depth, storeResult } = task;
+    const { template, depth, storeResult } = task;
     return {
       taskId: task.id as TaskId,
       jobId: this.#process.jobId,
       name: template.name,
       functionId: template.functionId as TaskSpec["functionId"],
       owner: this.#process.ref,
-      attempt,
+      attempt: task.run,
       depth,
       numReturns: template.numReturns,
       storeResult,

@@ -236,7 +236,8 @@ export abstract class OwnerProcess extends VirtualProcess {
       depth: task.depth,
       exclusive: template.maxRetries === 0,
       arguments: large.map((entry) => ({ objectId: entry.id, sizeBytes: entry.sizeBytes })),
-      task: inlineBytes > MAX_LEASE_ARGUMENT_BYTES ? undefined : this.links.specOf(task),
+      // A task that must not run twice is pushed by its owner alone, who then knows whether it may have run.
+      task: template.maxRetries === 0 || inlineBytes > MAX_LEASE_ARGUMENT_BYTES ? undefined : this.links.specOf(task),
     };
   }
 

@@ -1,6 +1,6 @@
 /** The functions and classes of random programs, and the programs themselves. */
 import type { FunctionId } from "../src/base/ids.js";
-import { Body, FAIL, GATE, GATED, MIX, NOBODY, type Observer, OPENER, TALLY, type Terrain, TINY } from "./body.js";
+import { Body, FAIL, GATE, GATED, MIX, NOBODY, type Observer, OPENER, SERIAL, SERIAL_NAME, TALLY, type Terrain, TINY } from "./body.js";
 import {
   type ActorInstance,
   type Api,
@@ -42,6 +42,7 @@ export function codesOf(terrain: Terrain): CodeTable {
     [GATED, task("gated", (api, [arg]) => callGate(api, arg as Value, "wait"))],
     [OPENER, task("opener", (api, [arg]) => callGate(api, arg as Value, "open"))],
     [TALLY, { kind: "actor", name: "Tally", create: () => new Tally(terrain) }],
+    [SERIAL, { kind: "actor", name: SERIAL_NAME, create: () => new Tally(terrain) }],
     [GATE, { kind: "actor", name: "Gate", create: () => new Gate() }],
   ]);
 }

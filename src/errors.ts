@@ -137,7 +137,7 @@ export class TaskError extends MobulaError {
     super(message, details);
     this.task = task;
     this.thrown = details.thrown;
-    Object.defineProperty(this, TASK_ERROR_BRAND, { value: true });
+    Object.defineProperty(this, TASK_ERROR_BRAND, { value: true, configurable: true });
   }
 
   static override [Symbol.hasInstance](value: unknown): boolean {

@@ -1,7 +1,7 @@
 /** `put`, `get` and `wait`. */
 import type { ObjectEntry, Waiter } from "../core/owner/object-entry.js";
 import { GetTimeoutError, InvalidOptionError, NotInitializedError } from "../errors.js";
-import { currentTask } from "../process/task-context.js";
+import { currentTask, type TaskContext } from "../process/task-context.js";
 import { entryOfRef, ObjectRefImpl, refOf } from "./object-ref.js";
 import { checkNumReturns, checkOptions } from "./options.js";
 import { currentLineage, type Runtime, requireRuntime } from "./runtime.js";
@@ -87,7 +87,7 @@ abstract class PendingCall<T> {
   #timer: NodeJS.Timeout | undefined;
   #signal: AbortSignal | undefined;
   #held = false;
-  #endBlock: (() => void) | undefined;
+  #blocked: TaskContext | undefined;
 
   constructor(runtime: Runtime) {
     this.runtime = runtime;
@@ -138,7 +138,7 @@ abstract class PendingCall<T> {
     setImmediate(() => {
       if (this.#settled) return;
       task.block();
-      this.#endBlock = task.resume;
+      this.#blocked = task;
     });
   }
 
@@ -149,7 +149,7 @@ abstract class PendingCall<T> {
     this.#signal?.removeEventListener("abort", this.#onAbort);
     this.runtime.pending.delete(this.#onShutdown);
     this.runtime.release();
-    this.#endBlock?.();
+    this.#blocked?.resume();
   }
 
   readonly #onAbort = (): void => this.fail(this.#signal?.reason);

@@ -78,7 +78,10 @@ class Node {
   /** Go on until so many tasks have ended. */
   runUntil(count: number): void {
     for (let step = 0; this.finished.size < count; step++) {
-      assert.ok(step < MAX_STEPS, `still waiting: ${[...this.#tasks.keys()].filter((name) => !this.finished.has(name))}`);
+      assert.ok(
+        step < MAX_STEPS,
+        `still waiting: ${[...this.#tasks.keys()].filter((name) => !this.finished.has(name))}`,
+      );
       this.#step();
     }
   }
@@ -230,7 +233,8 @@ class Node {
     if (kind.endsWith("opener") || kind === "fast") return DONE;
     this.#atGate.set(run, executor);
     // The synchronous part of a task ends, and `get` is pending, a little after it has begun.
-    if (kind.endsWith("gated")) this.#send(`get of ${String(run.task)}`, () => this.#atGate.has(run) && executor.block(run));
+    if (kind.endsWith("gated"))
+      this.#send(`get of ${String(run.task)}`, () => this.#atGate.has(run) && executor.block(run));
     return undefined;
   }
 

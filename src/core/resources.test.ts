@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
-import { amountsOf, cpuOf, fits, NodeResources, NOTHING, recordOf, shortage, sum, utilization } from "./resources.js";
+import { amountsOf, cpuOf, fits, NOTHING, NodeResources, recordOf, shortage, sum, utilization } from "./resources.js";
 
 test("amounts are exact to 1/10,000 and come back as they were written", () => {
   const third = amountsOf({ CPU: 0.3333, memory: 2 ** 40 });
@@ -54,7 +54,9 @@ test("whatever tasks do, the node's books agree, and in the end everything is fr
         const one = held[which % Math.max(1, held.length)];
         const demand = new Map([["CPU", cpus]]);
         if (what === "take") {
-          const running = held.filter((task) => !task.blocked).reduce((n, task) => n + (task.demand.get("CPU") ?? 0), 0);
+          const running = held
+            .filter((task) => !task.blocked)
+            .reduce((n, task) => n + (task.demand.get("CPU") ?? 0), 0);
           assert.equal(resources.canTake(demand), cpus === 0 || running + cpus <= 40_000);
           if (!resources.canTake(demand)) continue;
           resources.take(demand);

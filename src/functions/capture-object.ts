@@ -23,6 +23,9 @@ export const SERIALIZE = Symbol.for("mobula.serialize");
 
 export function captureObject(graph: Graph, task: Task): PayloadNode {
   const { value, path } = task;
+  if (!types.isProxy(value) && Object.getPrototypeOf(value) === Object.prototype) {
+    return { k: "obj", ...plainShape(graph, task, Object.prototype) };
+  }
   const refused = hostObstacle(value);
   if (refused !== undefined) graph.refuse(path, refused.what, refused.hint);
   const made = captureMade(graph, task);
@@ -270,6 +273,7 @@ function intlArguments(name: string, value: object): readonly unknown[] | undefi
 }
 
 function captureMade(graph: Graph, { value, path }: Task): PayloadNode | undefined {
+  if (Array.isArray(value)) return undefined;
   for (const { path: type, args } of MADE) {
     const found = args(value);
     if (found === undefined) continue;

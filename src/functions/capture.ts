@@ -15,6 +15,7 @@ import { type CaptureHooks, Graph, type Task } from "./graph.js";
 import { inspectFunction, releaseInspected } from "./inspect.js";
 import { step } from "./obstacles.js";
 import { makerOf, originOf } from "./origins.js";
+import { expectNewPackages } from "./packages.js";
 import { type External, encodePayload, type PayloadNode } from "./payload.js";
 import { constructorOf } from "./prototypes.js";
 import { exportedObject, referenceTo } from "./references.js";
@@ -53,6 +54,7 @@ export function captureGraph(
   hooks: CaptureHooks,
   collected?: SerializationError[],
 ): CapturedGraph {
+  expectNewPackages();
   const name = fn.name === "" ? "anonymous" : fn.name;
   const graph = new Graph(hooks, { name, location: () => locationOf(fn) }, { node: captureValue, rescue }, collected);
   try {
@@ -93,6 +95,7 @@ function captureValue(graph: Graph, task: Task): PayloadNode {
   if (reference !== undefined) return reference;
   const make = makerOf(value);
   if (make !== undefined) return captureReplayed(graph, task, make);
+  if (types.isProxy(value)) return exportedObject(value) ?? captureObject(graph, task); // looking closer would run its traps
   if (typeof value === "function") return captureFunction(graph, task);
   const owner = constructorOf(value);
   if (owner !== undefined) return capturePrototype(graph, task, owner);

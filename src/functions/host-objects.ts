@@ -43,6 +43,7 @@ const KINDS: readonly { readonly is: (value: object) => boolean; readonly name: 
 
 export function hostObstacle(value: object): Refusal | undefined {
   for (const { is, name, hint } of KINDS) if (is(value)) return { what: `is ${withArticle(name)}, ${CANNOT}`, hint };
+  if (Array.isArray(value)) return undefined;
   const owner = hostConstructor(value);
   if (owner === undefined) return undefined;
   return { what: `is ${withArticle(owner)}, ${CANNOT}`, hint: hostHint(value, owner) };

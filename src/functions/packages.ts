@@ -52,15 +52,27 @@ export function isPackageFile(file: string): boolean {
   return /[/\\]node_modules[/\\]/.test(file);
 }
 
+/** Packages may have been loaded since the last capture. */
+let indexIsFresh = false;
+
+export function expectNewPackages(): void {
+  indexIsFresh = false;
+}
+
 /** Something that a loaded CommonJS package exports. */
 export function packageReference(value: object): ModuleNode | undefined {
+  if (!indexIsFresh) indexPackages();
+  return packages.get(value);
+}
+
+function indexPackages(): void {
+  indexIsFresh = true;
   for (const [file, module] of Object.entries(require.cache)) {
     if (seenFiles.has(file) || module?.loaded !== true || !isPackageFile(file)) continue;
     seenFiles.add(file);
     const exports: unknown = module.exports;
     if (isObject(exports)) addExports(packages, exports, { k: "mod", ...byFile(file), cjs: true, path: [] });
   }
-  return packages.get(value);
 }
 
 /** Something that the ES module `url` of a package exports; `undefined` if it keeps it to itself. */

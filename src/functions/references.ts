@@ -30,7 +30,7 @@ export function referenceTo(graph: Graph, { value }: Task): PayloadNode | undefi
 /** Objects that a builtin module or a CommonJS package exports, and namespaces of builtin modules. */
 export function exportedObject(value: object): ModuleNode | undefined {
   if (!types.isModuleNamespaceObject(value)) return builtinReference(value) ?? packageReference(value);
-  const main: unknown = "default" in value ? value.default : undefined;
+  const main: unknown = !types.isProxy(value) && "default" in value ? value.default : undefined;
   const found = typeof main === "object" && main !== null ? builtinReference(main) : undefined;
   return found?.path.length === 0 ? found : undefined;
 }

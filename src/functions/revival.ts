@@ -135,7 +135,7 @@ export class Revival {
     const url = `mobula:${encodeURIComponent(name)}/${this.#hash}`;
     let mapUrl = "";
     if (mapBytes !== undefined) {
-      process.setSourceMapsEnabled(true);
+      enableSourceMaps();
       mapUrl = `data:application/json;base64,${Buffer.from(mapBytes).toString("base64")}`;
     }
     this.#code = { url, text: code, mapUrl };
@@ -338,6 +338,15 @@ export class Revival {
     const node = this.#nodes[id];
     if (node && hasShape(node) && !this.#adopted.has(id)) closeShape(node, this.#values[id] as object);
   }
+}
+
+let sourceMapsEnabled = false;
+
+/** Stack traces of this process point to the user's files from now on. */
+function enableSourceMaps(): void {
+  if (sourceMapsEnabled) return;
+  process.setSourceMapsEnabled(true);
+  sourceMapsEnabled = true;
 }
 
 // biome-ignore lint/security/noGlobalEval: this is what revival is

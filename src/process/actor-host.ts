@@ -4,7 +4,7 @@ import { ActorExecutor, type Call } from "../core/executor/actor-executor.js";
 import type { Outcome } from "../core/owner/task.js";
 import type { ActorSpec } from "../protocol/messages.js";
 import type { CoreProcess } from "./core-process.js";
-import { argumentsOf, type TaskRunner, type WorkerTask } from "./task-runner.js";
+import { argumentsOf, type RunHost, type TaskRunner, type WorkerTask } from "./task-runner.js";
 
 export interface ActorHostEvents {
   answer(caller: unknown, call: Call, outcome: Outcome): void;
@@ -34,6 +34,12 @@ export class ActorHost {
     spec: ActorSpec,
     events: ActorHostEvents,
   ) {
+    const host: RunHost = {
+      ownerOf: (run) => callerOf(run as Call),
+      block: (run) => this.executor.block(run as Call),
+      resume: (run) => this.executor.resume(run as Call),
+      finished: (run, outcome) => this.executor.finished(run as Call, outcome),
+    };
     this.executor = new ActorExecutor(leaseId, spec.maxConcurrency, {
       sendToRaylet: (message) => core.raylet.sendToRaylet(message),
       prepare: (call) =>
@@ -42,13 +48,7 @@ export class ActorHost {
           () => this.executor.prepared(call),
           (outcome) => this.executor.failedToPrepare(call, outcome),
         ),
-      execute: (call) =>
-        runner.execute(call.task as WorkerTask, {
-          owner: callerOf(call),
-          block: () => this.executor.block(call),
-          resume: () => this.executor.resume(call),
-          finished: (outcome) => this.executor.finished(call, outcome),
-        }),
+      execute: (call) => runner.execute(call.task as WorkerTask, host, call),
       answer: (caller, call, outcome) => events.answer(caller, call, outcome),
     });
   }

@@ -237,7 +237,7 @@ export class CoreProcess {
   }
 
   #leaseRequest(leaseId: LeaseRequest["leaseId"], task: Task): LeaseRequest {
-    const { template, depth, attempt } = task;
+    const { template, depth } = task;
     const large = task.dependencies.filter((entry) => entry.state === "stored" || !entry.owned);
     const args = this.controlArguments(task.args as readonly unknown[]);
     const inlineBytes = args.reduce((sum, arg) => sum + (arg.kind === "value" ? arg.bytes.length : 0), 0);
@@ -254,8 +254,9 @@ export class CoreProcess {
       depth,
       exclusive: template.maxRetries === 0,
       arguments: large.map((entry) => ({ objectId: entry.id, sizeBytes: entry.sizeBytes })),
+      // A task that must not run twice is pushed by its owner alone, who then knows whether it may have run.
       task:
-        inlineBytes > MAX_LEASE_ARGUMENT_BYTES
+        template.maxRetries === 0 || inlineBytes > MAX_LEASE_ARGUMENT_BYTES
           ? undefined
           : {
               taskId,
@@ -263,7 +264,7 @@ export class CoreProcess {
               name: template.name,
               functionId: template.functionId as never,
               owner: this.self,
-              attempt,
+              attempt: task.run,
               depth,
               numReturns: template.numReturns,
               storeResult: task.storeResult,

@@ -16,7 +16,7 @@ import { ByteReader, type ByteWriter, MalformedBytes } from "../base/bytes.js";
 import type { ContextId, FunctionId, JobId, ObjectId } from "../base/ids.js";
 import { MAX_ID_BYTES, MAX_INLINE_BYTES, MAX_RETURNS, MAX_TEXT_BYTES } from "../base/limits.js";
 import type { ObjectEntry } from "../core/owner/object-entry.js";
-import type { Outcome, Result } from "../core/owner/task.js";
+import type { Outcome, Result, Task } from "../core/owner/task.js";
 import { tryEncodePrimitive, ValueWriter } from "../io/values/index.js";
 import { EncodedBytes, type StoredValue, takeValue } from "./stored-value.js";
 
@@ -93,6 +93,43 @@ export function readTemplate(reader: ByteReader): { readonly index: number; read
   return { index, template };
 }
 
+/** Bytes before the arguments of a `push` and a `call`. */
+export const PUSH_HEADER_BYTES = 14;
+export const CALL_HEADER_BYTES = 11;
+
+/** Hot path: one check for room, then plain stores. */
+export function writePushHeader(writer: ByteWriter, lease: number, task: Task, template: number): void {
+  writer.ensure(PUSH_HEADER_BYTES);
+  const { view, length: at } = writer;
+  view.setUint16(at, lease, true);
+  view.setUint32(at + 2, task.sequence, true);
+  view.setUint16(at + 6, template, true);
+  view.setUint32(at + 8, task.counter, true);
+  view.setUint8(at + 12, task.run & 0xff);
+  view.setUint8(at + 13, task.storeResult ? STORE_RESULT : 0);
+  writer.length = at + PUSH_HEADER_BYTES;
+}
+
+export function writeCallHeader(writer: ByteWriter, task: Task, template: number): void {
+  writer.ensure(CALL_HEADER_BYTES);
+  const { view, length: at } = writer;
+  view.setUint32(at, task.sequence, true);
+  view.setUint16(at + 4, template, true);
+  view.setUint32(at + 6, task.counter, true);
+  view.setUint8(at + 10, task.storeResult ? STORE_RESULT : 0);
+  writer.length = at + CALL_HEADER_BYTES;
+}
+
+/** Hot path: the part of an answer before its outcome. */
+export function writeAnswerHeader(writer: ByteWriter, lease: number, sequence: number, runTimeMs: number): void {
+  writer.ensure(ANSWER_HEADER_BYTES);
+  const { view, length: at } = writer;
+  view.setUint16(at, lease, true);
+  view.setUint32(at + 2, sequence, true);
+  view.setUint32(at + 6, Math.min(0xffff_ffff, Math.max(0, runTimeMs * 1_000)), true);
+  writer.length = at + ANSWER_HEADER_BYTES - 1;
+}
+
 // ── Tasks ───────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 /** One byte before an inline argument: its length, or one of these. */
@@ -147,10 +184,6 @@ function writeLength(writer: ByteWriter, length: number): void {
   writer.u32(length);
 }
 
-export function flagsOf(storeResult: boolean): number {
-  return storeResult ? STORE_RESULT : 0;
-}
-
 export function storesResult(flags: number): boolean {
   return (flags & STORE_RESULT) !== 0;
 }
@@ -193,7 +226,10 @@ export const ANSWER_HEADER_BYTES = 11;
 
 /** What a worker answers, before it is bytes: a value is a primitive or encoded. */
 export function writeOutcome(writer: ByteWriter, outcome: Outcome): void {
-  if (outcome.kind === "returned") {
+  if (outcome.kind === "value") {
+    writer.u8(ANSWER.one);
+    writeTail(writer, outcome.value as StoredValue);
+  } else if (outcome.kind === "returned") {
     const only = outcome.results.length === 1 ? outcome.results[0] : undefined;
     if (only !== undefined) return writeOnly(writer, only);
     writer.u8(ANSWER.several);
@@ -248,7 +284,7 @@ function writeTail(writer: ByteWriter, value: StoredValue): void {
 export function readOutcome(bytes: Buffer, start: number, end: number): Outcome {
   const kind = bytes[start];
   if (kind === ANSWER.one) {
-    return { kind: "returned", results: [{ kind: "inline", value: takeValue(bytes, start + 1, end) }] };
+    return { kind: "value", value: takeValue(bytes, start + 1, end) };
   }
   if (kind === ANSWER.threw) return { kind: "threw", error: takeValue(bytes, start + 1, end) };
   const reader = new ByteReader(bytes, start + 1, end);

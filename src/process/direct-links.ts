@@ -17,12 +17,13 @@ import type { ProcessAddress } from "../protocol/messages.js";
 import {
   ANSWER_HEADER_BYTES,
   FRAME,
-  flagsOf,
   type IncomingTemplate,
   MAX_TEMPLATES,
   NO_LEASE,
   readOutcome,
   writeArguments,
+  writeCallHeader,
+  writePushHeader,
   writeTemplate,
 } from "./direct-frames.js";
 
@@ -43,8 +44,18 @@ interface Link {
   nextNumber: number;
   readonly templates: Map<TaskTemplate, Map<ContextId, number>>;
   nextTemplate: number;
+  /** The template used last: a loop that submits one function asks for nothing else. */
+  lastTemplate: TaskTemplate | undefined;
+  lastContext: ContextId | undefined;
+  lastIndex: number;
   /** Leases whose answers came in this chunk: settled together at its end. */
   readonly touched: Set<Lease>;
+}
+
+/** The way to a lease's worker. */
+interface Route {
+  readonly link: Link;
+  readonly number: number;
 }
 
 export class DirectLinks {
@@ -63,6 +74,7 @@ export class DirectLinks {
         const number = link.nextNumber++ % NO_LEASE;
         link.leases.set(number, lease);
         link.numbers.set(lease, number);
+        lease.route = { link, number } satisfies Route;
         this.#writeAttach(link, number, lease);
         this.#host.owner.leases.connected(lease);
       },
@@ -98,16 +110,11 @@ export class DirectLinks {
 
   /** Hot path. */
   push(lease: Lease, task: Task): void {
-    const link = this.#links.get(lease.worker.processId);
-    if (link?.connection === undefined) return; // lost: its end is on its way to the machine
+    const { link, number } = lease.route as Route;
+    if (link.connection === undefined) return; // lost: its end is on its way to the machine
     const template = this.#templateOf(link, link.connection, task);
     const writer = link.connection.beginFrame(FRAME.push);
-    writer.u16(link.numbers.get(lease) ?? NO_LEASE);
-    writer.u32(task.sequence);
-    writer.u16(template);
-    writer.u32(task.counter);
-    writer.u8(task.attempt & 0xff);
-    writer.u8(flagsOf(task.storeResult));
+    writePushHeader(writer, number, task, template);
     writeArguments(writer, task.args as readonly unknown[], isEntry);
     link.connection.endFrame();
   }
@@ -118,10 +125,7 @@ export class DirectLinks {
     if (link?.connection === undefined) return;
     const template = this.#templateOf(link, link.connection, task);
     const writer = link.connection.beginFrame(FRAME.call);
-    writer.u32(task.sequence);
-    writer.u16(template);
-    writer.u32(task.counter);
-    writer.u8(flagsOf(task.storeResult));
+    writeCallHeader(writer, task, template);
     writeArguments(writer, task.args as readonly unknown[], isEntry);
     link.connection.endFrame();
   }
@@ -173,6 +177,9 @@ export class DirectLinks {
       nextNumber: 0,
       templates: new Map(),
       nextTemplate: 0,
+      lastTemplate: undefined,
+      lastContext: undefined,
+      lastIndex: 0,
       touched: new Set(),
     };
     this.#links.set(worker.processId, link);
@@ -239,6 +246,14 @@ export class DirectLinks {
 
   /** The number of a task's template on this connection; told to the worker at its first use. */
   #templateOf(link: Link, connection: Connection, task: Task): number {
+    if (link.lastTemplate === task.template && link.lastContext === task.context) return link.lastIndex;
+    link.lastIndex = this.#findTemplate(link, connection, task);
+    link.lastTemplate = task.template;
+    link.lastContext = task.context;
+    return link.lastIndex;
+  }
+
+  #findTemplate(link: Link, connection: Connection, task: Task): number {
     const byContext = link.templates.get(task.template);
     const known = byContext?.get(task.context);
     if (known !== undefined) return known;

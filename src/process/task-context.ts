@@ -6,42 +6,60 @@
  * functions that have been seen to return promises. Plain synchronous code finds its task in a variable.
  */
 import { AsyncLocalStorage } from "node:async_hooks";
-import { type ActorId, type ContextId, contextOfTask, type TaskId } from "../base/ids.js";
+import { type ActorId, type ContextId, contextOfTask, type TaskId, taskIdOf } from "../base/ids.js";
 import type { Lineage } from "./core-process.js";
+import type { IncomingTemplate } from "./direct-frames.js";
 
+/** The machine that runs the tasks of this worker, told of their waits. `run` is the machine's. */
+export interface Blocker {
+  block(run: unknown): void;
+  resume(run: unknown): void;
+}
+
+/**
+ * A running task, as its own code sees it. Everything but the fields is made when somebody asks: most tasks have no
+ * children, ask for no id and are never aborted.
+ */
 export class TaskContext implements Lineage {
-  readonly taskId: TaskId;
-  readonly name: string;
+  readonly template: IncomingTemplate;
+  readonly taskCounter: number;
   readonly attempt: number;
-  readonly depth: number;
   readonly actorId: ActorId | undefined;
   counter = 0;
-  /** Tell the executor that the task waits, or goes on. */
-  readonly block: () => void;
-  readonly resume: () => void;
+  readonly #blocker: Blocker;
+  readonly #run: unknown;
   #contextId: ContextId | undefined;
   #abort: AbortController | undefined;
   #aborted = false;
 
   constructor(
-    taskId: TaskId,
-    name: string,
+    template: IncomingTemplate,
+    taskCounter: number,
     attempt: number,
-    depth: number,
     actorId: ActorId | undefined,
-    block: () => void,
-    resume: () => void,
+    blocker: Blocker,
+    run: unknown,
   ) {
-    this.taskId = taskId;
-    this.name = name;
+    this.template = template;
+    this.taskCounter = taskCounter;
     this.attempt = attempt;
-    this.depth = depth;
     this.actorId = actorId;
-    this.block = block;
-    this.resume = resume;
+    this.#blocker = blocker;
+    this.#run = run;
   }
 
-  /** Made at the first child: most tasks have none. */
+  get taskId(): TaskId {
+    return taskIdOf(this.template.context, this.taskCounter);
+  }
+
+  get name(): string {
+    return this.template.name;
+  }
+
+  get depth(): number {
+    return this.template.depth;
+  }
+
   get contextId(): ContextId {
     this.#contextId ??= contextOfTask(this.taskId, this.attempt);
     return this.#contextId;
@@ -57,6 +75,15 @@ export class TaskContext implements Lineage {
   abort(): void {
     this.#aborted = true;
     this.#abort?.abort();
+  }
+
+  /** The task waits: its CPU may go to others. */
+  block(): void {
+    this.#blocker.block(this.#run);
+  }
+
+  resume(): void {
+    this.#blocker.resume(this.#run);
   }
 }
 

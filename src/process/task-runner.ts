@@ -3,15 +3,16 @@
  *
  * Lecture: steps `executeTask` and `storeResult`.
  */
-import { type ActorId, objectIdOf, type ObjectId, type ProcessRef, TASK_ID_DIGITS, type TaskId, taskIdOf } from "../base/ids.js";
+import { type ActorId, objectIdOf, type ObjectId, type ProcessRef, TASK_ID_DIGITS, taskIdOf } from "../base/ids.js";
 import type { Outcome, Result } from "../core/owner/task.js";
 import { InvalidOptionError, type TaskInfo } from "../errors.js";
 import type { AnyFunction } from "../io/values/index.js";
 import type { ActorSpec, Argument, Failure, TaskSpec } from "../protocol/messages.js";
 import type { CoreProcess } from "./core-process.js";
+import { type Encoding, isPrimitive } from "./value-codec.js";
 import { type IncomingTask, type IncomingTemplate, ObjectArgument } from "./direct-frames.js";
 import { EncodedBytes, StoredError, StoredFailure, type StoredValue, takeValue } from "./stored-value.js";
-import { CallStyle, inTask, isPromise, TaskContext } from "./task-context.js";
+import { type Blocker, CallStyle, inTask, isPromise, TaskContext } from "./task-context.js";
 
 /** A task or call at this worker. Where it came from, for `abort`. */
 export interface WorkerTask extends IncomingTask {
@@ -23,13 +24,15 @@ export interface WorkerTask extends IncomingTask {
   context?: TaskContext;
 }
 
-/** What the machine that runs a task is told. */
-export interface RunEvents {
-  readonly owner: ProcessRef;
-  block(): void;
-  resume(): void;
-  finished(outcome: Outcome): void;
+/** The machine that runs tasks: told of waits and ends. One for all tasks, so that a task needs no closures. */
+export interface RunHost extends Blocker {
+  /** Whose the results are. */
+  ownerOf(run: unknown): ProcessRef;
+  finished(run: unknown, outcome: Outcome): void;
 }
+
+/** A constructor holds what its placement asked for, waits or not. */
+const NOT_BLOCKED: Blocker = { block: () => {}, resume: () => {} };
 
 /** The code of a task: a function, or a method of the actor. */
 export interface Code {
@@ -68,18 +71,10 @@ export class TaskRunner {
   }
 
   /** Lecture, `executeTask`. Undefined when the code is asynchronous or its result goes to the store. */
-  execute(task: WorkerTask, events: RunEvents): Outcome | undefined {
+  execute(task: WorkerTask, host: RunHost, run: unknown): Outcome | undefined {
     const { template, counter } = task;
     this.#core.journey.recordTask("executeTask", template.context, counter, template.name);
-    const context = new TaskContext(
-      taskIdOf(template.context, counter),
-      template.name,
-      task.attempt,
-      template.depth,
-      this.actorId,
-      events.block,
-      events.resume,
-    );
+    const context = new TaskContext(template, counter, task.attempt, this.actorId, host, run);
     task.context = context;
     try {
       const upstream = this.#upstream(task);
@@ -87,11 +82,11 @@ export class TaskRunner {
       const code = this.#codeOf(template);
       if (code === undefined) throw new InvalidOptionError(`${template.name} has no method ${template.method}`);
       const result = code.style.call(context, code.fn, code.self, this.#argumentsOf(task));
-      if (!isPromise(result)) return this.#returned(task, result, events);
+      if (!isPromise(result)) return this.#returned(task, result, host, run);
       this.#running.add(task);
       result.then(
-        (value) => this.#settle(task, () => this.#returned(task, value, events), events),
-        (error: unknown) => this.#settle(task, () => this.#threw(task, error), events),
+        (value) => this.#settle(task, () => this.#returned(task, value, host, run), host, run),
+        (error: unknown) => this.#settle(task, () => this.#threw(task, error), host, run),
       );
       return undefined;
     } catch (error) {
@@ -114,8 +109,7 @@ export class TaskRunner {
     if (upstream !== undefined) throw this.#errorOf(upstream);
     const type = this.#core.functions.get(functionId) as (new (...args: unknown[]) => object) | undefined;
     if (type === undefined) throw new InvalidOptionError(`class ${name} is not here`);
-    const nothing = () => {};
-    const taskContext = new TaskContext(spec.actorId as string as TaskId, name, 0, 1, spec.actorId, nothing, nothing);
+    const taskContext = new TaskContext(template, counter, 0, spec.actorId, NOT_BLOCKED, undefined);
     return inTask(taskContext, () => Reflect.construct(type, this.#argumentsOf(task)) as object);
   }
 
@@ -126,7 +120,7 @@ export class TaskRunner {
     }
   }
 
-  #settle(task: WorkerTask, outcome: () => Outcome | undefined, events: RunEvents): void {
+  #settle(task: WorkerTask, outcome: () => Outcome | undefined, host: RunHost, run: unknown): void {
     this.#running.delete(task);
     let settled: Outcome | undefined;
     try {
@@ -134,7 +128,7 @@ export class TaskRunner {
     } catch (error) {
       settled = this.#threw(task, error);
     }
-    if (settled !== undefined) events.finished(settled);
+    if (settled !== undefined) host.finished(run, settled);
   }
 
   #codeOf(template: IncomingTemplate): Code | undefined {
@@ -190,29 +184,41 @@ export class TaskRunner {
   }
 
   /** Lecture, `storeResult`: a large result goes into the node's store; a small one travels with the answer. */
-  #returned(task: WorkerTask, value: unknown, events: RunEvents): Outcome | undefined {
+  #returned(task: WorkerTask, value: unknown, host: RunHost, run: unknown): Outcome | undefined {
     const { numReturns } = task.template;
-    if (numReturns === 1) return this.#results(task, [value], events);
+    if (numReturns === 1) return this.#one(task, value, host, run);
     if (numReturns === 0) return { kind: "returned", results: [] };
-    if (Array.isArray(value) && value.length === numReturns) return this.#results(task, value, events);
+    if (Array.isArray(value) && value.length === numReturns) return this.#several(task, value, host, run);
     const got = Array.isArray(value) ? `an array of ${value.length}` : `a ${typeof value}`;
     throw new InvalidOptionError(`${task.template.name} has numReturns ${numReturns} but returned ${got}: return an array of ${numReturns}`);
   }
 
-  #results(task: WorkerTask, values: readonly unknown[], events: RunEvents): Outcome | undefined {
+  /** Hot path: one small result. */
+  #one(task: WorkerTask, value: unknown, host: RunHost, run: unknown): Outcome | undefined {
+    if (task.storeResult) return this.#several(task, [value], host, run);
+    if (isPrimitive(value)) return { kind: "value", value };
+    const encoding = this.#core.values.encode(value, "result");
+    return encoding.isLarge ? this.#store(task, [encoding], host, run) : { kind: "value", value: encoding.stored };
+  }
+
+  #several(task: WorkerTask, values: readonly unknown[], host: RunHost, run: unknown): Outcome | undefined {
+    const encodings = values.map((value) => this.#core.values.encode(value, "result"));
+    return this.#store(task, encodings, host, run);
+  }
+
+  #store(task: WorkerTask, encodings: readonly Encoding[], host: RunHost, run: unknown): Outcome | undefined {
     const results: Result[] = [];
     let storing = 0;
     let failure: Failure | undefined;
-    for (let index = 0; index < values.length; index++) {
-      const { stored, isLarge } = this.#core.values.encode(values[index], "result");
+    for (const [index, { stored, isLarge }] of encodings.entries()) {
       results.push({ kind: "inline", value: stored });
       if (!isLarge && !task.storeResult) continue;
       storing++;
       const objectId = objectIdOf(taskIdOf(task.template.context, task.counter), index);
-      this.#core.storeResult(objectId, stored, false, events.owner, (error, sizeBytes) => {
+      this.#core.storeResult(objectId, stored, false, host.ownerOf(run), (error, sizeBytes) => {
         failure ??= error;
         results[index] = { kind: "stored", nodeId: this.#core.self.nodeId, sizeBytes };
-        if (--storing === 0) events.finished(failure === undefined ? returned(results) : { kind: "failed", ...failure });
+        if (--storing === 0) host.finished(run, failure === undefined ? returned(results) : { kind: "failed", ...failure });
       });
     }
     return storing === 0 ? returned(results) : undefined;

@@ -203,7 +203,7 @@ export class ValueCodec {
   }
 }
 
-function isPrimitive(value: unknown): value is Exclude<StoredValue, EncodedBytes> {
+export function isPrimitive(value: unknown): value is Exclude<StoredValue, EncodedBytes> {
   switch (typeof value) {
     case "number":
     case "boolean":

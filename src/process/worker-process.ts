@@ -4,7 +4,7 @@
  */
 import { ByteReader, MalformedBytes } from "../base/bytes.js";
 import { GCS, type ProcessId, type ProcessRef, type NodeId, type LeaseId } from "../base/ids.js";
-import { Executor, type LeaseSlot } from "../core/executor/executor.js";
+import { Executor, type LeaseSlot, type Run } from "../core/executor/executor.js";
 import type { Outcome } from "../core/owner/task.js";
 import { Acceptor } from "../io/acceptor.js";
 import type { Connection } from "../io/connection.js";
@@ -19,15 +19,18 @@ import type { WorkerConfig } from "./config.js";
 import { CoreProcess } from "./core-process.js";
 import { bufferOf } from "./direct-links.js";
 import {
+  CALL_HEADER_BYTES,
   FRAME,
   type IncomingTemplate,
   NO_LEASE,
+  PUSH_HEADER_BYTES,
   readArguments,
   readTemplate,
   storesResult,
+  writeAnswerHeader,
   writeOutcome,
 } from "./direct-frames.js";
-import { taskOfSpec, TaskRunner, type WorkerTask } from "./task-runner.js";
+import { type RunHost, TaskRunner, taskOfSpec, type WorkerTask } from "./task-runner.js";
 import type { HandleHooks } from "./value-codec.js";
 
 /** An owner's connection, as the executor's caller. */
@@ -38,13 +41,16 @@ export interface CallerConnection {
   readonly numbers: Map<LeaseSlot, number>;
 }
 
-const PUSH_HEADER_BYTES = 14;
-const CALL_HEADER_BYTES = 11;
-
 export class WorkerProcess {
   readonly core: CoreProcess;
   readonly #executor: Executor;
   readonly #runner: TaskRunner;
+  readonly #host: RunHost = {
+    ownerOf: (run) => (run as Run).lease.owner,
+    block: (run) => this.#executor.block(run as Run),
+    resume: (run) => this.#executor.resume(run as Run),
+    finished: (run, outcome) => this.#executor.finished(run as Run, outcome),
+  };
   #actor: ActorHost | undefined;
   #wake: NodeJS.Timeout | undefined;
 
@@ -92,13 +98,7 @@ export class WorkerProcess {
           () => this.#executor.prepared(run),
           (outcome) => this.#executor.failedToPrepare(run, outcome),
         ),
-      execute: (run) =>
-        this.#runner.execute(run.task as WorkerTask, {
-          owner: run.lease.owner,
-          block: () => this.#executor.block(run),
-          resume: () => this.#executor.resume(run),
-          finished: (outcome) => this.#executor.finished(run, outcome),
-        }),
+      execute: (run) => this.#runner.execute(run.task as WorkerTask, this.#host, run),
       answer: (caller, run, outcome, runTimeMs) =>
         this.#answer(caller as CallerConnection, run.lease, run.sequence, outcome, runTimeMs),
       handBack: (caller, lease, sequences, blocked) =>
@@ -255,9 +255,7 @@ export class WorkerProcess {
     runTimeMs: number,
   ): void {
     const writer = connection.beginFrame(FRAME.answer);
-    writer.u16(lease === undefined ? NO_LEASE : (numbers.get(lease) ?? NO_LEASE));
-    writer.u32(sequence);
-    writer.u32(Math.min(0xffff_ffff, Math.max(0, runTimeMs * 1_000)));
+    writeAnswerHeader(writer, lease === undefined ? NO_LEASE : (numbers.get(lease) ?? NO_LEASE), sequence, runTimeMs);
     writeOutcome(writer, outcome);
     connection.endFrame();
   }

@@ -213,7 +213,12 @@ export const MESSAGES = {
   returnLease: message(["driver", "worker", "gcs"], ["raylet"], struct({ leaseId })),
   /** Others wait for what this lease holds: its owner gives it back as soon as nothing is in flight. */
   leaseWanted: message(["raylet"], OWNERS, struct({ leaseId })),
-  leaseLost: message(["raylet", "gcs"], ["driver", "worker", "gcs"], struct({ leaseId, reason: failure })),
+  /** `bystander`: the worker was killed because of another lease that shared it. */
+  leaseLost: message(
+    ["raylet", "gcs"],
+    ["driver", "worker", "gcs"],
+    struct({ leaseId, reason: failure, bystander: flag }),
+  ),
   /** Requests wait at the global scheduler: idle leases everywhere are wanted back. */
   leasesWanted: message(["gcs"], ["raylet"], struct({})),
   openLease: message(["raylet"], ["worker"], struct({ leaseId, owner: processRef, jobId, exclusive: flag })),

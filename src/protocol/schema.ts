@@ -8,8 +8,18 @@
 import { type ByteReader, type ByteWriter, MalformedBytes } from "../base/bytes.js";
 import { MAX_ID_BYTES, MAX_TEXT_BYTES } from "../base/limits.js";
 
+/** What a field may hold, as data: message tables of documents and generated test values come from it. */
+export type Form =
+  | { readonly kind: "u8" | "u16" | "u32" | "i32" | "f64" | "size" | "flag" | "id" }
+  | { readonly kind: "text" | "blob"; readonly maxBytes: number }
+  | { readonly kind: "oneOf"; readonly choices: readonly string[] }
+  | { readonly kind: "optional"; readonly of: Form }
+  | { readonly kind: "list" | "map"; readonly of: Form; readonly maxItems: number }
+  | { readonly kind: "struct" | "union"; readonly parts: Readonly<Record<string, Form>> };
+
 /** How one field of a message travels. Method syntax on purpose: it lets a `Field<X>` stand for a `Field<unknown>`. */
 export interface Field<T> {
+  readonly form: Form;
   write(writer: ByteWriter, value: T): void;
   read(reader: ByteReader): T;
 }
@@ -19,14 +29,15 @@ export type Infer<F> = F extends Field<infer T> ? T : never;
 type Shape = Readonly<Record<string, Field<unknown>>>;
 type InferShape<S extends Shape> = { readonly [K in keyof S]: Infer<S[K]> };
 
-export const u8: Field<number> = { write: (w, v) => w.u8(v), read: (r) => r.u8() };
-export const u16: Field<number> = { write: (w, v) => w.u16(v), read: (r) => r.u16() };
-export const u32: Field<number> = { write: (w, v) => w.u32(v), read: (r) => r.u32() };
-export const i32: Field<number> = { write: (w, v) => w.i32(v), read: (r) => r.i32() };
-export const f64: Field<number> = { write: (w, v) => w.f64(v), read: (r) => r.f64() };
+export const u8: Field<number> = { form: { kind: "u8" }, write: (w, v) => w.u8(v), read: (r) => r.u8() };
+export const u16: Field<number> = { form: { kind: "u16" }, write: (w, v) => w.u16(v), read: (r) => r.u16() };
+export const u32: Field<number> = { form: { kind: "u32" }, write: (w, v) => w.u32(v), read: (r) => r.u32() };
+export const i32: Field<number> = { form: { kind: "i32" }, write: (w, v) => w.i32(v), read: (r) => r.i32() };
+export const f64: Field<number> = { form: { kind: "f64" }, write: (w, v) => w.f64(v), read: (r) => r.f64() };
 
 /** A whole number of bytes or units: not negative, exact. */
 export const size: Field<number> = {
+  form: { kind: "size" },
   write: (w, v) => w.f64(v),
   read: (r) => {
     const value = r.f64();
@@ -36,6 +47,7 @@ export const size: Field<number> = {
 };
 
 export const flag: Field<boolean> = {
+  form: { kind: "flag" },
   write: (w, v) => w.u8(v ? 1 : 0),
   read: (r) => {
     const value = r.u8();
@@ -46,12 +58,13 @@ export const flag: Field<boolean> = {
 
 /** Text for people: names, reasons. */
 export function text(maxBytes = MAX_TEXT_BYTES): Field<string> {
-  return { write: (w, v) => w.text(v), read: (r) => r.text(maxBytes) };
+  return { form: { kind: "text", maxBytes }, write: (w, v) => w.text(v), read: (r) => r.text(maxBytes) };
 }
 
 /** An id: lower-case hex, perhaps with a dot (lease ids). The brand is the caller's claim about its meaning. */
 export function id<Id extends string>(): Field<Id> {
   return {
+    form: { kind: "id" },
     write: (w, v) => w.text(v),
     read: (r) => {
       const value = r.text(MAX_ID_BYTES);
@@ -63,11 +76,12 @@ export function id<Id extends string>(): Field<Id> {
 
 /** Opaque bytes: functions, encoded values. A view of the frame: copy what is kept. */
 export function blob(maxBytes: number): Field<Uint8Array> {
-  return { write: (w, v) => w.blob(v), read: (r) => r.blob(maxBytes).slice() };
+  return { form: { kind: "blob", maxBytes }, write: (w, v) => w.blob(v), read: (r) => r.blob(maxBytes).slice() };
 }
 
 export function oneOf<const Choices extends readonly string[]>(...choices: Choices): Field<Choices[number]> {
   return {
+    form: { kind: "oneOf", choices },
     write: (w, v) => w.u8(choices.indexOf(v)),
     read: (r) => {
       const choice = choices[r.u8()];
@@ -79,6 +93,7 @@ export function oneOf<const Choices extends readonly string[]>(...choices: Choic
 
 export function optional<T>(field: Field<T>): Field<T | undefined> {
   return {
+    form: { kind: "optional", of: field.form },
     write: (w, v) => {
       w.u8(v === undefined ? 0 : 1);
       if (v !== undefined) field.write(w, v);
@@ -89,6 +104,7 @@ export function optional<T>(field: Field<T>): Field<T | undefined> {
 
 export function list<T>(field: Field<T>, maxItems: number): Field<readonly T[]> {
   return {
+    form: { kind: "list", of: field.form, maxItems },
     write: (w, v) => {
       w.u32(v.length);
       for (const item of v) field.write(w, item);
@@ -108,6 +124,7 @@ export function list<T>(field: Field<T>, maxItems: number): Field<readonly T[]> 
 export function map<T>(field: Field<T>, maxItems: number): Field<ReadonlyMap<string, T>> {
   const entries = list(struct({ name: text(256), value: field }), maxItems);
   return {
+    form: { kind: "map", of: field.form, maxItems },
     write: (w, v) => {
       w.u32(v.size);
       for (const [name, value] of v) {
@@ -122,6 +139,7 @@ export function map<T>(field: Field<T>, maxItems: number): Field<ReadonlyMap<str
 export function struct<S extends Shape>(shape: S): Field<InferShape<S>> {
   const fields = Object.entries(shape);
   return {
+    form: { kind: "struct", parts: formsOf(shape) },
     write: (w, v) => {
       for (const [name, field] of fields) field.write(w, v[name as keyof S]);
     },
@@ -140,6 +158,7 @@ export function union<U extends Readonly<Record<string, Field<unknown>>>>(
   const names = Object.keys(kinds);
   type Value = { [K in keyof U]: { readonly kind: K } & Infer<U[K]> }[keyof U];
   return {
+    form: { kind: "union", parts: formsOf(kinds) },
     write: (w, v) => {
       w.u8(names.indexOf(v.kind as string));
       kinds[v.kind]?.write(w, v);
@@ -151,4 +170,8 @@ export function union<U extends Readonly<Record<string, Field<unknown>>>>(
       return { kind, ...(field.read(r) as object) } as Value;
     },
   };
+}
+
+function formsOf(shape: Shape): Readonly<Record<string, Form>> {
+  return Object.fromEntries(Object.entries(shape).map(([name, field]) => [name, field.form]));
 }

@@ -1,6 +1,13 @@
 /** Whole messages from the few words that matter to a test, and messages as lines to compare. */
 import { amountsOf } from "../../src/core/resources.js";
-import type { ActorSpec, LeaseRequest, Message, NodeInfo, ProcessAddress, TaskSpec } from "../../src/protocol/messages.js";
+import type {
+  ActorSpec,
+  LeaseRequest,
+  Message,
+  NodeInfo,
+  ProcessAddress,
+  TaskSpec,
+} from "../../src/protocol/messages.js";
 import { actor, func, job, lease, node, object, process, task } from "./names.js";
 
 export const CPU_1 = amountsOf({ CPU: 1 });
@@ -75,7 +82,18 @@ export function nodeInfo(name: string, cpus = 2): NodeInfo {
 export const ADDRESS: ProcessAddress = { unixPath: "w.sock", host: "", port: 0 };
 
 /** What a reader of a test needs to see of a message. */
-const SHOWN = ["leaseId", "objectId", "objects", "actorId", "functionId", "process", "epoch", "state", "local", "reason"];
+const SHOWN = [
+  "leaseId",
+  "objectId",
+  "objects",
+  "actorId",
+  "functionId",
+  "process",
+  "epoch",
+  "state",
+  "local",
+  "reason",
+];
 
 /** `leaseRefused L1 TASK_UNSCHEDULABLE`: the type, then what is shown of its fields. */
 export function line(message: Message): string {

@@ -1,8 +1,9 @@
 /** Tasks of an owner, named. */
+
+import type { ObjectEntry } from "../../src/core/owner/object-entry.js";
+import { type Held, type Outcome, Task, type TaskTemplate } from "../../src/core/owner/task.js";
 import { CPU_1 } from "./messages.js";
 import { context } from "./names.js";
-import { ObjectEntry } from "../../src/core/owner/object-entry.js";
-import { type Held, type Outcome, Task, type TaskTemplate } from "../../src/core/owner/task.js";
 
 export function template(name: string, changes: Partial<TaskTemplate> = {}): TaskTemplate {
   return {
@@ -28,8 +29,7 @@ export function namedTask(
   dependencies: readonly ObjectEntry[] = [],
   nested: readonly Held[] = [],
 ): Task {
-  const returns = (task: Task) => [new ObjectEntry(context(name), 0, 0, task)];
-  return new Task(template(name, changes), context(name), made++, 0, undefined, dependencies, nested, returns);
+  return new Task(template(name, changes), context(name), made++, 0, undefined, dependencies, nested);
 }
 
 export const RETURNED: Outcome = { kind: "returned", results: [{ kind: "inline", value: "value" }] };

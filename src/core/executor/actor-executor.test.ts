@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
-import { line, Lines } from "../../../test/support/messages.js";
+import { Lines, line } from "../../../test/support/messages.js";
 import { lease } from "../../../test/support/names.js";
 import type { Outcome } from "../owner/task.js";
 import { ActorExecutor, type Call } from "./actor-executor.js";
@@ -197,7 +197,10 @@ test("in every order of events each call runs once, in its caller's order, and a
       assert.equal(answered.length, calls.length);
       for (const caller of ["d", "e"]) {
         const started = w.started.flatMap((task) => new RegExp(`${caller}(\\d+)`).exec(task)?.[1] ?? []);
-        assert.deepEqual(started, [...started].sort((a, b) => Number(a) - Number(b)));
+        assert.deepEqual(
+          started,
+          [...started].sort((a, b) => Number(a) - Number(b)),
+        );
       }
     }),
     { numRuns: 200 },

@@ -2,7 +2,7 @@
 // Method: push tasks by hand, decide how each runs, and read the answers and messages in order, in a time of our own.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { line, Lines } from "../../../test/support/messages.js";
+import { Lines, line } from "../../../test/support/messages.js";
 import { lease, process } from "../../../test/support/names.js";
 import { HAND_BACK_AFTER_MS } from "../../base/limits.js";
 import type { Outcome } from "../owner/task.js";

@@ -4,6 +4,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { ADDRESS, actorSpec, Lines } from "../../../test/support/messages.js";
 import { actor, failure, job, lease, process } from "../../../test/support/names.js";
+import { REGISTRATION_WAIT_MS } from "../../base/limits.js";
 import { ActorTable } from "./actor-table.js";
 
 const CRASHED = failure("WORKER_CRASHED");
@@ -21,7 +22,9 @@ class World {
       settleActor: (worker, leaseId) => say(`${worker.nodeId}: settle ${leaseId}`),
       killProcess: (worker) => say(`kill ${worker.processId}`),
       announce: (to, { actorId, state, incarnation, reason }) =>
-        say(`${to.processId}: ${actorId} is ${state}${state === "alive" ? ` (${incarnation})` : ""}${reason ? `, ${reason.code}` : ""}`),
+        say(
+          `${to.processId}: ${actorId} is ${state}${state === "alive" ? ` (${incarnation})` : ""}${reason ? `, ${reason.code}` : ""}`,
+        ),
     });
   }
 
@@ -64,8 +67,20 @@ test("who subscribes hears how the actor is, and of every change from then on", 
   assert.deepEqual(w.asked(), ["p: A is pending", "p: A is pending"]);
   w.table.created(actor("A"), lease("A.0"));
   assert.deepEqual(w.asked(), ["N2: settle A.0", "d: A is alive (1)", "p: A is alive (1)"]);
-  w.table.subscribe(process("q"), actor("unknown"));
-  assert.deepEqual(w.asked(), ["q: unknown is dead, ACTOR_DIED"]);
+});
+
+test("a handle may overtake its actor's registration: who asks early is told then, or after a while that it is not there", () => {
+  const w = new World();
+  w.table.tick(1_000);
+  for (const name of ["A", "B", "C"]) w.table.subscribe(process("q"), actor(name));
+  w.table.subscribe(process("p"), actor("C"));
+  w.table.register(actorSpec("A"));
+  assert.deepEqual(w.asked(), ["q: A is pending", "lease A.0"]);
+  w.table.processDied(process("p"), CRASHED);
+  w.table.tick(1_000 + REGISTRATION_WAIT_MS - 1);
+  assert.deepEqual(w.asked(), []);
+  w.table.tick(1_000 + REGISTRATION_WAIT_MS);
+  assert.deepEqual(w.asked(), ["q: B is dead, ACTOR_DIED", "q: C is dead, ACTOR_DIED"]);
 });
 
 test("an actor ends once, in whichever state its end finds it", () => {
@@ -125,6 +140,7 @@ test("an actor that nobody can reach ends and is forgotten", () => {
   w.table.unreachable(actor("A"));
   assert.deepEqual(w.asked(), ["kill w1", "d: A is dead, ACTOR_DIED"]);
   w.table.subscribe(process("p"), actor("A"));
+  assert.equal(w.table.register(actorSpec("A")), "refused"); // its registration came twice, the second time late
   assert.deepEqual(w.asked(), ["p: A is dead, ACTOR_DIED"]);
 });
 

@@ -163,7 +163,8 @@ export class ActorTable {
   jobEnded(jobId: JobId): void {
     for (const row of [...this.#rows.values()]) {
       if (row.spec.jobId !== jobId) continue;
-      if (row.state !== "dead") this.#die(row, { code: "ACTOR_DIED", message: `the job of actor ${row.spec.name} ended` });
+      if (row.state !== "dead")
+        this.#die(row, { code: "ACTOR_DIED", message: `the job of actor ${row.spec.name} ended` });
       this.#forget(row);
     }
   }

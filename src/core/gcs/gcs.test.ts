@@ -2,7 +2,7 @@
 // Method: send the GCS what raylets and processes send, and read what it sends to whom.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { ADDRESS, actorSpec, leaseRequest, line, Lines, nodeInfo } from "../../../test/support/messages.js";
+import { ADDRESS, actorSpec, Lines, leaseRequest, line, nodeInfo } from "../../../test/support/messages.js";
 import { actor, failure, func, job, lease, node, object, process } from "../../../test/support/names.js";
 import { GCS, type ProcessRef, rayletOf } from "../../base/ids.js";
 import { HEARTBEAT_MS, NODE_TIMEOUT_MS } from "../../base/limits.js";
@@ -109,7 +109,11 @@ test("functions, objects and leases go to their tables, and the answers to who a
 test("a request keeps its own message type whatever message carried it", () => {
   const w = new World();
   w.send(N1, { ...leaseRequest("L1"), type: "placeLease" });
-  w.send(N1, { type: "leaseSpilled", request: { ...leaseRequest("L1"), type: "requestLease" } as never, available: new Map() });
+  w.send(N1, {
+    type: "leaseSpilled",
+    request: { ...leaseRequest("L1"), type: "requestLease" } as never,
+    available: new Map(),
+  });
   assert.deepEqual(w.asked(), ["N1: queueLease L1", "N2: queueLease L1"]);
 });
 
@@ -223,7 +227,7 @@ test("a worker's holds end when its job's other processes have flushed theirs, n
   w.register("c", W);
   w.asked();
   w.send(N2, { type: "processDied", process: W, reason: failure("WORKER_CRASHED") });
-  assert.deepEqual(w.asked(), ["d: flushHolds 1"]);
+  assert.deepEqual(w.asked(), ["N1: processDied w WORKER_CRASHED", "d: flushHolds 1"]); // it may own leases there
   w.hold(D, "c"); // it had the ref from the dead worker
   w.send(D, { type: "holdsFlushed", epoch: 1 });
   w.send(D, { type: "holdsFlushed", epoch: 1 });
@@ -253,7 +257,11 @@ test("a node that is silent for its time is dead, and takes its processes, copie
   w.send(N1, { type: "reportResources", available: amountsOf({ CPU: 2 }) });
   assert.deepEqual(w.asked(), []);
   w.gcs.tick(HEARTBEAT_MS + NODE_TIMEOUT_MS + 1);
-  assert.deepEqual(w.asked(), ["N1: queueLease L1", "d: flushHolds 1", "N1: nodeLost NODE_DIED", "N1: clusterView"]);
+  assert.deepEqual(w.asked(), [
+    "N1: queueLease L1",
+    ...["N1: processDied w NODE_DIED", "d: flushHolds 1"],
+    ...["N1: nodeLost NODE_DIED", "N1: clusterView"],
+  ]);
   w.gcs.nodeDied(node("N2"), "again");
   assert.deepEqual(w.asked(), []);
   w.send(N1, { type: "subscribeObject", objectId: object("c"), forTask: undefined });

@@ -195,6 +195,7 @@ export class Gcs {
   #receiveForActors(from: ProcessRef, message: Message): void {
     switch (message.type) {
       case "registerActor":
+        if (!this.#isAlive(from)) return; // its last words: nobody holds the actor
         this.objects.addHold(from.processId, message.actorId as string as ObjectId);
         this.#journey.record("registerActor", message.actorId, message.name);
         this.actors.register(message);

@@ -2,7 +2,7 @@
 // Method: build clusters by hand and read where requests go, and what their owners are told.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { leaseRequest, Lines, nodeInfo } from "../../../test/support/messages.js";
+import { Lines, leaseRequest, nodeInfo } from "../../../test/support/messages.js";
 import { kib, lease, node, object, process, processId, task } from "../../../test/support/names.js";
 import type { LeaseRequest } from "../../protocol/messages.js";
 import { amountsOf } from "../resources.js";
@@ -35,7 +35,7 @@ class World {
         leasesWanted: (on) => say(`${on}: leases are wanted`),
         recordLookUp: ({ leaseId }) => say(`look up for ${leaseId}`),
         wakeUpAfter: () => {},
-      recordPlacement: nothing,
+        recordPlacement: nothing,
       },
       this.objects,
     );
@@ -95,9 +95,15 @@ test("a busy node that holds the arguments is waited for a little, and its idle 
   assert.ok(!w.asked().some((said) => said.includes(" to N")));
   w.scheduler.tick(49);
   w.report("N2", 1);
-  assert.deepEqual(w.asked().filter((said) => said.includes(" to N")), ["patient to N2"]);
+  assert.deepEqual(
+    w.asked().filter((said) => said.includes(" to N")),
+    ["patient to N2"],
+  );
   w.scheduler.tick(50);
-  assert.deepEqual(w.asked().filter((said) => said.includes(" to N")), ["impatient to N1"]);
+  assert.deepEqual(
+    w.asked().filter((said) => said.includes(" to N")),
+    ["impatient to N1"],
+  );
 });
 
 test("nodes are filled one after the other up to half, then the emptiest is taken; the owner's node breaks ties", () => {

@@ -94,7 +94,7 @@ export class GlobalScheduler {
   removeNode(nodeId: NodeId): void {
     this.#nodes.delete(nodeId);
     const waiting = [...this.#waiting.values()];
-    for (const placed of [...this.#placed.values()]) if (placed.node === nodeId) this.#placeAgain(placed);
+    for (const placed of [...this.#placed.values()]) if (placed.node === nodeId) this.#placeAgain(placed, true);
     for (const request of waiting) {
       this.#waiting.delete(request.leaseId);
       this.placeTask(request);
@@ -206,10 +206,13 @@ export class GlobalScheduler {
     }
   }
 
-  /** Its node did not take it, or died. */
-  #placeAgain({ request, cancelled }: Placed): void {
+  /**
+   * Its node did not take it, or died. A node that died may have granted it, and its word of that may have reached the
+   * owner only: then nobody wants the second lease, and its task must not be dispatched with it.
+   */
+  #placeAgain({ request, cancelled }: Placed, nodeDied = false): void {
     this.#placed.delete(request.leaseId);
-    if (!cancelled) return this.placeTask(request);
+    if (!cancelled) return this.placeTask(nodeDied ? { ...request, task: undefined } : request);
     this.#settled.add(request.leaseId);
     this.#port.leaseCancelled(request.owner, request.leaseId);
   }

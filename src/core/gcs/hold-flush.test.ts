@@ -30,7 +30,11 @@ test("the holds end after the last answer, whatever the order, and only once", (
   fc.assert(
     fc.property(answers, fc.array(fc.boolean(), { minLength: 6, maxLength: 6 }), (order, deaths) => {
       const { flush, asked } = world();
-      flush.begin(processId("w"), CRASHED, mates.map((name) => process(name)));
+      flush.begin(
+        processId("w"),
+        CRASHED,
+        mates.map((name) => process(name)),
+      );
       assert.deepEqual(asked(), ["p: flush 1", "q: flush 1", "r: flush 1"]);
       const heard = new Set<string>();
       for (const [index, name] of order.entries()) {

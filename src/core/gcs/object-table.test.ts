@@ -236,7 +236,17 @@ test("the first result of a task stands: what another attempt made of another si
 const names = ["a", "b", "c", "e"] as const;
 const steps = fc.array(
   fc.record({
-    what: fc.constantFrom("register", "register", "replica", "hold", "release", "release", "subscribe", "die", "nodeDied"),
+    what: fc.constantFrom(
+      "register",
+      "register",
+      "replica",
+      "hold",
+      "release",
+      "release",
+      "subscribe",
+      "die",
+      "nodeDied",
+    ),
     // What contains comes later in the alphabet than what it contains: values cannot contain themselves.
     which: fc.nat(3),
     inside: fc.nat(3),

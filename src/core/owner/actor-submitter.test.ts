@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
-import { ADDRESS, line, Lines } from "../../../test/support/messages.js";
+import { ADDRESS, Lines, line } from "../../../test/support/messages.js";
 import { actor, failure, process } from "../../../test/support/names.js";
 import { namedTask, outcomeLine, RETURNED } from "../../../test/support/owner.js";
 import { type ActorLink, ActorSubmitter } from "./actor-submitter.js";
@@ -240,7 +240,10 @@ test("in every order of events calls leave in order, at most once, and all have 
       w.died();
       said.push(...w.asked());
       const left = said.filter((text) => text.startsWith("call")).map((text) => Number(text.slice(5)));
-      assert.deepEqual(left, [...new Set(left)].sort((a, b) => a - b));
+      assert.deepEqual(
+        left,
+        [...new Set(left)].sort((a, b) => a - b),
+      );
       for (const call of calls) assert.equal(call.state, "done");
     }),
     { numRuns: 300 },

@@ -2,7 +2,7 @@
 // Method: play the raylet and the workers by hand, and read what the pool asked of them, in order.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { ADDRESS, leaseRequest, Lines } from "../../../test/support/messages.js";
+import { ADDRESS, Lines, leaseRequest } from "../../../test/support/messages.js";
 import { failure, lease, node, process } from "../../../test/support/names.js";
 import { namedTask, outcomeLine, RETURNED } from "../../../test/support/owner.js";
 import { LEASE_IDLE_MS, MAX_OPEN_REQUESTS_PER_KEY, MAX_PIPELINE_DEPTH } from "../../base/limits.js";
@@ -29,7 +29,9 @@ class World {
     const say = this.#lines.add;
     this.pool = new LeasePool(process("d"), {
       sendToRaylet: (message) =>
-        say(message.type === "requestLease" ? `ask ${message.leaseId.slice(2)} for ${message.name}` : leaseLine(message)),
+        say(
+          message.type === "requestLease" ? `ask ${message.leaseId.slice(2)} for ${message.name}` : leaseLine(message),
+        ),
       send: (to, message) => say(`${to.nodeId}: ${leaseLine(message)}`),
       leaseRequest: (leaseId, task) => leaseRequest(leaseId, { name: task.template.name }),
       connect: (made) => {

@@ -60,6 +60,8 @@ export interface Lease {
   brokenSinceMs: number;
   /** Its task waits in `get`: the lease does not count when it is asked whether more are needed. */
   blocked: boolean;
+  /** The shell's way to the worker. */
+  route: unknown;
   /** It has handed tasks back: nothing more is pushed until its task has answered. */
   stalled: boolean;
 }
@@ -170,6 +172,7 @@ export class LeasePool {
       wantedSinceMs: 0,
       brokenSinceMs: 0,
       blocked: false,
+      route: undefined,
       stalled: false,
     };
     this.#leases.set(leaseId, lease);
@@ -215,12 +218,15 @@ export class LeasePool {
     this.#returnIfIdle(lease);
   }
 
-  /** The worker died, or its node. The oldest unanswered task was running and loses an attempt. */
-  leaseLost(leaseId: LeaseId, reason: Failure): void {
+  /**
+   * The worker died, or its node. The oldest unanswered task was running and loses an attempt; not as the bystander of
+   * a worker that was killed because of another lease's task.
+   */
+  leaseLost(leaseId: LeaseId, reason: Failure, bystander = false): void {
     const lease = this.#leases.get(leaseId);
     if (lease === undefined) return;
     this.#forget(lease);
-    this.#retryAll(lease, reason);
+    this.#retryAll(lease, reason, bystander);
     this.#pump(lease.queue);
   }
 
@@ -454,7 +460,7 @@ export class LeasePool {
   }
 
   /** The oldest was running; the others had not started, or their worker was lost under them by another's fault. */
-  #retryAll(lease: Lease, reason: Failure): void {
+  #retryAll(lease: Lease, reason: Failure, bystander: boolean): void {
     const lost = [...lease.inFlight.values()];
     lease.inFlight.clear();
     if (lost.length > 1) lease.queue.forgetRunTimes();
@@ -462,11 +468,13 @@ export class LeasePool {
       const task = lost[i];
       if (task?.state !== "pushed") continue; // its time was up: its worker may have been killed for it
       const { maxRetries } = task.template;
-      if (i === 0 && maxRetries >= 0 && task.attempt >= maxRetries) {
+      const isCounted = i === 0 && !bystander;
+      if (isCounted && maxRetries >= 0 && task.attempt >= maxRetries) {
         this.#finish(task, { kind: "failed", code: reason.code, message: lostMessage(task, reason) });
         continue;
       }
-      if (i === 0) task.attempt++;
+      if (isCounted) task.attempt++;
+      task.run++;
       task.state = "queued";
       lease.queue.tasks.unshift(task);
     }

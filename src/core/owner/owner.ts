@@ -114,9 +114,7 @@ export class Owner {
     nested: readonly Held[],
     actor: ActorLink | undefined,
   ): Task {
-    const task = new Task(template, context, counter, depth, args, dependencies, nested, (made) =>
-      this.#makeReturns(template.numReturns, context, counter, made),
-    );
+    const task = new Task(template, context, counter, depth, args, dependencies, nested);
     this.#pending++;
     for (const entry of dependencies) this.references.pin(entry);
     for (const held of nested) this.#keep(held);
@@ -153,7 +151,7 @@ export class Owner {
         this.leases.leaseWanted(message.leaseId);
         return true;
       case "leaseLost":
-        this.leases.leaseLost(message.leaseId, message.reason);
+        this.leases.leaseLost(message.leaseId, message.reason, message.bystander);
         return true;
       case "clusterTotals":
         this.leases.clusterTotals(message.total);
@@ -214,14 +212,6 @@ export class Owner {
     }
   }
 
-  #makeReturns(count: number, context: ContextId, counter: number, task: Task): readonly ObjectEntry[] {
-    // Hot path: nearly every task has one result.
-    if (count === 1) return [this.references.create(context, counter, 0, task)];
-    const entries: ObjectEntry[] = [];
-    for (let index = 0; index < count; index++) entries.push(this.references.create(context, counter, index, task));
-    return entries;
-  }
-
   /** Keep what a value names until `actor` is let go. */
   keepFor(actor: ActorLink, held: readonly Held[]): void {
     for (const each of held) {
@@ -273,20 +263,22 @@ export class Owner {
     if (task.dependencies.length > 0) this.#actorOf.delete(task);
     const { returns } = task;
     for (let index = 0; index < returns.length; index++) this.#resolve(returns[index], index, outcome);
-    if (task.attempt > 0 || outcome.kind === "failed") for (const entry of returns) this.references.releaseStray(entry);
+    if (task.run > 0 || outcome.kind === "failed") for (const entry of returns) this.references.releaseStray(entry);
     for (const entry of task.dependencies) this.references.unpin(entry);
     for (const held of task.nested) this.#letGo(held);
   }
 
   #resolve(entry: ObjectEntry | undefined, index: number, outcome: Outcome): void {
     if (entry === undefined) return;
-    if (outcome.kind === "failed") {
+    if (outcome.kind === "value" && index === 0) {
+      this.references.resolveInline(entry, outcome.value, false);
+    } else if (outcome.kind === "failed") {
       this.references.fail(entry, { code: outcome.code, message: outcome.message });
     } else if (outcome.kind === "threw") {
       entry.isError = true;
       this.references.resolveInline(entry, outcome.error, false);
     } else {
-      const result = outcome.results[index];
+      const result = outcome.kind === "returned" ? outcome.results[index] : undefined;
       if (result === undefined) {
         this.references.fail(entry, { code: "PROTOCOL", message: `the worker answered without result ${index}` });
       } else if (result.kind === "inline") {

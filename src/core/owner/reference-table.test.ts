@@ -2,7 +2,7 @@
 // Method: play the raylet, the GCS and the user by hand, and read what the table asked of them, in order.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { line, Lines } from "../../../test/support/messages.js";
+import { Lines, line } from "../../../test/support/messages.js";
 import { context, failure, object } from "../../../test/support/names.js";
 import { namedTask } from "../../../test/support/owner.js";
 import type { ObjectEntry, Waiter } from "./object-entry.js";

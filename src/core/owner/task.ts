@@ -3,7 +3,7 @@ import { type ContextId, type TaskId, taskIdOf } from "../../base/ids.js";
 import type { Strategy } from "../../protocol/messages.js";
 import type { Amounts } from "../resources.js";
 import type { ActorLink } from "./actor-submitter.js";
-import type { ObjectEntry, Opaque } from "./object-entry.js";
+import { ObjectEntry, type Opaque } from "./object-entry.js";
 
 /** What a value names, and a pending task keeps alive. */
 export type Held = ObjectEntry | ActorLink;
@@ -40,6 +40,8 @@ export class Task {
   readonly returns: readonly ObjectEntry[];
   state: TaskState = "waiting";
   attempt = 0;
+  /** How often its worker was lost under it, by whosever fault: what tells the children of two runs apart. */
+  run = 0;
   missing = 0;
   /** A ref of a result escaped before the value exists: the worker seals it, whatever its size. */
   storeResult = false;
@@ -57,7 +59,6 @@ export class Task {
     args: Opaque,
     dependencies: readonly ObjectEntry[],
     nested: readonly Held[],
-    makeReturns: (task: Task) => readonly ObjectEntry[],
   ) {
     this.template = template;
     this.context = context;
@@ -66,12 +67,22 @@ export class Task {
     this.args = args;
     this.dependencies = dependencies;
     this.nested = nested;
-    this.returns = makeReturns(this);
+    // Nearly every task has one result: no loop, no growing array.
+    const first = new ObjectEntry(context, counter, 0, this);
+    this.returns = template.numReturns === 1 ? [first] : returnsOf(this);
   }
 
   get id(): TaskId {
     return taskIdOf(this.context, this.counter);
   }
+}
+
+function returnsOf(task: Task): readonly ObjectEntry[] {
+  const entries: ObjectEntry[] = [];
+  for (let index = 0; index < task.template.numReturns; index++) {
+    entries.push(new ObjectEntry(task.context, task.counter, index, task));
+  }
+  return entries;
 }
 
 /** One result as the worker answers it. */
@@ -81,6 +92,8 @@ export type Result =
 
 /** How a task ended. */
 export type Outcome =
+  /** One small result: how nearly every task ends, without two objects around the value. */
+  | { readonly kind: "value"; readonly value: Opaque }
   | { readonly kind: "returned"; readonly results: readonly Result[] }
   /** The user's code threw: the encoded error is the value of every result. */
   | { readonly kind: "threw"; readonly error: Opaque }

@@ -2,7 +2,7 @@
 // Method: a scheduler with a real worker pool, driven by hand; read what it asked of the node and the cluster, in order.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { leaseRequest, Lines } from "../../../test/support/messages.js";
+import { Lines, leaseRequest } from "../../../test/support/messages.js";
 import { failure, job, lease, node, object, process, processId, task } from "../../../test/support/names.js";
 import type { LeaseRequest } from "../../protocol/messages.js";
 import { Journey } from "../journey.js";
@@ -111,7 +111,13 @@ test("messages that come twice change nothing", () => {
 
 test("a deeper task goes first: the ones above wait for it", () => {
   const w = new World({ cpus: 1 });
-  for (const [name, depth] of [["L1", 0], ["shallow", 0], ["deep", 2], ["deeper", 3]] as const) w.submit(name, { depth });
+  for (const [name, depth] of [
+    ["L1", 0],
+    ["shallow", 0],
+    ["deep", 2],
+    ["deeper", 3],
+  ] as const)
+    w.submit(name, { depth });
   w.asked();
   for (const name of ["L1", "deeper", "deep"]) w.scheduler.returnLease(lease(name));
   const grants = w.asked().filter((line) => line.includes("gets"));
@@ -197,7 +203,10 @@ test("a blocked task's CPU and worker serve another task of its job; it resumes 
   assert.equal(w.freeCpus(), 0);
   w.submit("next");
   w.scheduler.returnLease(lease("inner"));
-  assert.deepEqual(w.asked().filter((line) => line.includes("gets")), []); // the resumed task has the CPU
+  assert.deepEqual(
+    w.asked().filter((line) => line.includes("gets")),
+    [],
+  ); // the resumed task has the CPU
   w.scheduler.returnLease(lease("outer"));
   assert.ok(w.asked().includes("next gets w1"));
 });
@@ -290,6 +299,20 @@ test("an owner's death ends its requests and leases, and no others", () => {
   assert.equal(w.freeCpus(), 1);
   w.scheduler.returnLease(lease("other"));
   assert.equal(w.scheduler.isIdle, true);
+});
+
+test("when a worker dies, the tasks that it owned end with their workers, and nothing is free before", () => {
+  const w = new World({ cpus: 1, workers: 1 });
+  w.submit("L1");
+  w.asked();
+  w.scheduler.workerOwnerDied(processId("d"));
+  w.scheduler.workerOwnerDied(processId("d"));
+  assert.deepEqual(w.asked(), ["kill w1"]);
+  assert.equal(w.freeCpus(), 0);
+  const worker = w.scheduler.workerOf(lease("L1"))?.processId ?? processId("");
+  w.pool.remove(worker);
+  w.scheduler.workerDied(worker, failure("WORKER_CRASHED"));
+  assert.equal(w.freeCpus(), 1);
 });
 
 test("a job's end takes its requests out of the queue", () => {

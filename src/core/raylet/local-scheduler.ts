@@ -38,7 +38,7 @@ export interface LocalSchedulerPort {
   /** `placed`: the global scheduler sent the request here, and remembers it until it hears of its end. */
   leaseCancelled(request: LeaseRequest, placed: boolean): void;
   leaseRefused(request: LeaseRequest, reason: Failure, placed: boolean): void;
-  leaseLost(request: LeaseRequest, reason: Failure): void;
+  leaseLost(request: LeaseRequest, reason: Failure, bystander: boolean): void;
   leaseWanted(request: LeaseRequest): void;
 }
 
@@ -178,10 +178,11 @@ export class LocalScheduler {
 
   /** A worker process ended: its leases are lost, their owners are told why. */
   workerDied(worker: ProcessId, reason: Failure): void {
-    for (const granted of [...this.#granted.values()]) {
-      if (granted.worker.processId !== worker) continue;
+    const lost = [...this.#granted.values()].filter((granted) => granted.worker.processId === worker);
+    const wasKilled = lost.some(({ doomed }) => doomed);
+    for (const granted of lost) {
       this.#end(granted);
-      this.#port.leaseLost(granted.request, reason);
+      this.#port.leaseLost(granted.request, reason, wasKilled && !granted.doomed);
     }
     this.dispatch();
   }
@@ -255,6 +256,13 @@ export class LocalScheduler {
 
   get grantedCount(): number {
     return this.#granted.size;
+  }
+
+  /** The lease's task has outlived its time: its worker is about to be killed for it. */
+  doom(leaseId: LeaseId): ProcessRef | undefined {
+    const granted = this.#granted.get(leaseId);
+    if (granted !== undefined) granted.doomed = true;
+    return granted?.worker;
   }
 
   workerOf(leaseId: LeaseId): ProcessRef | undefined {

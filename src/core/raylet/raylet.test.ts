@@ -2,7 +2,7 @@
 // Method: send the raylet what processes, the GCS and the world say, and read what it sends to whom, in order.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { leaseRequest, line, Lines, nodeInfo } from "../../../test/support/messages.js";
+import { Lines, leaseRequest, line, nodeInfo } from "../../../test/support/messages.js";
 import { failure, job, kib, lease, node, object, process, task } from "../../../test/support/names.js";
 import { GCS, type ProcessRef } from "../../base/ids.js";
 import { HEARTBEAT_MS } from "../../base/limits.js";
@@ -24,7 +24,8 @@ class World {
     const say = (text: string) => this.#lines.add(this.#named(text));
     const port = {
       send: (to: ProcessRef, message: Message) => {
-        if (message.type === "reportResources") say(`GCS: ${(message.available.get("CPU") ?? 0) / 10_000} CPUs are free`);
+        if (message.type === "reportResources")
+          say(`GCS: ${(message.available.get("CPU") ?? 0) / 10_000} CPUs are free`);
         else say(`${to.processId === GCS.processId ? "GCS" : to.processId}: ${line(message)}`);
       },
       startWorker: (worker: ProcessRef) => {
@@ -188,7 +189,10 @@ test("get(c) of an object elsewhere follows the lecture's steps", () => {
   w.raylet.fetched(object("c"), true);
   assert.deepEqual(w.asked(), ["GCS: registerObject c", "d: objectReady c local"]);
   const steps = [...w.journey.records()].map(({ step }) => step);
-  assert.deepEqual(steps.filter((step) => step !== "subscribeObject"), ["checkLocalStore", "fetchResult", "returnValue"]);
+  assert.deepEqual(
+    steps.filter((step) => step !== "subscribeObject"),
+    ["checkLocalStore", "fetchResult", "returnValue"],
+  );
 });
 
 test("a wish that is taken back, or gone, is told", () => {

@@ -4,7 +4,7 @@
  * Decides: nothing itself; it takes messages to the part that they concern and deaths to all parts.
  * Does not know: object bytes, sockets, signals. User code never runs here.
  */
-import { GCS, type JobId, type NodeId, type ObjectId, type ProcessId, type ProcessRef } from "../../base/ids.js";
+import { GCS, isRaylet, type JobId, type NodeId, type ObjectId, type ProcessId, type ProcessRef } from "../../base/ids.js";
 import type { Failure, LeaseRequest, Message, MessageBody, NodeInfo, Role } from "../../protocol/messages.js";
 import { isActorLease } from "../actor-lease.js";
 import { Collector } from "../collector.js";
@@ -98,6 +98,7 @@ export class Raylet {
 
   /** A message for this raylet. The shell has checked that the sender's role may send it. */
   receive(from: ProcessRef, message: Message): void {
+    if (this.#isDead(from)) return;
     if (!this.#receiveForLeases(from, message) && !this.#receiveForObjects(from, message)) {
       this.#receiveForNode(from, message);
     }
@@ -132,6 +133,12 @@ export class Raylet {
 
   nodeInfo(nodeId: NodeId): NodeInfo | undefined {
     return this.#cluster.get(nodeId);
+  }
+
+  /** A process's exit may be known before its last words have been read: nobody is there to make good of them. */
+  #isDead(from: ProcessRef): boolean {
+    const isLocal = from.nodeId === this.#info.nodeId && !isRaylet(from);
+    return isLocal && !this.#locals.has(from.processId);
   }
 
   #receiveForLeases(from: ProcessRef, message: Message): boolean {
@@ -264,7 +271,7 @@ export class Raylet {
   }
 
   #killLeased({ leaseId, why }: MessageBody<"killLeasedWorker">): void {
-    const worker = this.scheduler.workerOf(leaseId);
+    const worker = this.scheduler.doom(leaseId);
     if (worker !== undefined) this.#port.killWorker(worker, why);
   }
 
@@ -431,7 +438,8 @@ export class Raylet {
         this.#refuse(request, { type: "leaseRefused", leaseId, reason });
         if (placed) this.#port.send(GCS, { type: "leaseCancelled", leaseId });
       },
-      leaseLost: (request, reason) => this.#refuse(request, { type: "leaseLost", leaseId: request.leaseId, reason }),
+      leaseLost: (request, reason, bystander) =>
+        this.#refuse(request, { type: "leaseLost", leaseId: request.leaseId, reason, bystander }),
       leaseWanted: ({ owner, leaseId }) => this.#port.send(owner, { type: "leaseWanted", leaseId }),
     };
   }
@@ -439,7 +447,7 @@ export class Raylet {
   /** Bad news about a lease go to its owner, or, for an actor, to the GCS, which asked for it. */
   #refuse(request: LeaseRequest, message: Message & { readonly leaseId: LeaseRequest["leaseId"]; readonly reason: Failure }): void {
     if (!isActorLease(request)) return this.#port.send(request.owner, message);
-    this.#port.send(GCS, { type: "leaseLost", leaseId: message.leaseId, reason: message.reason });
+    this.#port.send(GCS, { type: "leaseLost", leaseId: message.leaseId, reason: message.reason, bystander: false });
   }
 
   #grantLease(request: LeaseRequest, slot: WorkerSlot): void {

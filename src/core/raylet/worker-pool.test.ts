@@ -4,7 +4,12 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Lines } from "../../../test/support/messages.js";
 import { job, lease, node, process, processId } from "../../../test/support/names.js";
-import { MAX_STARTING_WORKERS, MAX_WORKERS_PER_NODE, WORKER_IDLE_MS, WORKER_START_TIMEOUT_MS } from "../../base/limits.js";
+import {
+  MAX_STARTING_WORKERS,
+  MAX_WORKERS_PER_NODE,
+  WORKER_IDLE_MS,
+  WORKER_START_TIMEOUT_MS,
+} from "../../base/limits.js";
 import { WorkerPool, type WorkerSlot } from "./worker-pool.js";
 
 class World {

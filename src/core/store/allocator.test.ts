@@ -22,7 +22,10 @@ function pagesOf(sizeBytes: number): number {
 }
 
 function longestRun(owners: readonly (number | undefined)[]): number {
-  const runs = owners.map((owner) => (owner === undefined ? "f" : "u")).join("").split(/u+/);
+  const runs = owners
+    .map((owner) => (owner === undefined ? "f" : "u"))
+    .join("")
+    .split(/u+/);
   return Math.max(...runs.map((run) => run.length));
 }
 

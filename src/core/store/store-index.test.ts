@@ -24,7 +24,10 @@ test("an object is there from its seal on, and its size is known", () => {
   assert.equal(store.seal(object("c")), 5_000);
   assert.equal(store.seal(object("c")), 5_000);
   assert.equal(store.has(object("c")), true);
-  assert.deepEqual([...store.sealed()].map(([id]) => id), ["c"]);
+  assert.deepEqual(
+    [...store.sealed()].map(([id]) => id),
+    ["c"],
+  );
   assert.equal(store.seal(object("unknown")), undefined);
 });
 

@@ -147,8 +147,9 @@ export class Decoding extends Reader {
   }
 
   readString(): string {
-    const value = this.readPrimitive();
-    return typeof value === "string" ? value : this.malformed("no string where one belongs");
+    const tag = this.byte();
+    const isString = tag === tags.LATIN1 || tag === tags.UTF16 || (tag >= tags.SHORT_STRING && tag < tags.SMALL_INT);
+    return isString ? (this.readTagged(tag) as string) : this.malformed("no string where one belongs");
   }
 
   readKey(): string | symbol {

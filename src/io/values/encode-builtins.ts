@@ -144,12 +144,11 @@ function writeDomException(encoding: Encoding, value: DOMException): void {
   writeString(encoding.writer, value.name);
   writeString(encoding.writer, value.message);
   writeStack(encoding, value);
-  const { lenient } = encoding;
-  encoding.lenient = true;
+  encoding.errorDepth++;
   const level = encoding.path.enter();
   encoding.writeProperty(value, "cause", level);
   encoding.path.leave();
-  encoding.lenient = lenient;
+  encoding.errorDepth--;
 }
 
 /** A kind of object with contents that are no properties. */

@@ -10,21 +10,25 @@ import { writeIfRevivable } from "./encode-revivable.js";
 import type { Encoding } from "./encoding.js";
 import { errorClassName } from "./error-classes.js";
 import { isNative } from "./functions.js";
+import { MAX_ERROR_DEPTH } from "./limits.js";
 import { nounOf, Obstacle, SERIALIZE_HINT } from "./obstacles.js";
 import { writeString } from "./primitives.js";
 import { isShared } from "./symbols.js";
 import * as tags from "./tags.js";
 
+const DEPTH_SENTENCE = `is an error within ${MAX_ERROR_DEPTH} errors`;
+const DEPTH_HINT = "keep only the causes that matter";
+
 export function writeError(encoding: Encoding, error: object, prototype: object): void {
-  const { lenient } = encoding;
-  encoding.lenient = true;
+  if (encoding.errorDepth >= MAX_ERROR_DEPTH) throw new Obstacle(DEPTH_SENTENCE, DEPTH_HINT);
+  encoding.errorDepth++;
   encoding.attempt(
     () => {
       if (!writeIfRevivable(encoding, error)) writeWithClass(encoding, error, prototype);
     },
     () => writeWithoutClass(encoding, error, prototype),
   );
-  encoding.lenient = lenient;
+  encoding.errorDepth--;
 }
 
 function writeWithClass(encoding: Encoding, error: object, prototype: object): void {
@@ -88,14 +92,18 @@ function writeOwnProperties(encoding: Encoding, error: object): void {
   const { writer } = encoding;
   const level = encoding.path.enter();
   for (const key of Reflect.ownKeys(error)) {
-    const property = Object.getOwnPropertyDescriptor(error, key);
-    if (property === undefined || (typeof key === "symbol" && !isShared(key))) continue;
-    // Node hides a `toString` in its own errors.
-    if (property.enumerable !== true && typeof property.value === "function") continue;
-    writer.byte(property.enumerable === true ? tags.ENUMERABLE : tags.HIDDEN);
+    const isEnumerable = Object.prototype.propertyIsEnumerable.call(error, key);
+    if (!isEnumerable && isLeftOut(error, key)) continue;
+    if (typeof key === "symbol" && !isShared(key)) continue;
+    writer.byte(isEnumerable ? tags.ENUMERABLE : tags.HIDDEN);
     encoding.write(key);
     if (key === "stack") writeStack(encoding, error);
     else encoding.writeProperty(error, key, level);
   }
   encoding.path.leave();
+}
+
+/** Node hides a `toString` in its own errors. The stack is not looked at: its text is made then, by user code maybe. */
+function isLeftOut(error: object, key: PropertyKey): boolean {
+  return key !== "stack" && typeof Object.getOwnPropertyDescriptor(error, key)?.value === "function";
 }

@@ -6,15 +6,14 @@
  * Runs user code (getters, `mobula.serialize` methods), which may throw and may start another encoding meanwhile.
  */
 import { types } from "node:util";
-import { assert } from "../../base/assert.js";
 import { extraKeysOf, indicesIfSparse } from "./arrays.js";
 import { builtinOf, writeBigInt, writeSymbol } from "./encode-builtins.js";
 import { writeInstance, writeOther } from "./encode-instances.js";
 import { writeIfRevivable } from "./encode-revivable.js";
 import type { Encoding } from "./encoding.js";
-import { explain, sentenceOf } from "./failures.js";
+import { explain, isStackOverflow, sentenceOf } from "./failures.js";
 import type { AnyFunction, Handle, ValueHooks } from "./hooks.js";
-import { ALIGN_FROM, ALIGNMENT } from "./limits.js";
+import { ALIGN_FROM } from "./limits.js";
 import { functionObstacle, HookFailure, Obstacle, proxyObstacle } from "./obstacles.js";
 import { Path } from "./paths.js";
 import { writeNumber, writeString } from "./primitives.js";
@@ -29,6 +28,7 @@ import type { ValueWriter, WriterMark } from "./writer.js";
 interface Mark {
   readonly writer: WriterMark;
   readonly depth: number;
+  readonly errorDepth: number;
   readonly seen: number;
   readonly shapes: number;
   readonly handles: number;
@@ -41,7 +41,7 @@ export class Encoder implements Encoding {
   handles: Handle[] = [];
   classIds: string[] = [];
   writer!: ValueWriter;
-  lenient = false;
+  errorDepth = 0;
   readonly #seen = new Seen();
   readonly #shapes = new ShapeTable();
   /** Numbers of the objects whose origins are being written (see writeOrigin). */
@@ -50,19 +50,14 @@ export class Encoder implements Encoding {
   #classes: AnyFunction[] = [];
   /** Prototypes of which it is known that their instances are nothing but properties, with the class. */
   readonly #plainClasses = new Map<object, number>();
-  /** Where the value begins in all that the writer has: alignment counts from here. */
-  #start = 0;
 
   /** Append a value. On failure the writer is as it was before. */
   run(writer: ValueWriter, value: unknown, hooks: ValueHooks, label: string): void {
-    assert(!writer.busy, "user code that runs while a value is encoded does not write to the same writer");
     this.writer = writer;
     this.#hooks = hooks;
     this.path.begin(label);
     const first = writer.position;
-    const mark = writer.mark();
-    this.#start = writer.size;
-    writer.busy = true;
+    const mark = writer.begin();
     try {
       this.write(value);
       if (this.handles.length > 0 || this.classIds.length > 0) {
@@ -73,7 +68,7 @@ export class Encoder implements Encoding {
       writer.rollBack(mark);
       throw explain(error, this.path);
     } finally {
-      writer.busy = false;
+      writer.end();
     }
   }
 
@@ -82,7 +77,7 @@ export class Encoder implements Encoding {
     this.path.clear();
     this.#seen.clear();
     this.#shapes.clear();
-    this.lenient = false;
+    this.errorDepth = 0;
     // The lists may have been handed out. Setting a length takes 40 ns, also if it is 0 already.
     if (this.handles.length > 0) this.handles = [];
     if (this.classIds.length > 0) this.classIds = [];
@@ -118,12 +113,12 @@ export class Encoder implements Encoding {
 
   writeProperty(holder: object, key: PropertyKey, level: number): void {
     this.path.keys[level] = key;
-    if (this.lenient) this.attempt(() => this.write(Reflect.get(holder, key)));
+    if (this.errorDepth > 0) this.attempt(() => this.write(Reflect.get(holder, key)));
     else this.write((holder as Record<PropertyKey, unknown>)[key]);
   }
 
   writeHeld(value: unknown): void {
-    if (this.lenient) this.attempt(() => this.write(value));
+    if (this.errorDepth > 0) this.attempt(() => this.write(value));
     else this.write(value);
   }
 
@@ -133,6 +128,8 @@ export class Encoder implements Encoding {
       write();
     } catch (error) {
       this.#rollBack(mark);
+      // On the last of the stack a second attempt would fail as the first did, and so would that of each caller.
+      if (instead !== undefined && isStackOverflow(error)) throw error;
       if (instead === undefined) writeString(this.writer, `[${sentenceOf(error).replace(/^is /, "")}]`);
       else instead();
     }
@@ -166,7 +163,7 @@ export class Encoder implements Encoding {
     const level = this.path.enter();
     for (let i = 0; i < length; i++) {
       this.path.keys[level] = i;
-      if (this.lenient) this.attempt(() => this.#writeElement(value, i));
+      if (this.errorDepth > 0) this.attempt(() => this.#writeElement(value, i));
       else this.#writeElement(value, i);
     }
     this.path.leave();
@@ -189,7 +186,7 @@ export class Encoder implements Encoding {
   writeBinary(bytes: Uint8Array): void {
     const { writer } = this;
     writer.varint(bytes.length);
-    if (bytes.length >= ALIGN_FROM) writer.zeros(-(writer.size - this.#start) & (ALIGNMENT - 1));
+    if (bytes.length >= ALIGN_FROM) writer.align();
     writer.append(bytes);
   }
 
@@ -314,6 +311,7 @@ export class Encoder implements Encoding {
     return {
       writer: this.writer.mark(),
       depth: this.path.depth,
+      errorDepth: this.errorDepth,
       seen: this.#seen.count,
       shapes: this.#shapes.count,
       handles: this.handles.length,
@@ -325,6 +323,7 @@ export class Encoder implements Encoding {
   #rollBack(mark: Mark): void {
     this.writer.rollBack(mark.writer);
     this.path.depth = mark.depth;
+    this.errorDepth = mark.errorDepth;
     this.#seen.truncate(mark.seen);
     this.#shapes.truncate(mark.shapes);
     this.handles.length = mark.handles;

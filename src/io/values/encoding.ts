@@ -8,8 +8,8 @@ export interface Encoding {
   readonly path: Path;
   /** Objects met so far; each has the number that this was when it was met. */
   readonly objectCount: number;
-  /** Inside an error: what cannot be copied is replaced by its description, because errors must always arrive. */
-  lenient: boolean;
+  /** Inside so many errors. There, what cannot be copied is replaced by its description: errors must always arrive. */
+  errorDepth: number;
 
   /** Write any value. */
   write(value: unknown): void;

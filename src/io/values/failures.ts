@@ -47,6 +47,6 @@ function textOf(error: unknown): string {
   }
 }
 
-function isStackOverflow(failure: unknown): boolean {
+export function isStackOverflow(failure: unknown): boolean {
   return failure instanceof RangeError && failure.message === "Maximum call stack size exceeded";
 }

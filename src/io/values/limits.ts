@@ -5,8 +5,12 @@ const KIB = 1024;
 
 /** Containers within containers. Deeper values are refused: the recursion of both ends must fit any stack. */
 export const MAX_DEPTH = 1_000;
-/** A value with its binary data, so that one Buffer can hold it together with the head of a frame. */
-export const MAX_VALUE_BYTES = Math.min(constants.MAX_LENGTH, 4 * KIB ** 3) - 64 * KIB;
+/** Errors within errors, as causes or properties. A longer chain of causes is cut off, with a word that it was. */
+export const MAX_ERROR_DEPTH = 100;
+/** What one Buffer can hold, and a 32-bit length can say. */
+export const MAX_BUFFER_BYTES = Math.min(constants.MAX_LENGTH, 4 * KIB ** 3);
+/** A value with its binary data: one Buffer can hold it together with the head of a frame. */
+export const MAX_VALUE_BYTES = MAX_BUFFER_BYTES - 64 * KIB;
 /** Binary data of at least this size is not copied while encoding but listed (see ValueWriter.outOfBand). */
 export const OUT_OF_BAND_FROM = 64 * KIB;
 /** Binary data of at least this size starts at a multiple of ALIGNMENT. Part of the wire format. */

@@ -6,7 +6,7 @@
  */
 import { assert } from "../../base/assert.js";
 import { ObjectTooLargeError } from "../../errors.js";
-import { MAX_VALUE_BYTES, OUT_OF_BAND_FROM } from "./limits.js";
+import { ALIGNMENT, MAX_BUFFER_BYTES, MAX_VALUE_BYTES, OUT_OF_BAND_FROM } from "./limits.js";
 
 export interface OutOfBand {
   /** Position in the writer's own bytes in front of which the data belongs. */
@@ -37,9 +37,10 @@ export class ValueWriter {
   outOfBand: OutOfBand[] = [];
   /** Data of at least this many bytes goes out of band; Infinity keeps everything in the buffer. */
   readonly outOfBandFrom: number;
-  /** True while a value is being encoded. User code that runs meanwhile (getters) must not write here. */
-  busy = false;
   #outOfBandBytes = 0;
+  /** Where the value that is being written began, counted like `size`. */
+  #start = 0;
+  #busy = false;
 
   constructor(outOfBandFrom: number = OUT_OF_BAND_FROM) {
     this.outOfBandFrom = outOfBandFrom;
@@ -48,6 +49,23 @@ export class ValueWriter {
   /** Bytes written so far, those out of band included. */
   get size(): number {
     return this.position + this.#outOfBandBytes;
+  }
+
+  /** True while a value is being encoded. User code that runs meanwhile (getters) must not write here. */
+  get busy(): boolean {
+    return this.#busy;
+  }
+
+  /** Begin a value. Returns where, to go back there if it cannot be encoded. */
+  begin(): WriterMark {
+    assert(!this.#busy, "user code that runs while a value is encoded does not write to the same writer");
+    this.#busy = true;
+    this.#start = this.size;
+    return this.mark();
+  }
+
+  end(): void {
+    this.#busy = false;
   }
 
   /** Make room for `count` more bytes in the buffer. */
@@ -84,15 +102,17 @@ export class ValueWriter {
     this.position += bytes.length;
   }
 
-  /** @throws ObjectTooLargeError if that many more bytes are above the limit. */
+  /** @throws ObjectTooLargeError if that many more bytes of one value are above the limit. */
   refuseMore(count: number): void {
-    const size = this.size + count;
+    const size = this.size - this.#start + count;
     if (size <= MAX_VALUE_BYTES) return;
     const [needed, limit] = [size, MAX_VALUE_BYTES].map((bytes) => bytes.toLocaleString("en-US"));
     throw new ObjectTooLargeError(`needs at least ${needed} bytes, and a value may have ${limit}`);
   }
 
-  zeros(count: number): void {
+  /** Zeros up to a multiple of ALIGNMENT, counted from the beginning of the value. */
+  align(): void {
+    const count = -(this.size - this.#start) & (ALIGNMENT - 1);
     this.ensure(count);
     this.buffer.fill(0, this.position, this.position + count);
     this.position += count;
@@ -115,7 +135,7 @@ export class ValueWriter {
 
   /** Begin anew. Lets go of the user's buffers and of an unusually large buffer of its own. */
   reset(): void {
-    assert(!this.busy, "a writer is not reset while it encodes");
+    assert(!this.#busy, "a writer is not reset while it encodes");
     this.position = 0;
     // Setting the length of an array takes 40 ns, also if it is 0 already.
     if (this.outOfBand.length > 0) this.outOfBand.length = 0;
@@ -128,7 +148,7 @@ export class ValueWriter {
    * Small values follow one another in one buffer, so that encoding one allocates no memory for its bytes.
    */
   handOver(): void {
-    assert(!this.busy, "a writer is not handed over while it encodes");
+    assert(!this.#busy, "a writer is not handed over while it encodes");
     if (this.outOfBand.length > 0) this.outOfBand = [];
     this.#outOfBandBytes = 0;
     const isUsedUp = this.buffer.length > INITIAL_BYTES || this.position > INITIAL_BYTES - ROOM_BYTES;
@@ -139,8 +159,13 @@ export class ValueWriter {
 
   #grow(count: number): void {
     this.refuseMore(count);
-    const room = Math.min(Math.max(2 * this.buffer.length, this.position + count), MAX_VALUE_BYTES + 16);
-    const grown = Buffer.allocUnsafeSlow(room);
+    const needed = this.position + count;
+    const grown =
+      needed > MAX_BUFFER_BYTES
+        ? undefined
+        : tryToAllocate(Math.min(Math.max(2 * this.buffer.length, needed), MAX_BUFFER_BYTES));
+    if (grown === undefined)
+      throw new ObjectTooLargeError(`needs a buffer of ${needed.toLocaleString("en-US")} bytes, which cannot be had`);
     grown.set(this.buffer.subarray(0, this.position));
     this.#use(grown);
   }
@@ -148,6 +173,14 @@ export class ValueWriter {
   #use(buffer: Buffer): void {
     this.buffer = buffer;
     this.view = new DataView(buffer.buffer);
+  }
+}
+
+function tryToAllocate(size: number): Buffer | undefined {
+  try {
+    return Buffer.allocUnsafeSlow(size);
+  } catch {
+    return undefined; // the system has no such memory
   }
 }
 
