@@ -13,9 +13,14 @@ import { type Ladder, laddersOf } from "../../src/core/ladder.js";
 const A_LENGTH = 200_000;
 const B_LENGTH = 400_000;
 
-const makeVector = ray.remote((length: number) => Float64Array.from({ length }, (_, i) => i));
+const makeVector = ray.remote(function makeVector(length: number): Float64Array {
+  return Float64Array.from({ length }, (_, i) => i);
+});
 
-const add = ray.remote((a: Float64Array, b: Float64Array) => b.map((x, i) => x + (a[i % a.length] ?? 0)));
+/** a is repeated until it is as long as b. */
+const add = ray.remote(function add(a: Float64Array, b: Float64Array): Float64Array {
+  return b.map((x, i) => x + (a[i % a.length] ?? 0));
+});
 
 class CounterActor {
   #count = 0;

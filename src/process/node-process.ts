@@ -17,6 +17,7 @@ import type { Connection } from "../io/connection.js";
 import { dial } from "../io/dial.js";
 import { type Listener, listen } from "../io/listener.js";
 import type { Logger } from "../io/log.js";
+import { sweepSessions } from "../io/session.js";
 import { TransferClient, TransferServer } from "../io/transfer.js";
 import { type Envelope, mayReceive, maySend, readEnvelope, writeEnvelope } from "../protocol/codec.js";
 import type { Message, NodeInfo, Role } from "../protocol/messages.js";
@@ -196,7 +197,9 @@ export class NodeProcess {
       closed: (error) => {
         if (this.#nodes.get(nodeId) === connection) this.#nodes.delete(nodeId);
         const why = error?.message ?? "it closed its connection";
-        if (!this.#stopping) this.#enter(() => this.#gcs?.nodeDied(nodeId, why));
+        if (this.#stopping) return;
+        this.#enter(() => this.#gcs?.nodeDied(nodeId, why));
+        sweepSessions(); // if it was on this host and was killed, its files are still there
       },
     });
   }

@@ -39,7 +39,7 @@ for (const type of MESSAGE_TYPES) {
         assert.equal(decode(bytes.subarray(0, Math.floor(bytes.length * cut))), undefined);
         assert.equal(decode(Uint8Array.of(...bytes, 0)), undefined);
       }),
-      { numRuns: 25 },
+      { numRuns: 15 },
     );
   });
 }
@@ -63,7 +63,7 @@ test("changed bytes give a refusal, or another valid message that means what its
       if (writer.length === bytes.length) assert.deepEqual(writer.copy(), bytes);
       else assert.ok(writer.length < bytes.length);
     }),
-    { numRuns: 2_000 },
+    { numRuns: 1_000 },
   );
 });
 
@@ -72,7 +72,7 @@ test("noise is refused", () => {
     fc.property(fc.uint8Array({ maxLength: 200 }), (noise) => {
       decode(noise); // nearly always undefined, and never another exception
     }),
-    { numRuns: 2_000 },
+    { numRuns: 1_000 },
   );
 });
 

@@ -19,7 +19,7 @@ function text(maxBytes: number): fc.Arbitrary<string> {
   return fc.string({ unit: "binary", maxLength: Math.min(20, Math.floor(maxBytes / 4)) });
 }
 
-export function valueOf(form: Form): fc.Arbitrary<unknown> {
+export function valuesOf(form: Form): fc.Arbitrary<unknown> {
   switch (form.kind) {
     case "u8":
       return fc.integer({ min: 0, max: 0xff });
@@ -44,9 +44,9 @@ export function valueOf(form: Form): fc.Arbitrary<unknown> {
     case "oneOf":
       return fc.constantFrom(...form.choices);
     case "optional":
-      return fc.option(valueOf(form.of), { nil: undefined });
+      return fc.option(valuesOf(form.of), { nil: undefined });
     case "list":
-      return fc.array(valueOf(form.of), { maxLength: MAX_LENGTH });
+      return fc.array(valuesOf(form.of), { maxLength: MAX_LENGTH });
     case "map":
       return mapOf(form.of);
     case "struct":
@@ -57,21 +57,21 @@ export function valueOf(form: Form): fc.Arbitrary<unknown> {
 }
 
 function mapOf(value: Form): fc.Arbitrary<Map<string, unknown>> {
-  const entry = fc.tuple(text(MAX_NAME_BYTES), valueOf(value));
+  const entry = fc.tuple(text(MAX_NAME_BYTES), valuesOf(value));
   return fc.array(entry, { maxLength: MAX_LENGTH }).map((entries) => new Map(entries));
 }
 
 function kindOf(kind: string, part: Form): fc.Arbitrary<object> {
-  return valueOf(part).map((value) => ({ kind, ...(value as object) }));
+  return valuesOf(part).map((value) => ({ kind, ...(value as object) }));
 }
 
 function structOf(parts: Readonly<Record<string, Form>>): fc.Arbitrary<Record<string, unknown>> {
-  const values = Object.entries(parts).map(([name, part]) => [name, valueOf(part)]);
+  const values = Object.entries(parts).map(([name, part]) => [name, valuesOf(part)]);
   return fc.record(Object.fromEntries(values), { noNullPrototype: true });
 }
 
 export const MESSAGE_TYPES = Object.keys(MESSAGES) as MessageType[];
 
 export function messageOf(type: MessageType): fc.Arbitrary<Message> {
-  return valueOf(MESSAGES[type].body.form).map((body) => ({ type, ...(body as object) }) as Message);
+  return valuesOf(MESSAGES[type].body.form).map((body) => ({ type, ...(body as object) }) as Message);
 }

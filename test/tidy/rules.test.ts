@@ -102,6 +102,12 @@ test("layers: an import of a folder above is caught, however it is written", () 
   assert.equal(checkLayers([parseSource("src/new-folder/a.ts", "export {};")]).length, 1, "an unknown folder");
 });
 
+test("layers: a test beside the source may use what tests share, and the source may not", () => {
+  const text = 'import { node } from "../../../test/support/names.js"; node("N1");';
+  const findings = (path: string) => checkLayers([parseSource(path, text)]).length;
+  assert.deepEqual([findings("src/core/gcs/a.test.ts"), findings("src/core/gcs/a.ts")], [0, 1]);
+});
+
 test("cycles: files that import each other are caught, a diamond is not", () => {
   const tree = (imports: Record<string, readonly string[]>) =>
     Object.entries(imports).map(([name, targets]) =>

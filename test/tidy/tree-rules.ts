@@ -2,7 +2,10 @@
 import type { Finding } from "./rules.js";
 import { childNode, childText, importsOf, lineOf, resolveImport, type Source } from "./source.js";
 
-/** Folders of `src`, lowest first. A file imports only from its own folder and from those before it. */
+/**
+ * Folders of `src`, lowest first. A file imports only from its own folder and from those before it; a test beside the
+ * source also from what tests share.
+ */
 export const LAYERS: readonly string[] = [
   "errors",
   "base",
@@ -20,7 +23,7 @@ export const LAYERS: readonly string[] = [
 
 /** `src/core/gcs/gcs.ts` is of layer `core`, `src/errors.ts` of layer `errors`. */
 export function layerOf(path: string): number {
-  const name = /^src\/([\w-]+)(?:\/|\.ts$)/.exec(path)?.[1];
+  const name = /^src\/([\w-]+)(?:\/|(?:\.test)?\.ts$)/.exec(path)?.[1];
   return LAYERS.indexOf(name ?? "");
 }
 
@@ -33,6 +36,7 @@ export function checkLayers(sources: readonly Source[]): Finding[] {
       return importsOf(source).flatMap(({ specifier, start }) => {
         const target = resolveImport(source.path, specifier);
         if (target === undefined || (layerOf(target) >= 0 && layerOf(target) <= own)) return [];
+        if (source.path.endsWith(".test.ts") && target.startsWith("test/support/")) return [];
         return [finding(source, "layers", start, `imports ${target}, which is above it`)];
       });
     });

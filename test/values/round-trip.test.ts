@@ -13,14 +13,14 @@ const hooks = hooksFor(...CLASSES);
 test("any value arrives as it was", () => {
   fc.assert(
     fc.property(anyValue, (value) => assertSame(roundTrip(value, hooks), value)),
-    { numRuns: 4_000 },
+    { numRuns: 2_500 },
   );
 });
 
 test("graphs with cycles and shared references arrive with the same shape", () => {
   fc.assert(
     fc.property(graph, (value) => assertSame(roundTrip(value, hooks), value)),
-    { numRuns: 4_000 },
+    { numRuns: 2_500 },
   );
 });
 

@@ -170,11 +170,13 @@ test("in every order of events each call runs once, in its caller's order, and a
     fc.property(plans, ({ maxConcurrency, calls, choices }) => {
       const w = new World(maxConcurrency);
       const toPush = calls.map(({ caller, kind }, number) => ({ caller, task: `${kind}${caller}${number}` }));
+      const pushNext = (count: number) => {
+        for (const { caller, task } of toPush.splice(0, count)) w.push(caller, task);
+      };
       const answered: string[] = [];
       for (let guard = 0; guard < 200; guard++) {
         const events: (() => void)[] = [];
-        const next = toPush[0];
-        if (next !== undefined) events.push(() => w.push(next.caller, (toPush.shift(), next.task)));
+        if (toPush.length > 0) events.push(() => pushNext(1));
         for (const call of w.calls.values()) {
           if (call.state === "preparing") events.push(() => w.executor.prepared(call));
           if (call.state === "running") events.push(() => w.executor.finished(call, DONE));
@@ -186,7 +188,7 @@ test("in every order of events each call runs once, in its caller's order, and a
         answered.push(...w.asked().filter((said) => said.includes("returned")));
       }
       // Whatever the choices left undone ends now.
-      for (const { caller, task } of toPush.splice(0)) w.push(caller, task);
+      pushNext(toPush.length);
       for (let round = 0; round < calls.length; round++) {
         for (const call of w.calls.values()) {
           w.executor.prepared(call);

@@ -228,7 +228,7 @@ test("a failure of the system goes downstream with its code, to actors' calls as
   const b = w.submit("b", { takes: [result(a)] });
   const call = w.submit("call", { takes: [result(a)], on: link });
   w.open(1);
-  w.receive({ type: "leaseLost", leaseId: lease("d.1"), reason: failure("WORKER_CRASHED") });
+  w.receive({ type: "leaseLost", leaseId: lease("d.1"), reason: failure("WORKER_CRASHED"), bystander: false });
   for (const task of [a, b, call]) assert.equal(w.state(result(task)), "failed WORKER_CRASHED");
 });
 

@@ -173,7 +173,8 @@ export class Owner {
     this.leases.tick(nowMs);
     this.actors.tick(nowMs);
     for (const [task, sinceMs] of this.#infeasible) {
-      if (nowMs - sinceMs < INFEASIBLE_WARNING_MS) continue;
+      if (sinceMs === 0) this.#infeasible.set(task, nowMs);
+      if (sinceMs === 0 || nowMs - sinceMs < INFEASIBLE_WARNING_MS) continue;
       this.#infeasible.delete(task);
       if (task.infeasible === "" || task.state === "done") continue;
       this.#port.warn(`task ${task.template.name} (${task.id}) waits for resources that no node has: ${task.infeasible}`);
@@ -291,7 +292,7 @@ export class Owner {
 
   #leaseInfeasible(leaseId: LeaseId, reason: string): void {
     const task = this.leases.leaseInfeasible(leaseId, reason);
-    if (task !== undefined) this.#infeasible.set(task, this.#nowMs);
+    if (task !== undefined) this.#infeasible.set(task, 0); // from the next tick on
     this.#port.wakeUp();
   }
 

@@ -279,7 +279,7 @@ export class LocalScheduler {
           starved = true;
           break;
         }
-        const slot = this.#pool.take(request);
+        const slot = this.#pool.take(request, isActorLease(request));
         if (slot === undefined) {
           withoutWorker += shape.size;
           break;

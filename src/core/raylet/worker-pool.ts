@@ -66,8 +66,9 @@ export class WorkerPool {
   }
 
   /** A worker for a lease, or undefined: then one is on its way, or must become free first. */
-  take(need: WorkerNeed): WorkerSlot | undefined {
-    const slot = this.#idle(need.jobId) ?? (need.exclusive ? undefined : this.#blockedIn(need.jobId));
+  take(need: WorkerNeed, forActor = false): WorkerSlot | undefined {
+    const fresh = forActor && this.#slots.size < MAX_WORKERS_PER_NODE;
+    const slot = this.#idle(need.jobId, fresh) ?? (need.exclusive ? undefined : this.#blockedIn(need.jobId));
     if (slot === undefined) return undefined;
     slot.jobId = need.jobId;
     slot.exclusive = need.exclusive;
@@ -180,15 +181,18 @@ export class WorkerPool {
     return spare;
   }
 
-  /** Prefer a worker of the job: it has the job's functions already. */
-  #idle(jobId: JobId): WorkerSlot | undefined {
-    let fresh: WorkerSlot | undefined;
+  /**
+   * Prefer a worker of the job: it has the job's functions already. An actor gets a fresh one: its process ends with it,
+   * and one that has run tasks may own objects that others still wait for.
+   */
+  #idle(jobId: JobId, fresh: boolean): WorkerSlot | undefined {
+    let unused: WorkerSlot | undefined;
     for (const slot of this.#slots.values()) {
       if (!isIdle(slot)) continue;
-      if (slot.jobId === jobId) return slot;
-      if (slot.jobId === undefined) fresh ??= slot;
+      if (slot.jobId === jobId && !fresh) return slot;
+      if (slot.jobId === undefined) unused ??= slot;
     }
-    return fresh;
+    return unused;
   }
 
   #blockedIn(jobId: JobId): WorkerSlot | undefined {

@@ -21,7 +21,7 @@ const BRIEF = Object.freeze({
 const ELEMENTS_ONLY = /^\[ \.\.\. \d+ more items? \]$/;
 
 /** The key is the canonical text of an index below `length`. */
-export function isIndex(key: string, length: number): boolean {
+function isIndex(key: string, length: number): boolean {
   const index = Number(key) >>> 0;
   return index < length && String(index) === key;
 }

@@ -4,6 +4,7 @@
  * Objects are numbered in the order in which their tags appear, as the encoder did.
  */
 import { ProtocolError, SerializationError } from "../../errors.js";
+import { textOf } from "./failures.js";
 import type { AnyFunction, Handle, ValueHooks } from "./hooks.js";
 import { internedKey } from "./keys.js";
 import { MAX_DEPTH } from "./limits.js";
@@ -65,7 +66,7 @@ export class Decoding extends Reader {
     } catch (error) {
       throw isTyped(error)
         ? error
-        : new SerializationError(`a value cannot be decoded: ${String(error)}`, { cause: error });
+        : new SerializationError(`a value cannot be decoded: ${textOf(error)}`, { cause: error });
     }
   }
 
@@ -119,7 +120,7 @@ export class Decoding extends Reader {
       return question();
     } catch (error) {
       if (isTyped(error)) throw error;
-      throw new SerializationError(`${what} threw: ${String(error)}`, { cause: error });
+      throw new SerializationError(`${what} threw: ${textOf(error)}`, { cause: error });
     }
   }
 
@@ -245,7 +246,7 @@ export class Decoding extends Reader {
 }
 
 /** Define a property where assignment would run a setter or change the prototype. */
-export function setProperty(target: object, key: PropertyKey, value: unknown): void {
+function setProperty(target: object, key: PropertyKey, value: unknown): void {
   if (key in target)
     Object.defineProperty(target, key, { value, writable: true, enumerable: true, configurable: true });
   else (target as Record<PropertyKey, unknown>)[key] = value;

@@ -4,7 +4,8 @@ import { MAX_DEPTH } from "./limits.js";
 import { HookFailure, Obstacle } from "./obstacles.js";
 import { type Path, TOO_DEEP } from "./paths.js";
 
-const DEPTH_SENTENCE = `is nested deeper than ${MAX_DEPTH.toLocaleString("en-US")} levels`;
+/** Made when it is needed: the first number that is formatted loads the locale data, which takes 30 ms. */
+const depthSentence = () => `is nested deeper than ${MAX_DEPTH.toLocaleString("en-US")} levels`;
 const DEPTH_HINT = "pass a flat form of it, such as an array of nodes that name each other by index";
 const STACK_HINT = "make the call from a function that is nested less deeply";
 const GETTER_HINT = "pass a plain copy without the getter that throws";
@@ -24,7 +25,7 @@ export function explain(failure: unknown, path: Path): unknown {
 /** What is wrong, to follow a path. */
 export function sentenceOf(failure: unknown): string {
   if (failure instanceof Obstacle) return failure.sentence;
-  if (failure === TOO_DEEP) return DEPTH_SENTENCE;
+  if (failure === TOO_DEEP) return depthSentence();
   if (isStackOverflow(failure)) return "is nested too deeply for what is left of the stack";
   const error = failure instanceof HookFailure ? failure.error : failure;
   const text = textOf(error);
@@ -39,7 +40,7 @@ function hintAndCause(failure: unknown): [hint: string, cause: unknown] {
 }
 
 /** Thrown values are the user's: even making a string of one can throw. */
-function textOf(error: unknown): string {
+export function textOf(error: unknown): string {
   try {
     return error instanceof Error ? error.message : String(error);
   } catch {

@@ -17,9 +17,9 @@ import { ValueWriter } from "./writer.js";
 export type { Share } from "./decoding.js";
 export type { EncodedValue, Named } from "./encoded.js";
 export type { AnyFunction, Handle, ValueHooks } from "./hooks.js";
-export { MAX_DEPTH, MAX_VALUE_BYTES, OUT_OF_BAND_FROM } from "./limits.js";
+export { MAX_VALUE_BYTES, OUT_OF_BAND_FROM } from "./limits.js";
 export { decodePrimitive, NOT_PRIMITIVE, tryEncodePrimitive } from "./primitives.js";
-export { type OutOfBand, ValueWriter } from "./writer.js";
+export { ValueWriter } from "./writer.js";
 
 const NOTHING: Named = Object.freeze({ handles: Object.freeze([]), classIds: Object.freeze([]) });
 

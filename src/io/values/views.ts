@@ -59,7 +59,6 @@ export const VIEW_KINDS: readonly (Kind | undefined)[] = [
   ].map((type) => kindOf(type as unknown as TypedArrayClass)),
   typeof Float16Array === "function" ? kindOf(Float16Array as unknown as TypedArrayClass) : undefined,
 ];
-export const FLOAT16_KIND = VIEW_KINDS.length - 1;
 
 const KIND_BY_NAME: ReadonlyMap<string, number> = new Map(VIEW_KINDS.map((kind, i) => [kind?.name ?? "", i]));
 /** Gives the true name of a typed array, whatever its class or own properties say. */

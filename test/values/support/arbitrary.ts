@@ -6,7 +6,7 @@
  */
 import fc from "fast-check";
 
-export class Point {
+class Point {
   x: unknown = 1;
   #norm: unknown;
 
@@ -14,11 +14,11 @@ export class Point {
     return this.#norm;
   }
 }
-export class Registry extends Map<unknown, unknown> {
+class Registry extends Map<unknown, unknown> {
   label: unknown = "registry";
 }
-export class Stack extends Array<unknown> {}
-export class Failure extends TypeError {
+class Stack extends Array<unknown> {}
+class Failure extends TypeError {
   code: unknown = "E_FAILURE";
 }
 export const CLASSES = [Point, Registry, Stack, Failure];

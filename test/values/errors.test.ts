@@ -3,9 +3,9 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { Socket } from "node:net";
 import { test } from "node:test";
-import { assertSame } from "../../../test/values/support/same.js";
-import { encode, hooksFor, roundTrip } from "../../../test/values/support/world.js";
-import { GetTimeoutError, MobulaError, SerializationError } from "../../errors.js";
+import { GetTimeoutError, MobulaError, SerializationError } from "../../src/errors.js";
+import { assertSame } from "./support/same.js";
+import { encode, hooksFor, roundTrip } from "./support/world.js";
 
 function thrownBy(f: () => unknown): Error & Record<string, unknown> {
   try {

@@ -1,21 +1,17 @@
 // The bytes: small values are small, large data is neither copied nor misaligned, and frames and files get it in pieces.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { assertSame } from "../../../test/values/support/same.js";
-import { encode, hooksFor, NO_CLASSES, Ref } from "../../../test/values/support/world.js";
-import { ObjectTooLargeError } from "../../errors.js";
+import { ObjectTooLargeError } from "../../src/errors.js";
 import {
-  decodePrimitive,
-  decodeRange,
   decodeValue,
   encodeInto,
   encodeValue,
   MAX_VALUE_BYTES,
-  NOT_PRIMITIVE,
   OUT_OF_BAND_FROM,
-  tryEncodePrimitive,
   ValueWriter,
-} from "./index.js";
+} from "../../src/io/values/index.js";
+import { assertSame } from "./support/same.js";
+import { encode, hooksFor, NO_CLASSES, Ref } from "./support/world.js";
 
 const LARGE = 100_000;
 const bytesOf = (length: number): Uint8Array => Uint8Array.from({ length }, (_, i) => i * 7);
@@ -48,49 +44,6 @@ test("small values are small", () => {
 test("keys of equal objects are written once", () => {
   const records = Array.from({ length: 1_000 }, (_, i) => ({ identifier: i % 30, description: "x", price: 1 }));
   assert.ok(encode(records).length < 1_000 * 8);
-});
-
-test("primitives of a task frame have the same bytes as in values, and are read alike", () => {
-  const values = [
-    undefined,
-    null,
-    true,
-    false,
-    0,
-    -0,
-    31,
-    32,
-    -129,
-    40_000,
-    -40_000,
-    2 ** 31,
-    0.1,
-    Number.NaN,
-    "",
-    "é☃",
-    "x".repeat(1_024),
-    "☃".repeat(1_024),
-  ];
-  for (const value of values) {
-    const writer = new ValueWriter();
-    assert.ok(tryEncodePrimitive(writer, value));
-    const bytes = writer.buffer.subarray(0, writer.position);
-    assert.deepEqual(bytes, encode(value));
-    assert.ok(Object.is(decodePrimitive(writer.buffer, 0, writer.position), value));
-    assert.ok(Object.is(decodeRange(writer.buffer, 0, writer.position, NO_CLASSES), value));
-    for (let end = 0; end < bytes.length; end++) assert.equal(decodePrimitive(writer.buffer, 0, end), NOT_PRIMITIVE);
-  }
-});
-
-test("what is no small primitive is left to the encoder, and nothing is written", () => {
-  const writer = new ValueWriter();
-  for (const value of [1n, Symbol.iterator, {}, [], "x".repeat(1_025), () => 1])
-    assert.equal(tryEncodePrimitive(writer, value), false);
-  assert.equal(writer.position, 0);
-  for (const value of [1n, [1], {}, new Date()]) {
-    const bytes = encode(value);
-    assert.equal(decodePrimitive(bytes, 0, bytes.length), NOT_PRIMITIVE);
-  }
 });
 
 test("large data is listed with its place and not copied", () => {

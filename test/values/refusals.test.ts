@@ -5,9 +5,9 @@ import { readFile } from "node:fs";
 import { Server, Socket } from "node:net";
 import { PassThrough } from "node:stream";
 import { test } from "node:test";
-import { encode, hooksFor, NO_CLASSES, named } from "../../../test/values/support/world.js";
-import { ProtocolError, SerializationError } from "../../errors.js";
-import { encodeInto, ValueWriter } from "./index.js";
+import { ProtocolError, SerializationError } from "../../src/errors.js";
+import { encodeInto, ValueWriter } from "../../src/io/values/index.js";
+import { encode, hooksFor, NO_CLASSES, named } from "./support/world.js";
 
 const CANNOT = "cannot be copied to another process";
 

@@ -2,10 +2,10 @@
 import assert from "node:assert/strict";
 import { EventEmitter } from "node:events";
 import { test } from "node:test";
-import { assertSame } from "../../../test/values/support/same.js";
-import { encode, hooksFor, NO_CLASSES, named, Ref, roundTrip } from "../../../test/values/support/world.js";
-import { SerializationError } from "../../errors.js";
-import { classIdsOf, decodeValue, encodeValue, handlesOf, type ValueHooks } from "./index.js";
+import { SerializationError } from "../../src/errors.js";
+import { classIdsOf, decodeValue, encodeValue, handlesOf, type ValueHooks } from "../../src/io/values/index.js";
+import { assertSame } from "./support/same.js";
+import { encode, hooksFor, NO_CLASSES, named, Ref, roundTrip } from "./support/world.js";
 
 class Point {
   x: number;
@@ -181,6 +181,14 @@ test("a reviver that throws is a SerializationError with the cause", () => {
       return true;
     },
   );
+});
+
+test("whatever a reviver throws, the error is ours", () => {
+  const reviver = () => {
+    throw Object.create(null);
+  };
+  const bytes = encode({ [Symbol.for("mobula.serialize")]: () => [reviver] }, hooksFor(reviver));
+  assert.throws(() => decodeValue(bytes, hooksFor(reviver)), SerializationError);
 });
 
 test("a class that is not here, or is none, is a SerializationError", () => {

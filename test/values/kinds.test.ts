@@ -2,8 +2,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { runInNewContext } from "node:vm";
-import { assertSame } from "../../../test/values/support/same.js";
-import { encode, roundTrip } from "../../../test/values/support/world.js";
+import { assertSame } from "./support/same.js";
+import { encode, roundTrip } from "./support/world.js";
 
 function arrives(name: string, ...values: readonly unknown[]): void {
   test(name, () => {

@@ -1,0 +1,120 @@
+// Work goes where its arguments and options send it, and survives the death of workers and nodes.
+// Method: clusters of real nodes, each with its own store; workers and raylets are killed while tasks run.
+import assert from "node:assert/strict";
+import { afterEach, test } from "node:test";
+import * as ray from "../../src/api/index.js";
+import { TestCluster, waitForCondition } from "../../src/testing/index.js";
+import { nothingLeftBehind } from "../support/left-behind.js";
+
+const { context, get, init, put, remote, wait } = ray;
+
+let cluster: TestCluster;
+
+async function start(...cpus: number[]): Promise<readonly string[]> {
+  cluster = await TestCluster.start({ nodes: cpus.map((numCpus) => ({ numCpus })) });
+  await init({ address: cluster.address });
+  return cluster.nodes.map((node) => node.nodeId);
+}
+
+afterEach(async () => {
+  await ray.shutdown();
+  await cluster.stop();
+  await nothingLeftBehind();
+});
+
+const where = remote((_argument?: unknown) => context().nodeId);
+const whereAfter = remote(async (ms: number) => {
+  await new Promise((resolve) => setTimeout(resolve, ms));
+  return context().nodeId;
+});
+
+test("nodeId, spread and the place of large arguments decide where a task runs", async () => {
+  const [n1, n2] = (await start(1, 1)) as [string, string];
+  assert.equal(await get(where.options({ schedulingStrategy: { nodeId: n2 } }).remote()), n2);
+  assert.equal(await get(where.options({ schedulingStrategy: { nodeId: n1 } }).remote()), n1);
+
+  const make = remote((bytes: number) => new Uint8Array(bytes));
+  const large = make.options({ schedulingStrategy: { nodeId: n2 } }).remote(2_000_000);
+  await wait([large], { fetchLocal: false });
+  assert.equal(await get(where.remote(large)), n2);
+
+  const spread = await get([0, 1].map(() => whereAfter.options({ schedulingStrategy: "spread" }).remote(200)));
+  assert.deepEqual(new Set(spread), new Set([n1, n2]));
+
+  const nowhere = where.options({ schedulingStrategy: { nodeId: "0123456789ab" } }).remote();
+  await assert.rejects(get(nowhere), (error) => error instanceof ray.TaskUnschedulableError);
+  const soft = where.options({ schedulingStrategy: { nodeId: "0123456789ab", soft: true } }).remote();
+  assert.ok([n1, n2].includes(await get(soft)));
+});
+
+test("objects travel between stores, from tasks to tasks and to the driver", async () => {
+  const [n1, n2] = (await start(1, 1)) as [string, string];
+  const on = (nodeId: string) => ({ schedulingStrategy: { nodeId } });
+  const fill = remote((length: number, value: number) => new Float64Array(length).fill(value));
+  const sum = remote((a: Float64Array, b: Float64Array) => a.reduce((s, x) => s + x, 0) + b.reduce((s, x) => s + x, 0));
+  const a = fill.options(on(n1)).remote(200_000, 1);
+  const b = fill.options(on(n2)).remote(300_000, 2);
+  assert.equal(await get(sum.options(on(n1)).remote(a, b)), 800_000);
+  assert.equal(await get(sum.options(on(n2)).remote(a, b)), 800_000);
+  assert.equal((await get(b)).length, 300_000);
+  const mine = put(new Uint8Array(1_000_000).fill(3));
+  const last = remote((bytes: Uint8Array) => bytes.at(-1));
+  assert.equal(await get(last.options(on(n2)).remote(mine)), 3);
+});
+
+test("custom resources and a node that joins later", async () => {
+  await start(1);
+  const special = where.options({ resources: { special: 1 } }).remote();
+  const early = await wait([special], { timeoutMs: 300 });
+  assert.equal(early.ready.length, 0);
+  const node = await cluster.addNode({ numCpus: 1, resources: { special: 2 } });
+  assert.equal(await get(special, { timeoutMs: 10_000 }), node.nodeId);
+  assert.equal((await ray.clusterResources())["special"], 2);
+});
+
+test("work waits for room and uses every node", async () => {
+  const ids = await start(1, 1);
+  const places = await get(Array.from({ length: 12 }, () => whereAfter.remote(50)));
+  assert.deepEqual(new Set(places), new Set(ids));
+});
+
+test("a worker that is killed from outside: its task runs again", async () => {
+  await start(1);
+  const slow = whereAfter.remote(1_500);
+  await waitForCondition(async () => (await ray.availableResources())["CPU"] === 0);
+  for (const pid of (await cluster.nodes[0]?.workerPids()) ?? []) process.kill(pid, "SIGKILL");
+  assert.equal(await get(slow, { timeoutMs: 15_000 }), cluster.nodes[0]?.nodeId);
+});
+
+test("a node that dies: its tasks run elsewhere, its objects are lost with their node's name, its actors are dead", async () => {
+  const [n1, n2] = (await start(1, 1)) as [string, string];
+  const soft = { schedulingStrategy: { nodeId: n2, soft: true } };
+  const running = whereAfter.options(soft).remote(1_500);
+  const Counter = remote(
+    class Counter {
+      #n = 0;
+      increment(): number {
+        return ++this.#n;
+      }
+    },
+  );
+  const actor = Counter.options({ schedulingStrategy: { nodeId: n2 }, numCpus: 0 }).remote();
+  assert.equal(await get(actor.increment.remote()), 1);
+  const make = remote(() => put(new Uint8Array(500_000)));
+  const lost = await get(make.options({ schedulingStrategy: { nodeId: n2 }, numCpus: 0 }).remote());
+  await cluster.nodes[1]?.kill();
+  assert.equal(await get(running, { timeoutMs: 15_000 }), n1);
+  await assert.rejects(get(actor.increment.remote(), { timeoutMs: 10_000 }), (error) => error instanceof ray.ActorDiedError);
+  await assert.rejects(get(lost, { timeoutMs: 10_000 }), (error) => error instanceof ray.ObjectLostError && error.message.includes(n2));
+  assert.deepEqual((await ray.nodes()).map((node) => node.nodeId), [n1]);
+});
+
+test("remove() lets running tasks finish", async () => {
+  const [, n2] = (await start(1, 1)) as [string, string];
+  const running = whereAfter.options({ schedulingStrategy: { nodeId: n2 } }).remote(800);
+  await waitForCondition(async () => (await ray.availableResources())["CPU"] === 1);
+  const removed = cluster.nodes[1]?.remove();
+  assert.equal(await get(running, { timeoutMs: 10_000 }), n2);
+  await removed;
+  assert.notEqual(await get(where.remote(), { timeoutMs: 10_000 }), n2);
+});

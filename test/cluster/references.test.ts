@@ -1,0 +1,120 @@
+// An object lives while somebody can reach it, and is freed when nobody can.
+// Method: the store's free bytes, as the GCS reports them, come back when the last holder lets go.
+import assert from "node:assert/strict";
+import { setFlagsFromString } from "node:v8";
+import { runInNewContext } from "node:vm";
+import { after, before, test } from "node:test";
+import * as ray from "../../src/api/index.js";
+import { waitForCondition } from "../../src/testing/index.js";
+import { nothingLeftBehind } from "../support/left-behind.js";
+
+const { get, put, remote } = ray;
+const LARGE_BYTES = 400_000;
+const Keeper = remote(
+  class Keeper {
+    #kept: unknown[] = [];
+    keep(value: unknown[]): void {
+      this.#kept.push(value);
+    }
+    async read(): Promise<number> {
+      const [ref] = this.#kept[0] as [ray.ObjectRef<Uint8Array>];
+      return (await get(ref)).length;
+    }
+    drop(): void {
+      for (const value of this.#kept as Disposable[][]) for (const ref of value) ref[Symbol.dispose]();
+      this.#kept = [];
+    }
+  },
+);
+
+before(async () => {
+  await ray.init({ numCpus: 2, objectStoreMemory: 64 * 1024 * 1024 });
+});
+
+after(async () => {
+  await ray.shutdown();
+  await nothingLeftBehind();
+});
+
+async function usedBytes(): Promise<number> {
+  const [all, free] = [await ray.clusterResources(), await ray.availableResources()];
+  return (all["objectStoreMemory"] ?? 0) - (free["objectStoreMemory"] ?? 0);
+}
+
+async function becomesEmpty(): Promise<void> {
+  await waitForCondition(async () => (await usedBytes()) === 0, { timeoutMs: 5_000 });
+}
+
+test("dispose frees at once", async () => {
+  const ref = put(new Uint8Array(LARGE_BYTES));
+  await waitForCondition(async () => (await usedBytes()) >= LARGE_BYTES);
+  ref[Symbol.dispose]();
+  await becomesEmpty();
+});
+
+test("garbage collection frees later", async () => {
+  setFlagsFromString("--expose-gc");
+  const gc = runInNewContext("gc") as () => void;
+  (() => void put(new Uint8Array(LARGE_BYTES)))();
+  await waitForCondition(async () => (await usedBytes()) >= LARGE_BYTES);
+  await waitForCondition(
+    async () => {
+      gc();
+      return (await usedBytes()) === 0;
+    },
+    { timeoutMs: 5_000 },
+  );
+});
+
+test("a pending task keeps its arguments, and lets them go when it has answered", async () => {
+  const slow = remote(async (bytes: Uint8Array) => {
+    await new Promise((resolve) => setTimeout(resolve, 300));
+    return bytes.length;
+  });
+  const argument = put(new Uint8Array(LARGE_BYTES));
+  const result = slow.remote(argument);
+  argument[Symbol.dispose]();
+  assert.equal(await get(result), LARGE_BYTES);
+  await becomesEmpty();
+});
+
+test("an actor that keeps a ref keeps the object, after its maker let it go", async () => {
+  const keeper = Keeper.remote();
+  const ref = put(new Uint8Array(LARGE_BYTES));
+  await get(keeper.keep.remote([ref]));
+  ref[Symbol.dispose]();
+  await new Promise((resolve) => setTimeout(resolve, 200));
+  assert.equal(await get(keeper.read.remote()), LARGE_BYTES);
+  await get(keeper.drop.remote());
+  await becomesEmpty();
+});
+
+test("an object that contains a ref keeps what the ref names", async () => {
+  const inner = put(new Uint8Array(LARGE_BYTES));
+  const outer = put({ inner });
+  inner[Symbol.dispose]();
+  await new Promise((resolve) => setTimeout(resolve, 200));
+  const again = await get(outer);
+  assert.equal((await get(again.inner)).length, LARGE_BYTES);
+  again.inner[Symbol.dispose]();
+  outer[Symbol.dispose]();
+  await becomesEmpty();
+});
+
+test("a worker that dies lets go of what it held", async () => {
+  const keeper = Keeper.remote();
+  const ref = put(new Uint8Array(LARGE_BYTES));
+  await get(keeper.keep.remote([ref]));
+  ref[Symbol.dispose]();
+  await ray.kill(keeper);
+  await becomesEmpty();
+});
+
+test("results that nobody asks for are freed when they arrive", async () => {
+  const make = remote(() => new Uint8Array(LARGE_BYTES));
+  make.remote()[Symbol.dispose]();
+  const later = make.remote();
+  await get(later);
+  later[Symbol.dispose]();
+  await becomesEmpty();
+});
