@@ -8,7 +8,7 @@ import type { TaskTemplate } from "../core/owner/task.js";
 import { type Amounts, NOTHING } from "../core/resources.js";
 import { ActorNotFoundError, InvalidOptionError } from "../errors.js";
 import type { CoreProcess } from "../process/core-process.js";
-import { EncodedBytes } from "../process/stored-value.js";
+import { EncodedBytes } from "../process/encoded-bytes.js";
 import { checkOptions, demandOf, show, strategyOf } from "./options.js";
 import { type FunctionCell, refsOf, refuseMore, registered } from "./remote-function.js";
 import { currentLineage, type Runtime, requireRuntime, runtimeOrNothing } from "./runtime.js";

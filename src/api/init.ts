@@ -4,7 +4,6 @@ import { GCS } from "../base/ids.js";
 import { AlreadyInitializedError, ConnectionError } from "../errors.js";
 import { loadSecret } from "../io/secret.js";
 import { removeSession, runningClusters, sessionAt } from "../io/session.js";
-import { attachDriver, findRaylet } from "../process/driver-process.js";
 import type { NodeRecord } from "../process/node-record.js";
 import { nodeRecords } from "../process/node-record.js";
 import { type StartedNode, startNode } from "../process/start-node.js";
@@ -51,8 +50,12 @@ export async function shutdown(): Promise<void> {
 async function connect(options: InitOptions): Promise<Runtime> {
   const secret = loadSecret({ token: options.authToken });
   const address = resolveAddress(options.address ?? process.env["MOBULA_ADDRESS"]);
-  const own = address === undefined ? await startNode(ownNode(options, secret)) : undefined;
+  const nodeStarts = address === undefined ? startNode(ownNode(options, secret)) : undefined;
+  // Most of what a driver consists of is loaded while the cluster starts.
+  const loading = import("../process/driver-process.js");
+  const own = await nodeStarts;
   try {
+    const { findRaylet } = await loading;
     const record = own === undefined ? await findRaylet(address ?? "", secret) : recordOf(own);
     return await attach(record, options, secret, own);
   } catch (error) {
@@ -90,6 +93,7 @@ async function attach(
 ): Promise<Runtime> {
   const namespace = options.namespace ?? randomBytes(8).toString("hex");
   const warn = (text: string) => console.warn(`mobula: ${text}`);
+  const { attachDriver } = await import("../process/driver-process.js");
   const core = await attachDriver(record, { secret, namespace, handles: handleHooks, warn });
   const runtime = new ProcessRuntime({
     core,

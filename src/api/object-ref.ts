@@ -2,7 +2,7 @@
 import { inspect } from "node:util";
 import { ObjectEntry } from "../core/owner/object-entry.js";
 import { InvalidOptionError, ReferenceReleasedError } from "../errors.js";
-import { TRACK, type TrackedHandle, type Tracker } from "../process/core-process.js";
+import { TRACK, type TrackedHandle, type Tracker } from "../process/tracker.js";
 import { show } from "./options.js";
 import { requireRuntime, runtimeOrNothing } from "./runtime.js";
 import type { ObjectRef } from "./types.js";

@@ -7,6 +7,8 @@ import { handleHooks } from "./handles.js";
 import { setRuntime } from "./runtime.js";
 
 async function main(): Promise<void> {
+  // Of user code only. With the option of the command line, Node would first read the maps of mobula's own files.
+  process.setSourceMapsEnabled(true);
   const worker = await WorkerProcess.start(takeConfig<WorkerConfig>(), handleHooks, (core) => {
     setRuntime(
       new ProcessRuntime({

@@ -8,7 +8,7 @@ import { ProtocolError } from "../errors.js";
 import type { Connection } from "../io/connection.js";
 import { mayReceive, readEnvelope, writeEnvelope } from "../protocol/codec.js";
 import type { Message, Role } from "../protocol/messages.js";
-import { FRAME } from "./direct-frames.js";
+import { FRAME } from "./frame-types.js";
 
 export interface ControlEvents {
   message(message: Message, from: ProcessRef): void;

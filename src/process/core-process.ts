@@ -22,7 +22,9 @@ import { encodedValue } from "./encoded-value.js";
 import { ControlLink } from "./control-link.js";
 import { FunctionRegistry } from "./function-registry.js";
 import { ObjectWriter } from "./object-writer.js";
-import { EncodedBytes, failurePieces, readStored, type StoredValue, storedPieces } from "./stored-value.js";
+import { TRACK, type TrackedHandle, type Tracker } from "./tracker.js";
+import { EncodedBytes } from "./encoded-bytes.js";
+import { failurePieces, readStored, type StoredValue, storedPieces } from "./stored-value.js";
 import { type HandleHooks, ValueCodec } from "./value-codec.js";
 
 /** How often owners look at their clocks while they have leases, time limits or broken connections. */
@@ -37,18 +39,6 @@ export interface CoreProcessOptions {
   readonly raylet: Connection;
   readonly handles: HandleHooks;
   readonly warn: (text: string) => void;
-}
-
-/** One ref object whose end is watched. Registered without a token: a late finalization finds it released. */
-export interface Tracker {
-  readonly entry: ObjectEntry;
-  released: boolean;
-}
-
-export const TRACK = Symbol("mobula.track");
-
-export interface TrackedHandle {
-  [TRACK](tracker: Tracker): void;
 }
 
 /** In which task code runs: children take their ids from here. */

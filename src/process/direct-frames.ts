@@ -18,19 +18,8 @@ import { MAX_ID_BYTES, MAX_INLINE_BYTES, MAX_RETURNS, MAX_TEXT_BYTES } from "../
 import type { ObjectEntry } from "../core/owner/object-entry.js";
 import type { Outcome, Result, Task } from "../core/owner/task.js";
 import { tryEncodePrimitive, ValueWriter } from "../io/values/index.js";
-import { EncodedBytes, type StoredValue, takeValue } from "./stored-value.js";
-
-/** Frame types of the message connections of a cluster. */
-export const FRAME = {
-  envelope: 1,
-  template: 2,
-  attach: 3,
-  push: 4,
-  call: 5,
-  answer: 6,
-  handBack: 7,
-  abort: 8,
-} as const;
+import { EncodedBytes } from "./encoded-bytes.js";
+import { type StoredValue, takeValue } from "./stored-value.js";
 
 /** The lease number of an actor's calls. */
 export const NO_LEASE = 0xffff;

@@ -16,7 +16,6 @@ import type { Address } from "../io/address.js";
 import type { ProcessAddress } from "../protocol/messages.js";
 import {
   ANSWER_HEADER_BYTES,
-  FRAME,
   type IncomingTemplate,
   MAX_TEMPLATES,
   NO_LEASE,
@@ -26,6 +25,7 @@ import {
   writePushHeader,
   writeTemplate,
 } from "./direct-frames.js";
+import { FRAME } from "./frame-types.js";
 
 export interface DirectLinksHost {
   readonly self: ProcessRef;

@@ -1,6 +1,7 @@
 /** A stored value as bytes, for messages that carry small values. */
 import { tryEncodePrimitive, ValueWriter } from "../io/values/index.js";
-import { EncodedBytes, type StoredValue } from "./stored-value.js";
+import { EncodedBytes } from "./encoded-bytes.js";
+import type { StoredValue } from "./stored-value.js";
 
 const scratch = new ValueWriter();
 

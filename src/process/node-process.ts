@@ -23,7 +23,7 @@ import { type Envelope, mayReceive, maySend, readEnvelope, writeEnvelope } from 
 import type { Message, NodeInfo, Role } from "../protocol/messages.js";
 import { nowMs } from "./clock.js";
 import type { NodeConfig } from "./config.js";
-import { FRAME } from "./direct-frames.js";
+import { FRAME } from "./frame-types.js";
 import { WorkerSpawner } from "./worker-spawner.js";
 
 /** Where this node's files are. */

@@ -2,25 +2,11 @@
  * Values as processes keep them: a primitive as it is, everything else encoded, so that each `get` gives a fresh copy
  * and nobody's later change is seen. What the machines call opaque.
  */
-import type { ObjectId } from "../base/ids.js";
 import { ByteReader, ByteWriter } from "../base/bytes.js";
 import { MAX_TEXT_BYTES } from "../base/limits.js";
 import type { Failure } from "../protocol/messages.js";
 import { decodePrimitive, NOT_PRIMITIVE, tryEncodePrimitive, ValueWriter } from "../io/values/index.js";
-
-/** An encoded value. */
-export class EncodedBytes {
-  readonly bytes: Buffer;
-  /** Objects and actors that the value names: they live as long as the object does. */
-  readonly contains: readonly ObjectId[];
-
-  constructor(bytes: Buffer, contains: readonly ObjectId[] = NONE) {
-    this.bytes = bytes;
-    this.contains = contains;
-  }
-}
-
-const NONE: readonly ObjectId[] = [];
+import { EncodedBytes } from "./encoded-bytes.js";
 
 /** What the store has in place of a value when the task threw. */
 export class StoredError {

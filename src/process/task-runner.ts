@@ -11,7 +11,8 @@ import type { ActorSpec, Argument, Failure, TaskSpec } from "../protocol/message
 import type { CoreProcess } from "./core-process.js";
 import { type Encoding, isPrimitive } from "./value-codec.js";
 import { type IncomingTask, type IncomingTemplate, ObjectArgument } from "./direct-frames.js";
-import { EncodedBytes, StoredError, StoredFailure, type StoredValue, takeValue } from "./stored-value.js";
+import { EncodedBytes } from "./encoded-bytes.js";
+import { StoredError, StoredFailure, type StoredValue, takeValue } from "./stored-value.js";
 import { type Blocker, CallStyle, inTask, isPromise, TaskContext } from "./task-context.js";
 
 /** A task or call at this worker. Where it came from, for `abort`. */

@@ -19,7 +19,8 @@ import {
 import type { Failure } from "../protocol/messages.js";
 import type { CoreProcess, Lineage } from "./core-process.js";
 import type { FunctionRegistry } from "./function-registry.js";
-import { EncodedBytes, StoredError, StoredFailure, type StoredValue } from "./stored-value.js";
+import { EncodedBytes } from "./encoded-bytes.js";
+import { StoredError, StoredFailure, type StoredValue } from "./stored-value.js";
 
 /** What an encoded value names and must be kept alive with it. */
 export interface Named {

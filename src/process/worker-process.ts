@@ -20,7 +20,6 @@ import { CoreProcess } from "./core-process.js";
 import { bufferOf } from "./direct-links.js";
 import {
   CALL_HEADER_BYTES,
-  FRAME,
   type IncomingTemplate,
   NO_LEASE,
   PUSH_HEADER_BYTES,
@@ -30,6 +29,7 @@ import {
   writeAnswerHeader,
   writeOutcome,
 } from "./direct-frames.js";
+import { FRAME } from "./frame-types.js";
 import { type RunHost, TaskRunner, taskOfSpec, type WorkerTask } from "./task-runner.js";
 import type { HandleHooks } from "./value-codec.js";
 

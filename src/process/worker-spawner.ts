@@ -42,7 +42,7 @@ export class WorkerSpawner {
     const places = { rayletPath, socketPath, arenaPath, arenaBytes: objectStoreBytes };
     const environment = configEnvironment({ nodeId, processId, clusterId, secretHex, ...places });
     const child = spawnNode(workerEntry, {
-      execArgv: [...execArgv, "--disable-warning=ExperimentalWarning", "--enable-source-maps"],
+      execArgv: [...execArgv, "--disable-warning=ExperimentalWarning"],
       env: { ...process.env, ...environment },
       onLine: (stream, line) => this.#events.output(worker, stream, line),
     });

@@ -74,7 +74,7 @@ test("custom resources and a node that joins later", async () => {
 
 test("work waits for room and uses every node", async () => {
   const ids = await start(1, 1);
-  const places = await get(Array.from({ length: 12 }, () => whereAfter.remote(50)));
+  const places = await get(Array.from({ length: 6 }, () => whereAfter.remote(500)));
   assert.deepEqual(new Set(places), new Set(ids));
 });
 
@@ -111,8 +111,14 @@ test("a node that dies: its tasks run elsewhere, its objects are lost with their
 
 test("remove() lets running tasks finish", async () => {
   const [, n2] = (await start(1, 1)) as [string, string];
-  const running = whereAfter.options({ schedulingStrategy: { nodeId: n2 } }).remote(800);
-  await waitForCondition(async () => (await ray.availableResources())["CPU"] === 1);
+  const started = ray.Signal.options({ schedulingStrategy: { nodeId: cluster.nodes[0]?.nodeId ?? "" } }).remote();
+  const tellAndWait = remote(async (ms: number) => {
+    await get(started.send.remote());
+    await new Promise((resolve) => setTimeout(resolve, ms));
+    return context().nodeId;
+  });
+  const running = tellAndWait.options({ schedulingStrategy: { nodeId: n2 } }).remote(800);
+  await get(started.wait.remote());
   const removed = cluster.nodes[1]?.remove();
   assert.equal(await get(running, { timeoutMs: 10_000 }), n2);
   await removed;

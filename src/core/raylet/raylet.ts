@@ -147,7 +147,8 @@ export class Raylet {
         this.scheduler.submitTask(message);
         return true;
       case "queueLease":
-        this.scheduler.queueLease(message);
+        // Its owner may have died here before the GCS knew. An actor is not its maker's.
+        if (isActorLease(message) || !this.#isDead(message.owner)) this.scheduler.queueLease(message);
         return true;
       case "cancelLease":
         if (this.scheduler.cancel(message.leaseId) === "unknown" && from.nodeId === this.#info.nodeId) {

@@ -1,0 +1,11 @@
+/** Frame types of the message connections of a cluster. A page of its own: nodes carry frames that they never read. */
+export const FRAME = {
+  envelope: 1,
+  template: 2,
+  attach: 3,
+  push: 4,
+  call: 5,
+  answer: 6,
+  handBack: 7,
+  abort: 8,
+} as const;
