@@ -55,7 +55,9 @@ async function wordCount(cluster: TestCluster, directory: string): Promise<boole
   say(`\n${topWords(job.counts, TOP)}\n`);
   say(`bytes read           ${inBytes(bytes)}`);
   say(`tasks run            ${tasks}`);
-  say(`moved between nodes  ${inBytes(objects + calls)}: ${inBytes(objects)} from store to store, ${inBytes(calls)} in calls and their answers`);
+  say(
+    `moved between nodes  ${inBytes(objects + calls)}: ${inBytes(objects)} from store to store, ${inBytes(calls)} in calls and their answers`,
+  );
   say(`two nodes            ${inSeconds(clusterMs)}`);
   return compare(files, job.counts, clusterMs);
 }
@@ -71,7 +73,9 @@ function compare(files: readonly InputFile[], counts: WordCounts, clusterMs: num
     say(`\nBoth counts agree on each of ${alone.size} words.`);
     return true;
   }
-  console.error(`\nThe counts differ on ${differing.length} words:\n${differing.slice(0, SHOWN_DIFFERENCES).join("\n")}`);
+  console.error(
+    `\nThe counts differ on ${differing.length} words:\n${differing.slice(0, SHOWN_DIFFERENCES).join("\n")}`,
+  );
   return false;
 }
 

@@ -1,5 +1,5 @@
 /** Arguments of tasks and calls, as an owner keeps them and as messages carry them. */
-import { ObjectEntry } from "../src/core/owner/object-entry.js";
+import { ObjectEntry } from "../src/core/owner/records.js";
 import type { Argument } from "../src/protocol/messages.js";
 import { encode, type SimValue } from "./values.js";
 

@@ -2,8 +2,9 @@
  * Random user code. What it does next is drawn from a seed and from what it has at hand, never from time, so that the
  * model and the cluster run the same steps and must come to the same values.
  */
-import type { FunctionId, NodeId } from "../src/base/ids.js";
+
 import { hash96 } from "../src/base/hash.js";
+import type { FunctionId, NodeId } from "../src/base/ids.js";
 import type { Prng } from "../src/base/prng.js";
 import {
   type Api,

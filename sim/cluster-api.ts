@@ -1,15 +1,13 @@
 /** What user code calls, on the real machines: the virtual counterpart of the package's own API. */
 import { type ActorId, type ContextId, type FunctionId, GCS, taskIdOf } from "../src/base/ids.js";
 import { MAX_INLINE_BYTES } from "../src/base/limits.js";
-import type { ActorLink } from "../src/core/owner/actor-submitter.js";
-import { ObjectEntry } from "../src/core/owner/object-entry.js";
-import type { Held, TaskTemplate } from "../src/core/owner/task.js";
+import type { ActorLink, Held, ObjectEntry, TaskTemplate } from "../src/core/owner/records.js";
 import { amountsOf } from "../src/core/resources.js";
 import type { Argument as WireArgument } from "../src/protocol/messages.js";
 import { type OwnedArgument, wireArgument } from "./arguments.js";
 import type { OwnerProcess } from "./owner-process.js";
 import type { ActorOptions, Api, Argument, CallOptions, Handle, Made, Ref, Value } from "./program.js";
-import { plain, type Named, type SimValue } from "./values.js";
+import { type Named, plain, type SimValue } from "./values.js";
 
 export class ClusterRef implements Ref {
   readonly kind = "ref";
@@ -230,4 +228,3 @@ export class ClusterApi implements Api {
     return handle;
   }
 }
-

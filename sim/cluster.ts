@@ -129,9 +129,18 @@ export class Cluster implements Surroundings {
   #startNode(number: number, shape: NodeShape, plant: ClusterOptions["plant"]): void {
     const total = amountsOf({ ...shape.resources, objectStoreMemory: shape.storeBytes });
     const isHead = number === 1;
-    const info: NodeInfo = { nodeId: nodeIdOf(number), host: `n${number}`, port: number, isHead, total, labels: new Map() };
+    const info: NodeInfo = {
+      nodeId: nodeIdOf(number),
+      host: `n${number}`,
+      port: number,
+      isHead,
+      total,
+      labels: new Map(),
+    };
     const warmWorkers = Math.max(1, shape.resources["CPU"] ?? 1);
     const head = isHead ? undefined : this.nodes[0];
-    this.nodes.push(new VirtualNode(this, `N${number}`, { info, storeBytes: shape.storeBytes, warmWorkers, head, plant }));
+    this.nodes.push(
+      new VirtualNode(this, `N${number}`, { info, storeBytes: shape.storeBytes, warmWorkers, head, plant }),
+    );
   }
 }

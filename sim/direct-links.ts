@@ -1,9 +1,8 @@
 /** An owner's connections to workers and actors: one for each worker process, shared by everything that goes there. */
 import type { JobId, LeaseId, ProcessId, ProcessRef, TaskId } from "../src/base/ids.js";
-import type { ActorLink } from "../src/core/owner/actor-submitter.js";
 import type { Lease } from "../src/core/owner/lease-pool.js";
 import type { Owner } from "../src/core/owner/owner.js";
-import type { Task } from "../src/core/owner/task.js";
+import type { ActorLink, Task } from "../src/core/owner/records.js";
 import type { TaskSpec } from "../src/protocol/messages.js";
 import { type OwnedArgument, wireArgument } from "./arguments.js";
 import type { DirectFrame, IncomingTask, OwnerFrame, WorkerFrame } from "./frames.js";

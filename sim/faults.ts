@@ -18,7 +18,12 @@ export function drawFault(seed: number, nodes: number): Fault {
   const kinds: readonly FaultKind[] =
     nodes > 1 ? ["none", "worker", "worker", "node", "node", "driver"] : ["none", "worker", "worker", "driver"];
   const kind = prng.pick(kinds) ?? "none";
-  return { kind, atMs: between(prng, 20, prng.chance(0.7) ? 250 : 800), silently: prng.chance(0.3), victim: prng.next() };
+  return {
+    kind,
+    atMs: between(prng, 20, prng.chance(0.7) ? 250 : 800),
+    silently: prng.chance(0.3),
+    victim: prng.next(),
+  };
 }
 
 /** Says what died; undefined when there was nobody to kill. */

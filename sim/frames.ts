@@ -1,6 +1,6 @@
 /** What travels on the links of the virtual cluster. Control messages are bytes; the data plane is kept as it is. */
 import type { FunctionId, LeaseId, ObjectId, ProcessRef } from "../src/base/ids.js";
-import type { Outcome } from "../src/core/owner/task.js";
+import type { Outcome } from "../src/core/owner/records.js";
 import type { TaskSpec } from "../src/protocol/messages.js";
 import type { SimValue } from "./values.js";
 

@@ -9,11 +9,21 @@
 import type { FunctionId, ObjectId, TaskId } from "../src/base/ids.js";
 import type { JourneyRecord } from "../src/core/journey.js";
 import type { TranscriptSubjects } from "../src/core/transcript.js";
-import { ClusterHandle, type ClusterRef } from "./cluster-api.js";
 import { Checkers } from "./checkers/checkers.js";
 import { Cluster, nodeIdOf } from "./cluster.js";
+import { ClusterHandle, type ClusterRef } from "./cluster-api.js";
 import { PERFECT } from "./network.js";
-import { type Api, type Code, get, PLAIN_ACTOR, PLAIN_CALL, type Ref, type Script, sleep, type Value } from "./program.js";
+import {
+  type Api,
+  type Code,
+  get,
+  PLAIN_ACTOR,
+  PLAIN_CALL,
+  type Ref,
+  type Script,
+  sleep,
+  type Value,
+} from "./program.js";
 import { World } from "./world.js";
 
 const KIB = 1024;

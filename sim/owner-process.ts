@@ -14,9 +14,9 @@ import {
 } from "../src/base/ids.js";
 import { MAX_LEASE_ARGUMENT_BYTES } from "../src/base/limits.js";
 import { Journey } from "../src/core/journey.js";
-import { ObjectEntry } from "../src/core/owner/object-entry.js";
 import { Owner } from "../src/core/owner/owner.js";
-import type { Held, Task } from "../src/core/owner/task.js";
+import type { Held, Task } from "../src/core/owner/records.js";
+import { ObjectEntry } from "../src/core/owner/records.js";
 import { mayReceive } from "../src/protocol/codec.js";
 import type { LeaseRequest, Message, MessageBody } from "../src/protocol/messages.js";
 import { inlineSize, type OwnedArgument } from "./arguments.js";

@@ -59,7 +59,8 @@ function runSeed(seed: number, totals: Totals, verbose: ((line: string) => void)
     return true;
   } catch (error) {
     totals.failed++;
-    const words = error instanceof Error ? (verbose === undefined ? `${error.name}: ${error.message}` : error.stack) : `${error}`;
+    const words =
+      error instanceof Error ? (verbose === undefined ? `${error.name}: ${error.message}` : error.stack) : `${error}`;
     process.stdout.write(`seed ${seed} failed: ${words}\n  replay: node dist/sim/run.js --seed ${seed} --verbose\n`);
     return false;
   }

@@ -56,8 +56,15 @@ export function runScenario(seed: number, options: ScenarioOptions = {}): Scenar
   const fault = drawFault(seed, shapes.length);
   const codes = codesOf(terrain);
   const checkers = new Checkers();
-  shapes.forEach((_, i) => checkers.leases.addNode(nodeIdOf(i + 1), totalOf(shapes[i] as NodeShape)));
-  const cluster = new Cluster({ world, rates: drawRates(seed), nodes: shapes, codes, watch: checkers, plant: options.plant });
+  for (const [i, shape] of shapes.entries()) checkers.leases.addNode(nodeIdOf(i + 1), totalOf(shape));
+  const cluster = new Cluster({
+    world,
+    rates: drawRates(seed),
+    nodes: shapes,
+    codes,
+    watch: checkers,
+    plant: options.plant,
+  });
   world.run(() => cluster.nodes[0]?.gcs?.nodeCount === shapes.length, SETTLE_MS);
   for (const { node, seed: own } of drivers) addDriver(cluster, node, own, terrain, codes);
   inject(cluster, checkers, fault);
@@ -65,7 +72,9 @@ export function runScenario(seed: number, options: ScenarioOptions = {}): Scenar
 
   const isOver = (driver: Driver) => driver.finished || !driver.alive;
   const settled = world.run(() => cluster.drivers.every(isOver), SETTLE_MS);
-  const waiting = cluster.drivers.filter((driver) => !isOver(driver)).map(({ name, waitsFor }) => `${name} in ${waitsFor}`);
+  const waiting = cluster.drivers
+    .filter((driver) => !isOver(driver))
+    .map(({ name, waitsFor }) => `${name} in ${waitsFor}`);
   demand(settled, `every program ends within ${SETTLE_MS} ms, but ${waiting.join("; ")}`);
   const excused = checkFailures(cluster, fault.kind);
   world.run(() => false, fault.kind === "node" && fault.silently ? SILENT_CALM_MS : CALM_MS);
@@ -76,7 +85,16 @@ export function runScenario(seed: number, options: ScenarioOptions = {}): Scenar
   checkers.leases.checkAllBack();
   const { hash, events, elapsedMs } = world;
   const { tasks, actors, leases } = checkers;
-  return { hash, events, elapsedMs, tasks: tasks.tasks, calls: actors.calls, grants: leases.grants, fault: fault.kind, excused };
+  return {
+    hash,
+    events,
+    elapsedMs,
+    tasks: tasks.tasks,
+    calls: actors.calls,
+    grants: leases.grants,
+    fault: fault.kind,
+    excused,
+  };
 }
 
 function draw(seed: number): Drawn {
@@ -133,7 +151,10 @@ function checkFailures(cluster: Cluster, kind: FaultKind): number {
   for (const { name, alive, failure } of cluster.drivers) {
     if (!alive || failure === undefined) continue;
     const { code, message } = failure as SimError;
-    demand(failure instanceof SimError && excusedBy(kind).includes(code), `${name} fails for a reason: ${code}: ${message}`);
+    demand(
+      failure instanceof SimError && excusedBy(kind).includes(code),
+      `${name} fails for a reason: ${code}: ${message}`,
+    );
     checkRetries(message);
     excused++;
   }

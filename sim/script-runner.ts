@@ -1,5 +1,5 @@
 /** Drives the generator of virtual user code on the machines of its process, in virtual time. */
-import type { ObjectEntry, Opaque, Waiter } from "../src/core/owner/object-entry.js";
+import type { ObjectEntry, Opaque, Waiter } from "../src/core/owner/records.js";
 import type { Failure } from "../src/protocol/messages.js";
 import type { ClusterApi, ClusterRef } from "./cluster-api.js";
 import type { OwnerProcess } from "./owner-process.js";

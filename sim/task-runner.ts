@@ -13,7 +13,7 @@ import {
   type TaskId,
 } from "../src/base/ids.js";
 import { MAX_INLINE_BYTES } from "../src/base/limits.js";
-import type { Outcome, Result } from "../src/core/owner/task.js";
+import type { Outcome, Result } from "../src/core/owner/records.js";
 import type { ActorSpec, Argument, Failure } from "../src/protocol/messages.js";
 import { ClusterApi } from "./cluster-api.js";
 import type { IncomingTask } from "./frames.js";
@@ -45,7 +45,9 @@ export class TaskRunner {
   /** True when everything is here; else one of the two follows. */
   prepare(task: IncomingTask, ready: () => void, failed: (outcome: Outcome) => void): boolean {
     const functionId = task.method === "" ? task.spec.functionId : undefined;
-    return this.#bring(task, functionId, task.spec.arguments, ready, (failure) => failed({ kind: "failed", ...failure }));
+    return this.#bring(task, functionId, task.spec.arguments, ready, (failure) =>
+      failed({ kind: "failed", ...failure }),
+    );
   }
 
   /** Lecture, `executeTask`. Undefined when the code waits or its result goes to the store. */
@@ -58,7 +60,11 @@ export class TaskRunner {
     for (const { error } of values) if (error !== undefined) return upstream(error);
     this.#watchStart(task);
     const api = new ClusterApi(process, contextOfTask(spec.taskId, spec.attempt), spec.depth);
-    const script = this.#scriptOf(task, api, values.map((value) => api.decode(value)));
+    const script = this.#scriptOf(
+      task,
+      api,
+      values.map((value) => api.decode(value)),
+    );
     return this.#run(task, api, script, events);
   }
 
@@ -68,7 +74,8 @@ export class TaskRunner {
       const code = this.#process.codeOf(spec.functionId);
       const values = this.#argumentsOf(spec, spec.arguments);
       const failed = values.find(({ error }) => error !== undefined)?.error;
-      if (failed !== undefined || code?.kind !== "actor") return done(failed ?? { code: USER_ERROR, message: "no class" });
+      if (failed !== undefined || code?.kind !== "actor")
+        return done(failed ?? { code: USER_ERROR, message: "no class" });
       const context = contextOfTask(spec.actorId as string as TaskId, 0);
       const api = new ClusterApi(this.#process, context, 1);
       this.#actor = spec;

@@ -87,13 +87,18 @@ export class VirtualNode extends VirtualProcess implements NodeDoor {
     events: LinkEvents<ControlFrame>,
   ): LinkEnd<ControlFrame> {
     const { ref } = process;
-    const [theirs, ours] = connect(this.world, this.#around.network, { process, events }, {
-      process: this,
-      events: {
-        frame: (bytes) => this.#fromLocal(ref, role, bytes),
-        closed: () => this.#localClosed(ref, role),
+    const [theirs, ours] = connect(
+      this.world,
+      this.#around.network,
+      { process, events },
+      {
+        process: this,
+        events: {
+          frame: (bytes) => this.#fromLocal(ref, role, bytes),
+          closed: () => this.#localClosed(ref, role),
+        },
       },
-    });
+    );
     this.enter(() => {
       this.#locals.set(ref.processId, ours);
       this.#machine(() => this.raylet.processConnected(ref, role));
@@ -103,37 +108,49 @@ export class VirtualNode extends VirtualProcess implements NodeDoor {
 
   connectNode(process: VirtualProcess, events: LinkEvents<ControlFrame>): LinkEnd<ControlFrame> {
     const { nodeId } = process.ref;
-    const [theirs, ours] = connect(this.world, this.#around.network, { process, events }, {
-      process: this,
-      events: {
-        frame: (bytes) => this.#route(fromBytes(bytes)),
-        closed: () => {
-          this.#nodes.delete(nodeId);
-          this.#machine(() => this.gcs?.nodeDied(nodeId, "its connection ended"));
+    const [theirs, ours] = connect(
+      this.world,
+      this.#around.network,
+      { process, events },
+      {
+        process: this,
+        events: {
+          frame: (bytes) => this.#route(fromBytes(bytes)),
+          closed: () => {
+            this.#nodes.delete(nodeId);
+            this.#machine(() => this.gcs?.nodeDied(nodeId, "its connection ended"));
+          },
         },
       },
-    });
+    );
     this.#nodes.set(nodeId, ours);
     return theirs;
   }
 
   /** The other node's side of `#fetch`: the block is kept while its bytes leave. */
   connectTransfer(process: VirtualProcess, events: LinkEvents<TransferFrame>): LinkEnd<TransferFrame> {
-    const [theirs, ours] = connect<TransferFrame>(this.world, this.#around.network, { process, events }, {
-      process: this,
-      events: {
-        frame: (frame) => {
-          if (frame.kind === "pull") this.#serve(ours, frame.objectId);
+    const [theirs, ours] = connect<TransferFrame>(
+      this.world,
+      this.#around.network,
+      { process, events },
+      {
+        process: this,
+        events: {
+          frame: (frame) => {
+            if (frame.kind === "pull") this.#serve(ours, frame.objectId);
+          },
+          closed: () => {},
         },
-        closed: () => {},
       },
-    });
+    );
     return theirs;
   }
 
   /** A child process ended; what it still sent may arrive before or after. */
   workerExited(worker: ProcessRef, why: string): void {
-    this.enter(() => this.#processDied(worker, { code: "WORKER_CRASHED", message: `worker ${worker.processId}: ${why}` }));
+    this.enter(() =>
+      this.#processDied(worker, { code: "WORKER_CRASHED", message: `worker ${worker.processId}: ${why}` }),
+    );
   }
 
   override check(): void {
@@ -216,8 +233,7 @@ export class VirtualNode extends VirtualProcess implements NodeDoor {
   #makeGcs(): Gcs {
     const port = {
       send: (to: ProcessRef, message: Message) => this.#route({ to, from: GCS, message }),
-      wakeUpAfter: (delayMs: number) =>
-        this.after(delayMs, () => this.#machine(() => this.gcs?.tick(this.localNowMs))),
+      wakeUpAfter: (delayMs: number) => this.after(delayMs, () => this.#machine(() => this.gcs?.tick(this.localNowMs))),
       stop: (reason: string) => this.kill(reason),
     };
     return new Gcs(port, this.journey);
@@ -282,6 +298,7 @@ export function describe(from: ProcessRef, message: Message): string {
 function wordOf(value: unknown): string {
   if (value instanceof Map) return JSON.stringify([...value]);
   if (value instanceof Uint8Array) return `${value.length} bytes`;
-  const text = typeof value === "string" ? value : (JSON.stringify(value, (_, v) => (v instanceof Map ? [...v] : v)) ?? "-");
+  const text =
+    typeof value === "string" ? value : (JSON.stringify(value, (_, v) => (v instanceof Map ? [...v] : v)) ?? "-");
   return text.length > 160 ? `${text.slice(0, 160)}…` : text;
 }

@@ -2,7 +2,7 @@
 import { GCS, type LeaseId, type ProcessRef } from "../src/base/ids.js";
 import { ActorExecutor, type Call } from "../src/core/executor/actor-executor.js";
 import { Executor, type LeaseSlot, type Run } from "../src/core/executor/executor.js";
-import type { Outcome } from "../src/core/owner/task.js";
+import type { Outcome } from "../src/core/owner/records.js";
 import type { ActorSpec, Message } from "../src/protocol/messages.js";
 import type { DirectFrame, IncomingTask, OwnerFrame } from "./frames.js";
 import { connect, type LinkEnd, type LinkEvents } from "./link.js";
@@ -32,16 +32,21 @@ export class Worker extends OwnerProcess implements WorkerDoor {
   }
 
   connectOwner(owner: VirtualProcess, events: LinkEvents<DirectFrame>): LinkEnd<DirectFrame> {
-    const [theirs, ours] = connect<DirectFrame>(this.world, this.around.network, { process: owner, events }, {
-      process: this,
-      events: {
-        frame: (frame) => this.#fromOwner(caller, frame as OwnerFrame),
-        closed: () => {
-          this.#executor.detach(caller);
-          this.#actor?.detach(caller);
+    const [theirs, ours] = connect<DirectFrame>(
+      this.world,
+      this.around.network,
+      { process: owner, events },
+      {
+        process: this,
+        events: {
+          frame: (frame) => this.#fromOwner(caller, frame as OwnerFrame),
+          closed: () => {
+            this.#executor.detach(caller);
+            this.#actor?.detach(caller);
+          },
         },
       },
-    });
+    );
     const caller: Caller = { end: ours, ref: owner.ref, leases: new Map() };
     return theirs;
   }
@@ -75,10 +80,14 @@ export class Worker extends OwnerProcess implements WorkerDoor {
   // ── Owners' connections ───────────────────────────────────────────────────────────────────────────────────────────
 
   #fromOwner(caller: Caller, frame: OwnerFrame): void {
-    this.world.note(this.name, frame.kind, () => JSON.stringify(frame, (key, value) => (key === "bytes" ? "…" : value)));
+    this.world.note(this.name, frame.kind, () =>
+      JSON.stringify(frame, (key, value) => (key === "bytes" ? "…" : value)),
+    );
     switch (frame.kind) {
       case "attach":
-        return this.#executor.attach(frame.leaseId, caller.ref, caller, (lease) => caller.leases.set(frame.leaseId, lease));
+        return this.#executor.attach(frame.leaseId, caller.ref, caller, (lease) =>
+          caller.leases.set(frame.leaseId, lease),
+        );
       case "push":
         return this.#push(caller, frame);
       case "call":
@@ -102,14 +111,19 @@ export class Worker extends OwnerProcess implements WorkerDoor {
       nowMs: () => this.localNowMs,
       sendToRaylet: (message) => this.sendToRaylet(message),
       prepare: (run) =>
-        this.#runner.prepare(taskOf(run), () => executor.prepared(run), (outcome) => executor.failedToPrepare(run, outcome)),
+        this.#runner.prepare(
+          taskOf(run),
+          () => executor.prepared(run),
+          (outcome) => executor.failedToPrepare(run, outcome),
+        ),
       execute: (run) =>
         this.#runner.execute(taskOf(run), {
           block: () => executor.block(run),
           resume: () => executor.resume(run),
           finished: (outcome) => executor.finished(run, outcome),
         }),
-      answer: (caller, run, outcome, runTimeMs) => this.#answer(caller as Caller, run.lease.id, run.sequence, outcome, runTimeMs),
+      answer: (caller, run, outcome, runTimeMs) =>
+        this.#answer(caller as Caller, run.lease.id, run.sequence, outcome, runTimeMs),
       handBack: (caller, lease, sequences, blocked) =>
         (caller as Caller).end.send({ kind: "handBack", leaseId: lease.id, sequences, blocked }),
       wakeUpAfter: (delayMs) => this.after(delayMs, () => executor.tick()),
@@ -137,7 +151,11 @@ export class Worker extends OwnerProcess implements WorkerDoor {
     const actor: ActorExecutor = new ActorExecutor(leaseId, maxConcurrency, {
       sendToRaylet: (message) => this.sendToRaylet(message),
       prepare: (call) =>
-        this.#runner.prepare(taskOf(call), () => actor.prepared(call), (outcome) => actor.failedToPrepare(call, outcome)),
+        this.#runner.prepare(
+          taskOf(call),
+          () => actor.prepared(call),
+          (outcome) => actor.failedToPrepare(call, outcome),
+        ),
       execute: (call) =>
         this.#runner.execute(taskOf(call), {
           block: () => actor.block(call),

@@ -1,6 +1,20 @@
 /** The functions and classes of random programs, and the programs themselves. */
 import type { FunctionId } from "../src/base/ids.js";
-import { Body, FAIL, GATE, GATED, MIX, NOBODY, type Observer, OPENER, SERIAL, SERIAL_NAME, TALLY, type Terrain, TINY } from "./body.js";
+import {
+  Body,
+  FAIL,
+  GATE,
+  GATED,
+  MIX,
+  NOBODY,
+  type Observer,
+  OPENER,
+  SERIAL,
+  SERIAL_NAME,
+  TALLY,
+  type Terrain,
+  TINY,
+} from "./body.js";
 import {
   type ActorInstance,
   type Api,
@@ -13,8 +27,8 @@ import {
   type Ref,
   type Script,
   sleep,
-  until,
   UserError,
+  until,
   type Value,
 } from "./program.js";
 import { between, prngFor } from "./world.js";

@@ -4,9 +4,9 @@
  */
 import * as ray from "mobula";
 import type { TestCluster } from "mobula/testing";
-import { inWords, recordsIn } from "../../src/cli/trace.js";
-import { nodesOf } from "../../src/cli/cluster-view.js";
 import { TASK_ID_DIGITS } from "../../src/base/ids.js";
+import { nodesOf } from "../../src/cli/cluster-view.js";
+import { inWords, recordsIn } from "../../src/cli/trace.js";
 import { type Ladder, laddersOf } from "../../src/core/ladder.js";
 
 /** Numbers in a and b: far above the size up to which a value stays with its owner. */

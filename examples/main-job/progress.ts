@@ -35,7 +35,9 @@ export function progressBar(label: string, total: number, output: NodeJS.WriteSt
     const percent = `${Math.floor(100 * part)} %`.padStart(5);
     if (output.isTTY) {
       const filled = Math.floor(BAR_WIDTH * part);
-      output.write(`\r${label} [${"█".repeat(filled)}${"·".repeat(BAR_WIDTH - filled)}] ${percent}${part < 1 ? "" : "\n"}`);
+      output.write(
+        `\r${label} [${"█".repeat(filled)}${"·".repeat(BAR_WIDTH - filled)}] ${percent}${part < 1 ? "" : "\n"}`,
+      );
       return;
     }
     const quarter = Math.floor(4 * part);

@@ -13,7 +13,9 @@ export function inSeconds(ms: number): string {
 
 /** The most frequent words in two columns. */
 export function topWords(counts: WordCounts, many: number): string {
-  const rows = top(counts, many).map(([word, count], i) => `${`${i + 1}`.padStart(4)}  ${`${count}`.padStart(8)}  ${word}`);
+  const rows = top(counts, many).map(
+    ([word, count], i) => `${`${i + 1}`.padStart(4)}  ${`${count}`.padStart(8)}  ${word}`,
+  );
   const half = Math.ceil(rows.length / 2);
   const width = Math.max(0, ...rows.slice(0, half).map((row) => row.length));
   return rows

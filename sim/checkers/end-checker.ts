@@ -26,9 +26,15 @@ export function checkJobsEnded(cluster: Cluster): void {
     const mine = view.find(({ info }) => info.nodeId === node.nodeId);
     demand(mine !== undefined, `${node.name} lives, and the GCS knows it`);
     for (const [name, total] of mine.info.total) {
-      demand(mine.available.get(name) === total, `all ${name} of ${node.name} is back: ${mine.available.get(name)} of ${total}`);
+      demand(
+        mine.available.get(name) === total,
+        `all ${name} of ${node.name} is back: ${mine.available.get(name)} of ${total}`,
+      );
     }
     const workers = [...node.raylet.pool.all()].filter(({ jobId }) => jobId !== undefined);
-    demand(workers.length === 0, `no worker of ${node.name} outlives its job: ${workers.map(({ ref }) => ref.processId)}`);
+    demand(
+      workers.length === 0,
+      `no worker of ${node.name} outlives its job: ${workers.map(({ ref }) => ref.processId)}`,
+    );
   }
 }

@@ -90,7 +90,10 @@ export class LeaseChecker {
     for (const [otherId, other] of ledger.granted) {
       if (other.worker !== worker) continue;
       demand(other.blocked, `worker ${worker} is granted for ${leaseId} while ${otherId} runs on it`);
-      demand(!other.request.exclusive && !request.exclusive, `an exclusive lease shares worker ${worker} with no other`);
+      demand(
+        !other.request.exclusive && !request.exclusive,
+        `an exclusive lease shares worker ${worker} with no other`,
+      );
     }
     for (const [name, amount] of request.demand) {
       const free = (ledger.total.get(name) ?? 0) - taken(ledger, name);

@@ -2,9 +2,8 @@
 import { inspect } from "node:util";
 import { type ActorId, GCS, type ObjectId, taskIdOf } from "../base/ids.js";
 import { DEFAULT_ACTOR_CONCURRENCY, MAX_LEASE_ARGUMENT_BYTES } from "../base/limits.js";
-import type { ActorLink } from "../core/owner/actor-submitter.js";
-import { ObjectEntry } from "../core/owner/object-entry.js";
-import type { TaskTemplate } from "../core/owner/task.js";
+import type { ActorLink, TaskTemplate } from "../core/owner/records.js";
+import { ObjectEntry } from "../core/owner/records.js";
 import { type Amounts, NOTHING } from "../core/resources.js";
 import { ActorNotFoundError, InvalidOptionError } from "../errors.js";
 import type { CoreProcess } from "../process/core-process.js";
@@ -51,7 +50,9 @@ export function makeActorClass(type: ConcreteClass, options: ActorOptions): unkn
 export function classOf(state: ClassState): object {
   const { name, fn } = state.cell;
   const handle = () => {
-    throw new InvalidOptionError(`${name} is an actor class: call ${name}.remote(...) to create an actor, or ${name}.local(...) for an instance here`);
+    throw new InvalidOptionError(
+      `${name} is an actor class: call ${name}.remote(...) to create an actor, or ${name}.local(...) for an instance here`,
+    );
   };
   return Object.defineProperties(handle, {
     [CLASS_STATE]: { value: state },
@@ -66,7 +67,8 @@ export function classOf(state: ClassState): object {
     },
     local: {
       value: (...args: unknown[]) => {
-        if (fn === undefined) throw new InvalidOptionError(`class ${name} came from another process: its code is not in this one`);
+        if (fn === undefined)
+          throw new InvalidOptionError(`class ${name} came from another process: its code is not in this one`);
         return Reflect.construct(fn as unknown as new (...args: unknown[]) => object, args);
       },
       enumerable: true,
@@ -138,7 +140,10 @@ function whenSendable(
   let missing = entries.length + 1;
   const ready = () => {
     if (--missing > 0) return;
-    send(entries.filter((entry) => entry.state !== "inline"), stored);
+    send(
+      entries.filter((entry) => entry.state !== "inline"),
+      stored,
+    );
   };
   for (const entry of entries) {
     core.owner.references.whenReadyForTask(entry, ready);
@@ -257,13 +262,22 @@ function methodTemplate(state: HandleState, name: string, options: MethodOptions
 export async function getActor<C>(
   name: string,
   options: { readonly namespace?: string } = {},
-): Promise<C extends ConcreteClass ? ActorHandle<InstanceType<C>> : C extends ActorClass<infer K> ? ActorHandle<InstanceType<K>> : never> {
+): Promise<
+  C extends ConcreteClass
+    ? ActorHandle<InstanceType<C>>
+    : C extends ActorClass<infer K>
+      ? ActorHandle<InstanceType<K>>
+      : never
+> {
   const runtime = requireRuntime("getActor()");
   const namespace = options.namespace ?? runtime.namespace;
-  if (typeof name !== "string" || name === "") throw new InvalidOptionError(`getActor() takes a name, got ${show(name)}`);
+  if (typeof name !== "string" || name === "")
+    throw new InvalidOptionError(`getActor() takes a name, got ${show(name)}`);
   const found = await runtime.findActor(name, namespace);
   if (found === undefined) {
-    throw new ActorNotFoundError(`no actor has the name ${name} in namespace ${namespace}: it was never made, or has died`);
+    throw new ActorNotFoundError(
+      `no actor has the name ${name} in namespace ${namespace}: it was never made, or has died`,
+    );
   }
   return borrowedHandle(runtime, found.actorId as ActorId, found.className, undefined) as never;
 }

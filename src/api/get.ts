@@ -1,5 +1,5 @@
 /** `put`, `get` and `wait`. */
-import type { ObjectEntry, Waiter } from "../core/owner/object-entry.js";
+import type { ObjectEntry, Waiter } from "../core/owner/records.js";
 import { GetTimeoutError, InvalidOptionError, NotInitializedError } from "../errors.js";
 import { currentTask, type TaskContext } from "../process/task-context.js";
 import { entryOfRef, ObjectRefImpl, refOf } from "./object-ref.js";
@@ -14,7 +14,8 @@ import type { GetOptions, ObjectRef, WaitOptions } from "./types.js";
  */
 export function put<T>(value: T): ObjectRef<T> {
   const runtime = requireRuntime("put()");
-  if (ObjectRefImpl.is(value)) throw new InvalidOptionError("put() takes a value, got an ObjectRef: pass the ref itself");
+  if (ObjectRefImpl.is(value))
+    throw new InvalidOptionError("put() takes a value, got an ObjectRef: pass the ref itself");
   const entry = runtime.core.put(value, currentLineage(runtime));
   // A small value goes with its ref; a large one lives in the store, where the end of its ref must be noticed.
   return (entry.state === "inline" && !entry.large ? new ObjectRefImpl(entry) : refOf(entry)) as ObjectRef<T>;
@@ -36,7 +37,11 @@ export function get(refs: unknown, options?: GetOptions): Promise<unknown> {
     checkOptions("get", options);
     const runtime = requireRuntime("get()");
     if (!Array.isArray(refs)) return getAll(runtime, [entryOfRef(refs, "get()")], options).then((values) => values[0]);
-    return getAll(runtime, refs.map((ref, i) => entryOfRef(ref, `get(), element ${i},`)), options);
+    return getAll(
+      runtime,
+      refs.map((ref, i) => entryOfRef(ref, `get(), element ${i},`)),
+      options,
+    );
   } catch (error) {
     return Promise.reject(error);
   }
@@ -73,7 +78,11 @@ function split<T>(
   return result;
 }
 
-function getAll(runtime: Runtime, entries: readonly ObjectEntry[], options: GetOptions | undefined): Promise<unknown[]> {
+function getAll(
+  runtime: Runtime,
+  entries: readonly ObjectEntry[],
+  options: GetOptions | undefined,
+): Promise<unknown[]> {
   return new GetCall(runtime, entries, options ?? {}).promise;
 }
 
@@ -196,14 +205,22 @@ class GetCall extends PendingCall<unknown[]> {
     if (this.isSettled) return;
     const classes = this.runtime.core.values.prepare(value);
     if (classes === undefined) this.#take(index, entry, value);
-    else classes.then(() => this.#take(index, entry, value), (error: unknown) => this.fail(error));
+    else
+      classes.then(
+        () => this.#take(index, entry, value),
+        (error: unknown) => this.fail(error),
+      );
   }
 
   protected timedOut(timeoutMs: number): void {
     const first = this.#entries.find((entry) => entry.state === "pending") ?? this.#entries[0];
     const { id, task } = first ?? {};
     const name = task === undefined ? "" : ` of task ${task.template.name} (${task.state})`;
-    this.fail(new GetTimeoutError(`object ${id}${name} was not there within timeoutMs ${timeoutMs}; ${this.#missing} of ${this.#entries.length} are missing. The tasks go on`));
+    this.fail(
+      new GetTimeoutError(
+        `object ${id}${name} was not there within timeoutMs ${timeoutMs}; ${this.#missing} of ${this.#entries.length} are missing. The tasks go on`,
+      ),
+    );
   }
 
   protected letGo(): void {
@@ -263,5 +280,7 @@ class WaitCall extends PendingCall<ReadonlySet<ObjectEntry>> implements Waiter {
 
 /** What pending gets are told at shutdown. */
 export function shutdownError(): NotInitializedError {
-  return new NotInitializedError("the cluster connection was shut down while this waited: await get() before shutdown()");
+  return new NotInitializedError(
+    "the cluster connection was shut down while this waited: await get() before shutdown()",
+  );
 }

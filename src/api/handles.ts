@@ -156,4 +156,3 @@ function parse(text: string): Description {
 function plain<T extends object>(options: T): T {
   return JSON.parse(JSON.stringify(options)) as T;
 }
-

@@ -30,7 +30,9 @@ export async function init(options: InitOptions = {}): Promise<Cluster> {
   if (known?.role === "worker") return clusterOf(known);
   if (known !== undefined && options.ignoreReinitError === true) return clusterOf(known);
   if (known !== undefined || starting) {
-    throw new AlreadyInitializedError(`init() was called before${known === undefined ? "" : `: this process is connected to ${known.address}`}. Call shutdown() first, or pass ignoreReinitError`);
+    throw new AlreadyInitializedError(
+      `init() was called before${known === undefined ? "" : `: this process is connected to ${known.address}`}. Call shutdown() first, or pass ignoreReinitError`,
+    );
   }
   starting = true;
   try {
@@ -76,7 +78,9 @@ function resolveAddress(address: string | undefined): string | undefined {
   if (address !== "auto") return address;
   const running = runningClusters()[0];
   if (running !== undefined) return running.address;
-  throw new ConnectionError('address "auto": no cluster of this user runs on this host. Start one with "mobula start --head", or call init() without an address');
+  throw new ConnectionError(
+    'address "auto": no cluster of this user runs on this host. Start one with "mobula start --head", or call init() without an address',
+  );
 }
 
 function recordOf(own: StartedNode): NodeRecord {
@@ -152,4 +156,3 @@ function clusterOf(runtime: Runtime): Cluster {
     [Symbol.asyncDispose]: () => (runtime.role === "worker" ? Promise.resolve() : shutdown()),
   };
 }
-

@@ -1,6 +1,6 @@
 /** The ref that users hold. It names an object; the owner's machine knows the rest. */
 import { inspect } from "node:util";
-import { ObjectEntry } from "../core/owner/object-entry.js";
+import type { ObjectEntry } from "../core/owner/records.js";
 import { InvalidOptionError, ReferenceReleasedError } from "../errors.js";
 import { TRACK, type TrackedHandle, type Tracker } from "../process/tracker.js";
 import { show } from "./options.js";
@@ -27,7 +27,9 @@ export class ObjectRefImpl<out T> implements ObjectRef<T>, TrackedHandle {
   /** The object behind a ref. @throws ReferenceReleasedError when the ref was disposed of. */
   static entryOf(ref: ObjectRefImpl<unknown>): ObjectEntry {
     if (ref.#released) {
-      throw new ReferenceReleasedError(`object ${ref.#entry.id} was released with this ref (using or dispose): keep the ref as long as you need the object`);
+      throw new ReferenceReleasedError(
+        `object ${ref.#entry.id} was released with this ref (using or dispose): keep the ref as long as you need the object`,
+      );
     }
     return ref.#entry;
   }

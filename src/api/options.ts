@@ -136,7 +136,9 @@ function distance(a: string, b: string): number {
 
 function amount(name: string, value: unknown): void {
   if (typeof value !== "number" || !Number.isFinite(value) || value < 0 || value > MAX_RESOURCE_AMOUNT) {
-    throw new InvalidOptionError(`${name} must be a finite number from 0 to ${MAX_RESOURCE_AMOUNT}, got ${show(value)}`);
+    throw new InvalidOptionError(
+      `${name} must be a finite number from 0 to ${MAX_RESOURCE_AMOUNT}, got ${show(value)}`,
+    );
   }
 }
 
@@ -187,7 +189,8 @@ function flag(name: string, value: unknown): void {
 }
 
 function abortSignal(name: string, value: unknown): void {
-  if (!(value instanceof AbortSignal)) throw new InvalidOptionError(`${name} must be an AbortSignal, got ${show(value)}`);
+  if (!(value instanceof AbortSignal))
+    throw new InvalidOptionError(`${name} must be an AbortSignal, got ${show(value)}`);
 }
 
 function strategy(name: string, value: unknown): void {

@@ -1,7 +1,7 @@
 /** Remote functions: handles to functions, with their options. */
 import type { FunctionId } from "../base/ids.js";
 import { DEFAULT_MAX_RETRIES, MAX_PENDING_CALLS } from "../base/limits.js";
-import type { TaskTemplate } from "../core/owner/task.js";
+import type { TaskTemplate } from "../core/owner/records.js";
 import { InvalidOptionError, PendingCallsLimitError } from "../errors.js";
 import { ObjectRefImpl } from "./object-ref.js";
 import { checkOptions, demandOf, show, strategyOf } from "./options.js";
@@ -31,7 +31,9 @@ export interface FunctionState {
 export function makeRemoteFunction(fn: AnyFunction, options: TaskOptions): unknown {
   checkOptions("task", options);
   if (/\{\s*\[native code\]\s*\}\s*$/.test(Function.prototype.toString.call(fn)) && !fn.name.startsWith("bound ")) {
-    throw new InvalidOptionError(`remote() takes a function of yours; ${fn.name || "this one"} is native code: wrap it, remote((x) => ${fn.name || "f"}(x))`);
+    throw new InvalidOptionError(
+      `remote() takes a function of yours; ${fn.name || "this one"} is native code: wrap it, remote((x) => ${fn.name || "f"}(x))`,
+    );
   }
   const name = fn.name === "" ? "anonymous" : fn.name;
   return handleOf({ cell: { name, fn, functionId: undefined, registeredIn: undefined }, options });
@@ -40,7 +42,9 @@ export function makeRemoteFunction(fn: AnyFunction, options: TaskOptions): unkno
 export function handleOf(of: Pick<FunctionState, "cell" | "options">): object {
   const state: FunctionState = { ...of, template: undefined, templateOf: undefined };
   const handle = () => {
-    throw new InvalidOptionError(`${state.cell.name} is a remote function: call ${state.cell.name}.remote(...) to run it in the cluster, or ${state.cell.name}.local(...) to run it here`);
+    throw new InvalidOptionError(
+      `${state.cell.name} is a remote function: call ${state.cell.name}.remote(...) to run it in the cluster, or ${state.cell.name}.local(...) to run it here`,
+    );
   };
   return Object.defineProperties(handle, {
     [FUNCTION_STATE]: { value: state },
@@ -66,7 +70,8 @@ function submitTask(state: FunctionState, args: readonly unknown[]): unknown {
   const runtime = requireRuntime(`${state.cell.name}.remote()`);
   const { core } = runtime;
   if (!core.owner.hasRoom) refuseMore(state.cell.name);
-  const template = state.templateOf === runtime && state.template !== undefined ? state.template : templateFor(state, runtime);
+  const template =
+    state.templateOf === runtime && state.template !== undefined ? state.template : templateFor(state, runtime);
   const { returns } = core.submit(template, currentLineage(runtime), args, undefined);
   if (returns.length === 1) return new ObjectRefImpl(returns[0] as (typeof returns)[0]);
   return refsOf(returns);
@@ -79,7 +84,9 @@ export function refsOf(returns: readonly ConstructorParameters<typeof ObjectRefI
 }
 
 export function refuseMore(name: string): never {
-  throw new PendingCallsLimitError(`${name}: this process has ${MAX_PENDING_CALLS} unfinished tasks and calls, which is the limit: get() some results first`);
+  throw new PendingCallsLimitError(
+    `${name}: this process has ${MAX_PENDING_CALLS} unfinished tasks and calls, which is the limit: get() some results first`,
+  );
 }
 
 /** Capture and register the function at its first use. */
@@ -113,7 +120,9 @@ function templateFor(state: FunctionState, runtime: Runtime): TaskTemplate {
 }
 
 function notHere(cell: FunctionCell): never {
-  throw new InvalidOptionError(`${cell.name} came from another process: its code is not in this one. Call ${cell.name}.remote()`);
+  throw new InvalidOptionError(
+    `${cell.name} came from another process: its code is not in this one. Call ${cell.name}.remote()`,
+  );
 }
 
 export function isClass(value: unknown): boolean {

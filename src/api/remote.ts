@@ -2,14 +2,7 @@
 import { InvalidOptionError } from "../errors.js";
 import { makeActorClass } from "./actors.js";
 import { functionStateOf, isClass, makeRemoteFunction, refuseNonFunction } from "./remote-function.js";
-import type {
-  ActorClass,
-  ActorOptions,
-  AnyFunction,
-  ConcreteClass,
-  RemoteFunction,
-  TaskOptions,
-} from "./types.js";
+import type { ActorClass, ActorOptions, AnyFunction, ConcreteClass, RemoteFunction, TaskOptions } from "./types.js";
 
 /**
  * Make a remote function or an actor class. Captures nothing yet: that happens at the first `.remote()`.
@@ -27,7 +20,8 @@ export function remote(first: unknown, second?: unknown): unknown {
   const target = second === undefined ? first : second;
   const options = second === undefined ? {} : first;
   if (typeof target !== "function") refuseNonFunction(target);
-  if (functionStateOf(target) !== undefined) throw new InvalidOptionError("remote() was given a remote function: use it as it is");
+  if (functionStateOf(target) !== undefined)
+    throw new InvalidOptionError("remote() was given a remote function: use it as it is");
   if (isClass(target)) return makeActorClass(target as unknown as ConcreteClass, options as ActorOptions);
   return makeRemoteFunction(target as unknown as AnyFunction, options as TaskOptions);
 }

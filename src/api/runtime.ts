@@ -28,7 +28,9 @@ let root: Lineage | undefined;
 
 export function setRuntime(runtime: Runtime | undefined): void {
   if (runtime !== undefined && current !== undefined) {
-    throw new AlreadyInitializedError(`this process is connected to ${current.address} already; call shutdown() first, or pass ignoreReinitError`);
+    throw new AlreadyInitializedError(
+      `this process is connected to ${current.address} already; call shutdown() first, or pass ignoreReinitError`,
+    );
   }
   current = runtime;
   root = undefined;

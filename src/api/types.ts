@@ -80,9 +80,9 @@ type Remote<F, N extends number> = F extends {
 }
   ? Call<A1, R1, N> & Call<A2, R2, N> & Call<A3, R3, N> & Call<A4, R4, N>
   : never;
-type Call<A extends readonly unknown[], R, N extends number> = (...args: Args<A>) => number extends N
-  ? Result<R>
-  : Refs<R, N>;
+type Call<A extends readonly unknown[], R, N extends number> = (
+  ...args: Args<A>
+) => number extends N ? Result<R> : Refs<R, N>;
 
 export interface RemoteFunction<F, N extends number = 1> {
   /** Submit a task. Synchronous; returns its ref (or refs) at once. */
@@ -101,7 +101,13 @@ export interface ActorMethod<F, N extends number = 1> {
 
 /** A handle to a living actor: its public methods, each with `.remote`. */
 export type ActorHandle<T> = {
-  readonly [K in keyof T as K extends string ? (T[K] extends AnyFunction ? (K extends "then" | "toJSON" ? never : K) : never) : never]: ActorMethod<T[K]>;
+  readonly [K in keyof T as K extends string
+    ? T[K] extends AnyFunction
+      ? K extends "then" | "toJSON"
+        ? never
+        : K
+      : never
+    : never]: ActorMethod<T[K]>;
 } & Disposable;
 
 export interface ActorClass<C extends ConcreteClass> {

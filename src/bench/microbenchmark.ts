@@ -7,7 +7,7 @@ import { loadSecret } from "../io/secret.js";
 import { ClusterTool } from "../process/cluster-tool.js";
 import { ClusterCpu } from "./cluster-cpu.js";
 import { type Floor, startFloor } from "./floor.js";
-import { bodyWorkload, measureInTurns, type Summary, type Timing, windowWorkload, type Workload } from "./timing.js";
+import { bodyWorkload, measureInTurns, type Summary, type Timing, type Workload, windowWorkload } from "./timing.js";
 
 const BATCH = 1_000;
 
@@ -42,7 +42,8 @@ export interface MicrobenchmarkOptions {
 /** Runs on a cluster of its own, which ends with it. Throws a plain RangeError when no workload matches. */
 export async function microbenchmark({ filter, timing }: MicrobenchmarkOptions): Promise<Measurement[]> {
   const specs = SPECS.filter(({ name }) => filter === undefined || filter.test(name));
-  if (specs.length === 0) throw new RangeError(`no workload matches ${filter}; there are: ${workloadNames().join("; ")}`);
+  if (specs.length === 0)
+    throw new RangeError(`no workload matches ${filter}; there are: ${workloadNames().join("; ")}`);
   const cluster = await init({ logToDriver: false });
   const tool = await ClusterTool.connect(cluster.address, loadSecret());
   const floor = await startFloor();
@@ -50,7 +51,12 @@ export async function microbenchmark({ filter, timing }: MicrobenchmarkOptions):
     const cpu = new ClusterCpu(tool);
     const floors = floorsOf(specs, floor);
     const workloads = await Promise.all(specs.map((spec) => workloadOf(spec, cpu)));
-    const summaries = await measureInTurns([...floors, ...workloads], { warmUpMs: 1_000, windowMs: 2_000, windows: 4, ...timing });
+    const summaries = await measureInTurns([...floors, ...workloads], {
+      warmUpMs: 1_000,
+      windowMs: 2_000,
+      windows: 4,
+      ...timing,
+    });
     const byName = new Map(summaries.map((summary) => [summary.name, summary]));
     return [...floors.map(({ name }) => name), ...specs.map(({ name }) => name)].flatMap((name) => {
       const summary = byName.get(name);
@@ -70,7 +76,9 @@ export function workloadNames(): string[] {
 function floorsOf(specs: readonly Spec[], floor: Floor): Workload[] {
   const wanted = new Set(specs.map((spec) => spec.floor));
   const run = { one: (ms: number) => floor.runOneAtATime(ms), many: (ms: number) => floor.runInFlight(BATCH, ms) };
-  return (["one", "many"] as const).filter((key) => wanted.has(key)).map((key) => windowWorkload(FLOORS[key], run[key]));
+  return (["one", "many"] as const)
+    .filter((key) => wanted.has(key))
+    .map((key) => windowWorkload(FLOORS[key], run[key]));
 }
 
 async function workloadOf({ name, opsPerCall, prepare }: Spec, cpu: ClusterCpu): Promise<Workload> {

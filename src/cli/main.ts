@@ -1,9 +1,9 @@
 #!/usr/bin/env node
 /** The `mobula` command. What a subcommand does is a page of its own, loaded when it is called. */
 import { Command, CommanderError, Option } from "commander";
-import { version } from "./version.js";
 import { fail, USAGE } from "./failure.js";
-import { count, json, numbers, amount, regExp, texts } from "./values.js";
+import { amount, count, json, numbers, regExp, texts } from "./values.js";
+import { version } from "./version.js";
 
 const ADDRESS = "the head's HOST:PORT, or auto (default: $MOBULA_ADDRESS, else the newest cluster on this host)";
 
@@ -36,7 +36,9 @@ function program(): Command {
     .action(async (task, options) => (await import("./trace.js")).trace(task, options));
   mobula
     .command("microbenchmark")
-    .description("Measure tasks, actor calls and objects on a cluster of its own, beside two bare processes (the floor).")
+    .description(
+      "Measure tasks, actor calls and objects on a cluster of its own, beside two bare processes (the floor).",
+    )
     .option("--filter <re>", "only the workloads whose names match", regExp)
     .option("--seconds <n>", "how long one window of measurement is; a workload gets four", amount, 2)
     .option("--json", "print JSON")
@@ -55,7 +57,7 @@ function addStart(mobula: Command): void {
     .option("--num-cpus <n>", "CPUs that the node offers (default: as many as it has)", amount)
     .option("--num-gpus <n>", "GPUs that the node offers (default: 0)", amount)
     .option("--resources <json>", "further resources, such as '{\"disk\": 2}'", json(numbers))
-    .option("--labels <json>", "labels for placing tasks, such as '{\"zone\": \"a\"}'", json(texts))
+    .option("--labels <json>", 'labels for placing tasks, such as \'{"zone": "a"}\'', json(texts))
     .option("--object-store-memory <bytes>", "size of the object store (default: 30 % of memory)", amount)
     .option("--block", "stay until the node ends; Ctrl-C stops it")
     .action(async (options) => (await import("./start.js")).start(options));

@@ -9,11 +9,18 @@ const TYPESCRIPT = new Set([".ts", ".mts", ".cts", ".tsx"]);
 const FORWARDED = ["SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT", "SIGUSR2"] as const;
 
 /** Ends as the script ends: with its exit code, or with 128 and the number of the signal that ended it. */
-export async function run(script: string, args: readonly string[], options: { readonly address?: string }): Promise<void> {
+export async function run(
+  script: string,
+  args: readonly string[],
+  options: { readonly address?: string },
+): Promise<void> {
   const env = { ...process.env };
   if (options.address !== undefined) env["MOBULA_ADDRESS"] = addressOf(options.address);
   const loaders = TYPESCRIPT.has(extname(script)) ? typeScriptLoaders() : [];
-  const child = spawn(process.execPath, [...loaders.flatMap((url) => ["--import", url]), script, ...args], { stdio: "inherit", env });
+  const child = spawn(process.execPath, [...loaders.flatMap((url) => ["--import", url]), script, ...args], {
+    stdio: "inherit",
+    env,
+  });
   for (const signal of FORWARDED) {
     process.on(signal, () => {
       // Ctrl-C at a terminal has reached the child already: it is of our process group.

@@ -33,7 +33,8 @@ export async function start(options: StartOptions): Promise<void> {
   }
   const where = port === undefined ? { host } : { host, port };
   const node = { ...request, ...where, endsWithParent: block };
-  const { started, logs } = address === undefined ? await startHead(node) : await joinHead(checkedAddress(address), node);
+  const { started, logs } =
+    address === undefined ? await startHead(node) : await joinHead(checkedAddress(address), node);
   print(address === undefined ? headInWords(started, logs) : memberInWords(started, address, logs));
   if (block) await stayWith(started);
   else started.child.release();

@@ -29,7 +29,18 @@ async function statusOf(address: string, tool: ClusterTool): Promise<Status> {
 }
 
 function inWords({ address, clusterId, nodes }: Status): string {
-  const head = ["node", "", "address", " CPU", " GPU", " memory", " object store", " workers", "other resources", "labels"];
+  const head = [
+    "node",
+    "",
+    "address",
+    " CPU",
+    " GPU",
+    " memory",
+    " object store",
+    " workers",
+    "other resources",
+    "labels",
+  ];
   const rows = nodes.map((node, index) => [
     `${nameOf(index)} ${node.nodeId}`,
     node.isHead ? "head" : "",
@@ -40,7 +51,9 @@ function inWords({ address, clusterId, nodes }: Status): string {
     used(node, "objectStoreMemory", bytes),
     workersInWords(node.workers),
     othersOf(node),
-    Object.entries(node.labels).map(([name, value]) => `${name}=${value}`).join(" "),
+    Object.entries(node.labels)
+      .map(([name, value]) => `${name}=${value}`)
+      .join(" "),
   ]);
   return `cluster ${clusterId} at ${address}; resources as used/total\n\n${table(head, rows)}`;
 }

@@ -1,6 +1,6 @@
 /** `mobula trace`: the journey of a task as the processes of the cluster recorded it. */
 import type { JourneyRecord } from "../core/journey.js";
-import { findTask, type Ladder, laddersOf, type LadderLine } from "../core/ladder.js";
+import { findTask, type Ladder, type LadderLine, laddersOf } from "../core/ladder.js";
 import { MobulaError } from "../errors.js";
 import { type NodeView, nameOf, nodesOf } from "./cluster-view.js";
 import { withCluster } from "./connect.js";
@@ -25,7 +25,9 @@ export async function trace(task: string | undefined, options: TraceOptions): Pr
 
 function nothingFound(task: string | undefined): string {
   const kept = "a process keeps the records of about its last 1,000 tasks, and an ended one's are kept for 10 minutes";
-  return task === undefined ? `no task has run, as far as is known: ${kept}` : `nothing is recorded of ${task}: ${kept}`;
+  return task === undefined
+    ? `no task has run, as far as is known: ${kept}`
+    : `nothing is recorded of ${task}: ${kept}`;
 }
 
 /** Each process has answered with an array; arrays of arrays tell nothing more. */
@@ -39,7 +41,13 @@ export function inWords(ladders: readonly Ladder[], nodes: readonly NodeView[]):
   const legend = nodes.map(({ nodeId, address, isHead }, index) => {
     return `${nameOf(index)} = node ${nodeId} at ${address}${isHead ? ", the head" : ""}`;
   });
-  const blocks = ladders.map((ladder) => `${titleOf(ladder)}\n${table(HEAD, ladder.lines.map((l) => cells(l, names)))}`);
+  const blocks = ladders.map(
+    (ladder) =>
+      `${titleOf(ladder)}\n${table(
+        HEAD,
+        ladder.lines.map((l) => cells(l, names)),
+      )}`,
+  );
   return [legend.join("\n"), ...blocks].join("\n\n");
 }
 
@@ -52,6 +60,7 @@ function titleOf({ ladder, subject, name }: Ladder): string {
 
 function cells(line: LadderLine, names: ReadonlyMap<string, string>): string[] {
   const { number, step, node, plane, timeMs, state, count, reason } = line;
-  const remark = state === "skipped" ? `skipped: ${reason}` : state === "unrecorded" ? reason : count > 1 ? `${count} times` : "";
+  const remark =
+    state === "skipped" ? `skipped: ${reason}` : state === "unrecorded" ? reason : count > 1 ? `${count} times` : "";
   return [`${number}`, step, names.get(node) ?? (node === "" ? "–" : node), plane, timeMs?.toFixed(3) ?? "", remark];
 }

@@ -13,7 +13,7 @@ import type { Message } from "../protocol/messages.js";
 import { Executor, type LeaseSlot, type Run } from "./executor/executor.js";
 import { Journey } from "./journey.js";
 import { type Lease, LeasePool } from "./owner/lease-pool.js";
-import type { Outcome, Task } from "./owner/task.js";
+import type { Outcome, Task } from "./owner/records.js";
 import { LocalScheduler } from "./raylet/local-scheduler.js";
 import { WorkerPool } from "./raylet/worker-pool.js";
 import { amountsOf, NodeResources, recordOf } from "./resources.js";

@@ -109,7 +109,10 @@ function registrationOf(
   const endMs = Math.max(...own.map(({ timeMs }) => timeMs));
   return records
     .filter((record) => record.step === "registerFunction" && record.detail === name && record.timeMs <= endMs)
-    .reduce<JourneyRecord | undefined>((last, r) => (last !== undefined && last.timeMs > r.timeMs ? last : r), undefined);
+    .reduce<JourneyRecord | undefined>(
+      (last, r) => (last !== undefined && last.timeMs > r.timeMs ? last : r),
+      undefined,
+    );
 }
 
 function getLadder(records: readonly JourneyRecord[], own: readonly JourneyRecord[], objectId: string): Ladder {
@@ -172,7 +175,8 @@ function taskReasons(about: readonly JourneyRecord[], isCall: boolean): Reasons 
     if (isCall) return because("the actor is called directly");
     if (number === 8 && reused !== undefined) return because(reused);
     if (number >= 2 && number <= 4 && alone !== undefined) return because(alone);
-    if (plain !== undefined && (step === "lookUpObjects" || number >= 5)) return number < 8 ? because(plain) : NO_RECORD;
+    if (plain !== undefined && (step === "lookUpObjects" || number >= 5))
+      return number < 8 ? because(plain) : NO_RECORD;
     if (checked && (step === "locateArgument" || step === "fetchArgument")) return because("everything is local");
     return reused === undefined ? NO_RECORD : because(reused);
   };
@@ -185,7 +189,8 @@ function getReasons(about: readonly JourneyRecord[], executed: boolean): Reasons
   const registered = at("registerObject");
   const subscribed = at("subscribeObject");
   if (stored === undefined && asked === undefined) return executed ? smallResult : () => NO_RECORD;
-  if (asked === undefined) return (step) => (STEPS[step].number < 3 || STEPS[step].number > 4 ? NOBODY_ASKED : NO_RECORD);
+  if (asked === undefined)
+    return (step) => (STEPS[step].number < 3 || STEPS[step].number > 4 ? NOBODY_ASKED : NO_RECORD);
   const isLocal = stored?.node === asked.node;
   return (step) => {
     if (step === "notifyWaiters" && registered !== undefined && subscribed !== undefined) {
@@ -200,5 +205,7 @@ const NOBODY_ASKED = { state: "unrecorded", reason: "nobody has asked for it" } 
 
 /** It travels in the worker's answer and stays in its owner's memory: no store, no object table. */
 function smallResult(step: Step): Pick<LadderLine, "state" | "reason"> {
-  return because(step === "checkLocalStore" || step === "returnValue" ? "the result is small" : "the worker replies to the owner");
+  return because(
+    step === "checkLocalStore" || step === "returnValue" ? "the result is small" : "the worker replies to the owner",
+  );
 }

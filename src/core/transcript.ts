@@ -44,7 +44,7 @@ export function transcriptOf(
 }
 
 /** Which step must precede which: a step's cause is the one that handed it the work. */
-export const CAUSES: readonly (readonly [cause: Step, effect: Step])[] = [
+const CAUSES: readonly (readonly [cause: Step, effect: Step])[] = [
   ["submitTask", "forwardToGlobal"],
   ["forwardToGlobal", "lookUpObjects"],
   ["lookUpObjects", "placeTask"],

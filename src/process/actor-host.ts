@@ -1,7 +1,7 @@
 /** A worker that has become an actor: its instance, and the machine that orders its calls. */
 import type { LeaseId } from "../base/ids.js";
 import { ActorExecutor, type Call } from "../core/executor/actor-executor.js";
-import type { Outcome } from "../core/owner/task.js";
+import type { Outcome } from "../core/owner/records.js";
 import type { ActorSpec } from "../protocol/messages.js";
 import type { CoreProcess } from "./core-process.js";
 import { argumentsOf, type RunHost, type TaskRunner, type WorkerTask } from "./task-runner.js";

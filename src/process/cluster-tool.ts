@@ -52,7 +52,9 @@ export class ClusterTool {
     this.#link = new ControlLink(connection, self, "tool", {
       message: (message) => this.#receive(message),
       closed: (error) => {
-        this.#lost = new ConnectionError(`the head at ${address} closed the connection: ${error?.message ?? "it stopped"}`);
+        this.#lost = new ConnectionError(
+          `the head at ${address} closed the connection: ${error?.message ?? "it stopped"}`,
+        );
         for (const { failed } of this.#questions.values()) failed(this.#lost);
         this.#onClosed();
       },

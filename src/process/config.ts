@@ -44,7 +44,8 @@ export function configEnvironment(config: NodeConfig | WorkerConfig): NodeJS.Pro
 export function takeConfig<Config extends NodeConfig | WorkerConfig>(): Config {
   const text = process.env[VARIABLE];
   delete process.env[VARIABLE];
-  if (text === undefined) throw new InvalidOptionError("this program is started by mobula itself; use the mobula command");
+  if (text === undefined)
+    throw new InvalidOptionError("this program is started by mobula itself; use the mobula command");
   return JSON.parse(text) as Config;
 }
 

@@ -6,10 +6,9 @@ import type { ContextId, JobId, ObjectId, ProcessRef } from "../base/ids.js";
 import { GCS } from "../base/ids.js";
 import { MAX_LEASE_ARGUMENT_BYTES } from "../base/limits.js";
 import { Journey } from "../core/journey.js";
-import type { ActorLink } from "../core/owner/actor-submitter.js";
-import { ObjectEntry, type Waiter } from "../core/owner/object-entry.js";
 import { Owner } from "../core/owner/owner.js";
-import type { Task, TaskTemplate } from "../core/owner/task.js";
+import type { ActorLink, Task, TaskTemplate } from "../core/owner/records.js";
+import { ObjectEntry, type Waiter } from "../core/owner/records.js";
 import { NotInitializedError } from "../errors.js";
 import type { Address } from "../io/address.js";
 import { Arena } from "../io/arena.js";
@@ -17,14 +16,14 @@ import { type Connection, tcpTraffic } from "../io/connection.js";
 import { dial } from "../io/dial.js";
 import type { Argument, LeaseRequest, Message, Role } from "../protocol/messages.js";
 import { nowMs } from "./clock.js";
-import { DirectLinks } from "./direct-links.js";
-import { encodedValue } from "./encoded-value.js";
 import { ControlLink } from "./control-link.js";
+import { DirectLinks } from "./direct-links.js";
+import { EncodedBytes } from "./encoded-bytes.js";
+import { encodedValue } from "./encoded-value.js";
 import { FunctionRegistry } from "./function-registry.js";
 import { ObjectWriter } from "./object-writer.js";
-import { TRACK, type TrackedHandle, type Tracker } from "./tracker.js";
-import { EncodedBytes } from "./encoded-bytes.js";
 import { failurePieces, readStored, type StoredValue, storedPieces } from "./stored-value.js";
+import { TRACK, type TrackedHandle, type Tracker } from "./tracker.js";
 import { type HandleHooks, ValueCodec } from "./value-codec.js";
 
 /** How often owners look at their clocks while they have leases, time limits or broken connections. */
@@ -76,7 +75,10 @@ export class CoreProcess {
       message: (message, from) => this.#receive(message, from),
       closed: (error) => this.onRayletLost(error),
     });
-    this.objects = new ObjectWriter(() => this.arena, (message) => this.raylet.sendToRaylet(message));
+    this.objects = new ObjectWriter(
+      () => this.arena,
+      (message) => this.raylet.sendToRaylet(message),
+    );
     this.functions = new FunctionRegistry(
       {
         describe: (value) => options.handles.describeExternal(value),

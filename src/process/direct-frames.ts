@@ -15,8 +15,7 @@
 import { ByteReader, type ByteWriter, MalformedBytes } from "../base/bytes.js";
 import type { ContextId, FunctionId, JobId, ObjectId } from "../base/ids.js";
 import { MAX_ID_BYTES, MAX_INLINE_BYTES, MAX_RETURNS, MAX_TEXT_BYTES } from "../base/limits.js";
-import type { ObjectEntry } from "../core/owner/object-entry.js";
-import type { Outcome, Result, Task } from "../core/owner/task.js";
+import type { ObjectEntry, Outcome, Result, Task } from "../core/owner/records.js";
 import { tryEncodePrimitive, ValueWriter } from "../io/values/index.js";
 import { EncodedBytes } from "./encoded-bytes.js";
 import { type StoredValue, takeValue } from "./stored-value.js";
@@ -130,7 +129,11 @@ const MAX_SHORT = 0xfd;
 const scratch = new ValueWriter();
 
 /** Hot path. `args` are primitives, encoded values, or entries of objects whose values are known by now. */
-export function writeArguments(writer: ByteWriter, args: readonly unknown[], isEntry: (value: unknown) => boolean): void {
+export function writeArguments(
+  writer: ByteWriter,
+  args: readonly unknown[],
+  isEntry: (value: unknown) => boolean,
+): void {
   writer.u16(args.length);
   for (let i = 0; i < args.length; i++) {
     const arg = args[i];
@@ -155,7 +158,8 @@ function writeInline(writer: ByteWriter, value: StoredValue): void {
     return;
   }
   scratch.position = 0;
-  if (!tryEncodePrimitive(scratch, value)) throw new MalformedBytes("an argument that is neither encoded nor primitive");
+  if (!tryEncodePrimitive(scratch, value))
+    throw new MalformedBytes("an argument that is neither encoded nor primitive");
   const length = scratch.position;
   writeLength(writer, length);
   writer.ensure(length);

@@ -6,13 +6,12 @@
  */
 import { MalformedBytes } from "../base/bytes.js";
 import type { ContextId, JobId, ProcessId, ProcessRef } from "../base/ids.js";
-import type { ActorLink } from "../core/owner/actor-submitter.js";
 import type { Lease } from "../core/owner/lease-pool.js";
-import { ObjectEntry } from "../core/owner/object-entry.js";
 import type { Owner } from "../core/owner/owner.js";
-import type { Task, TaskTemplate } from "../core/owner/task.js";
-import type { Connection } from "../io/connection.js";
+import type { ActorLink, Task, TaskTemplate } from "../core/owner/records.js";
+import { ObjectEntry } from "../core/owner/records.js";
 import type { Address } from "../io/address.js";
+import type { Connection } from "../io/connection.js";
 import type { ProcessAddress } from "../protocol/messages.js";
 import {
   ANSWER_HEADER_BYTES,
@@ -143,12 +142,7 @@ export class DirectLinks {
     for (const link of this.#links.values()) link.connection?.close();
   }
 
-  #withLink(
-    worker: ProcessRef,
-    address: ProcessAddress,
-    connected: (link: Link) => void,
-    lost: () => void,
-  ): void {
+  #withLink(worker: ProcessRef, address: ProcessAddress, connected: (link: Link) => void, lost: () => void): void {
     const known = this.#links.get(worker.processId);
     if (known?.connection !== undefined) {
       queueMicrotask(() => (known.connection === undefined ? lost() : connected(known)));

@@ -32,14 +32,19 @@ export async function findRaylet(address: string, secret: Uint8Array): Promise<N
   const clusterId = "clusterId" in peer ? (peer.clusterId ?? "") : "";
   const record = nodeRecords(clusterId)[0];
   if (record !== undefined) return record;
-  throw new ConnectionError(`the cluster at ${address} has no node on this host: join it with "mobula start --address ${address}" first`);
+  throw new ConnectionError(
+    `the cluster at ${address} has no node on this host: join it with "mobula start --address ${address}" first`,
+  );
 }
 
 /** Attach: the raylet knows the process, the GCS has made it a job. */
 export async function attachDriver(record: NodeRecord, options: DriverOptions): Promise<CoreProcess> {
   const { nodeId, rayletPath, arenaPath, arenaBytes } = record;
   const processId = randomBytes(6).toString("hex");
-  const raylet = await dial({ unixPath: rayletPath }, { identity: { role: "driver", nodeId, processId }, secret: options.secret });
+  const raylet = await dial(
+    { unixPath: rayletPath },
+    { identity: { role: "driver", nodeId, processId }, secret: options.secret },
+  );
   const core = new CoreProcess({
     self: { nodeId: nodeId as NodeId, processId: processId as ProcessId },
     role: "driver",
@@ -56,7 +61,11 @@ export async function attachDriver(record: NodeRecord, options: DriverOptions): 
     };
     core.onRayletLost = (error) => {
       const why = error?.message ?? "it closed the connection";
-      reject(new ConnectionError(`the raylet at ${formatAddress({ unixPath: rayletPath })} did not take this driver: ${why}`));
+      reject(
+        new ConnectionError(
+          `the raylet at ${formatAddress({ unixPath: rayletPath })} did not take this driver: ${why}`,
+        ),
+      );
     };
     core.raylet.send(GCS, { type: "attachDriver", namespace: options.namespace });
   });

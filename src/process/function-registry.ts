@@ -55,7 +55,9 @@ export class FunctionRegistry {
     this.#capturing.add(fn);
     const { hash, payload, name } = this.#captureNow(fn);
     if (payload.length > MAX_FUNCTION_BYTES) {
-      throw new ObjectTooLargeError(`function ${name} is ${payload.length} bytes with what it captures, ${MAX_FUNCTION_BYTES} are allowed: put() the data and pass the ref`);
+      throw new ObjectTooLargeError(
+        `function ${name} is ${payload.length} bytes with what it captures, ${MAX_FUNCTION_BYTES} are allowed: put() the data and pass the ref`,
+      );
     }
     const functionId = hash as FunctionId;
     this.#ids.set(fn, functionId);

@@ -168,7 +168,11 @@ export class NodeProcess {
   #fromLocal(ref: ProcessRef, role: Role, type: number, bytes: Uint8Array, start: number, end: number): void {
     const { to, message } = this.#read(type, bytes, start, end);
     if (!maySend(role, message.type)) throw new ProtocolError(`a ${role} may not send ${message.type}`);
-    if (to.processId === GCS.processId ? !mayReceive("gcs", message.type) : isRaylet(to) && !mayReceive("raylet", message.type)) {
+    if (
+      to.processId === GCS.processId
+        ? !mayReceive("gcs", message.type)
+        : isRaylet(to) && !mayReceive("raylet", message.type)
+    ) {
       throw new ProtocolError(`${message.type} is not for whom it was sent to`);
     }
     this.#route({ to, from: ref, message });
@@ -191,7 +195,8 @@ export class NodeProcess {
     connection.start({
       frame: (type, bytes, start, end) => {
         const envelope = this.#read(type, bytes, start, end);
-        if (envelope.from.nodeId !== nodeId) throw new ProtocolError(`node ${nodeId} speaks for ${envelope.from.nodeId}`);
+        if (envelope.from.nodeId !== nodeId)
+          throw new ProtocolError(`node ${nodeId} speaks for ${envelope.from.nodeId}`);
         this.#route(envelope);
       },
       closed: (error) => {
@@ -261,7 +266,8 @@ export class NodeProcess {
 
   #take({ to, from, message }: Envelope): void {
     const role: Role = to.processId === GCS.processId ? "gcs" : "raylet";
-    if (!mayReceive(role, message.type)) return this.#log.error(`dropped: ${message.type} from ${from.processId} is not for the ${role}`);
+    if (!mayReceive(role, message.type))
+      return this.#log.error(`dropped: ${message.type} from ${from.processId} is not for the ${role}`);
     if (role === "gcs") this.#gcs?.receive(from, message);
     else this.#raylet?.receive(from, message);
   }

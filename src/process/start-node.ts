@@ -1,7 +1,7 @@
 /** Starting a node as a child process, and waiting until it is ready. */
 import { randomBytes } from "node:crypto";
-import { availableParallelism, totalmem } from "node:os";
 import { statfsSync } from "node:fs";
+import { availableParallelism, totalmem } from "node:os";
 import { fileURLToPath } from "node:url";
 import { ConnectionError, errorFromCode } from "../errors.js";
 import { SHARED_MEMORY } from "../io/arena.js";
@@ -69,7 +69,11 @@ export async function startNode(start: NodeStart): Promise<StartedNode> {
     }),
   );
   const timer = setTimeout(() => {
-    answer({ type: "mobula.failed", code: ConnectionError.code, message: `the node was not ready within ${START_TIMEOUT_MS} ms` });
+    answer({
+      type: "mobula.failed",
+      code: ConnectionError.code,
+      message: `the node was not ready within ${START_TIMEOUT_MS} ms`,
+    });
   }, START_TIMEOUT_MS);
   const message = await answered;
   clearTimeout(timer);

@@ -4,8 +4,8 @@
  */
 import { ByteReader, ByteWriter } from "../base/bytes.js";
 import { MAX_TEXT_BYTES } from "../base/limits.js";
-import type { Failure } from "../protocol/messages.js";
 import { decodePrimitive, NOT_PRIMITIVE, tryEncodePrimitive, ValueWriter } from "../io/values/index.js";
+import type { Failure } from "../protocol/messages.js";
 import { EncodedBytes } from "./encoded-bytes.js";
 
 /** What the store has in place of a value when the task threw. */

@@ -3,17 +3,17 @@
  *
  * Lecture: steps `executeTask` and `storeResult`.
  */
-import { type ActorId, objectIdOf, type ObjectId, type ProcessRef, TASK_ID_DIGITS, taskIdOf } from "../base/ids.js";
-import type { Outcome, Result } from "../core/owner/task.js";
+import { type ActorId, type ObjectId, objectIdOf, type ProcessRef, TASK_ID_DIGITS, taskIdOf } from "../base/ids.js";
+import type { Outcome, Result } from "../core/owner/records.js";
 import { InvalidOptionError, type TaskInfo } from "../errors.js";
 import type { AnyFunction } from "../io/values/index.js";
 import type { ActorSpec, Argument, Failure, TaskSpec } from "../protocol/messages.js";
 import type { CoreProcess } from "./core-process.js";
-import { type Encoding, isPrimitive } from "./value-codec.js";
 import { type IncomingTask, type IncomingTemplate, ObjectArgument } from "./direct-frames.js";
 import { EncodedBytes } from "./encoded-bytes.js";
 import { StoredError, StoredFailure, type StoredValue, takeValue } from "./stored-value.js";
 import { type Blocker, CallStyle, inTask, isPromise, TaskContext } from "./task-context.js";
+import { type Encoding, isPrimitive } from "./value-codec.js";
 
 /** A task or call at this worker. Where it came from, for `abort`. */
 export interface WorkerTask extends IncomingTask {
@@ -101,7 +101,16 @@ export class TaskRunner {
     const { functionId, name, jobId } = spec;
     const template = { functionId, name, method: "", jobId, context, depth: 1, numReturns: 1 };
     const counter = Number.parseInt(spec.actorId.slice(TASK_ID_DIGITS - 8), 16);
-    const task: WorkerTask = { template, counter, attempt: 0, storeResult: false, args, caller: undefined, lease: 0, sequence: 0 };
+    const task: WorkerTask = {
+      template,
+      counter,
+      attempt: 0,
+      storeResult: false,
+      args,
+      caller: undefined,
+      lease: 0,
+      sequence: 0,
+    };
     await new Promise<void>((resolve, reject) => {
       const failed = (outcome: Outcome) => reject(this.#errorOf(outcome));
       if (this.prepare(task, resolve, failed)) resolve();
@@ -137,7 +146,11 @@ export class TaskRunner {
     if (known !== undefined) return known;
     const fn = template.method === "" ? this.#core.functions.get(template.functionId) : this.#methodOf(template.method);
     if (fn === undefined) return undefined;
-    const code = { fn: fn as CallableFunction, self: template.method === "" ? undefined : this.instance, style: new CallStyle(fn as CallableFunction) };
+    const code = {
+      fn: fn as CallableFunction,
+      self: template.method === "" ? undefined : this.instance,
+      style: new CallStyle(fn as CallableFunction),
+    };
     this.#codes.set(template, code);
     return code;
   }
@@ -191,7 +204,9 @@ export class TaskRunner {
     if (numReturns === 0) return { kind: "returned", results: [] };
     if (Array.isArray(value) && value.length === numReturns) return this.#several(task, value, host, run);
     const got = Array.isArray(value) ? `an array of ${value.length}` : `a ${typeof value}`;
-    throw new InvalidOptionError(`${task.template.name} has numReturns ${numReturns} but returned ${got}: return an array of ${numReturns}`);
+    throw new InvalidOptionError(
+      `${task.template.name} has numReturns ${numReturns} but returned ${got}: return an array of ${numReturns}`,
+    );
   }
 
   /** Hot path: one small result. */
@@ -219,7 +234,8 @@ export class TaskRunner {
       this.#core.storeResult(objectId, stored, false, host.ownerOf(run), (error, sizeBytes) => {
         failure ??= error;
         results[index] = { kind: "stored", nodeId: this.#core.self.nodeId, sizeBytes };
-        if (--storing === 0) host.finished(run, failure === undefined ? returned(results) : { kind: "failed", ...failure });
+        if (--storing === 0)
+          host.finished(run, failure === undefined ? returned(results) : { kind: "failed", ...failure });
       });
     }
     return storing === 0 ? returned(results) : undefined;

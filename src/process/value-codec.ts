@@ -3,9 +3,16 @@
  */
 import type { ObjectId } from "../base/ids.js";
 import { MAX_INLINE_BYTES } from "../base/limits.js";
-import { ObjectEntry } from "../core/owner/object-entry.js";
-import type { Held } from "../core/owner/task.js";
-import { errorFromCode, MobulaError, markAsTaskError, SerializationError, TaskError, type TaskInfo } from "../errors.js";
+import type { Held } from "../core/owner/records.js";
+import { ObjectEntry } from "../core/owner/records.js";
+import {
+  errorFromCode,
+  MobulaError,
+  markAsTaskError,
+  SerializationError,
+  TaskError,
+  type TaskInfo,
+} from "../errors.js";
 import type { External } from "../functions/index.js";
 import {
   type AnyFunction,
@@ -18,8 +25,8 @@ import {
 } from "../io/values/index.js";
 import type { Failure } from "../protocol/messages.js";
 import type { CoreProcess, Lineage } from "./core-process.js";
-import type { FunctionRegistry } from "./function-registry.js";
 import { EncodedBytes } from "./encoded-bytes.js";
+import type { FunctionRegistry } from "./function-registry.js";
 import { StoredError, StoredFailure, type StoredValue } from "./stored-value.js";
 
 /** What an encoded value names and must be kept alive with it. */
@@ -155,7 +162,9 @@ export class ValueCodec {
     };
     if (code !== undefined) return errorFromCode(code, message ?? "");
     if (!(thrown instanceof Error)) {
-      return new TaskError(`task ${task.name} threw ${describeThrown(thrown)}, which is not an Error`, task, { thrown });
+      return new TaskError(`task ${task.name} threw ${describeThrown(thrown)}, which is not an Error`, task, {
+        thrown,
+      });
     }
     markAsTaskError(thrown, task);
     return thrown;

@@ -3,9 +3,9 @@
  * other; user code in between.
  */
 import { ByteReader, MalformedBytes } from "../base/bytes.js";
-import { GCS, type ProcessId, type ProcessRef, type NodeId, type LeaseId } from "../base/ids.js";
+import { GCS, type LeaseId, type NodeId, type ProcessId, type ProcessRef } from "../base/ids.js";
 import { Executor, type LeaseSlot, type Run } from "../core/executor/executor.js";
-import type { Outcome } from "../core/owner/task.js";
+import type { Outcome } from "../core/owner/records.js";
 import { Acceptor } from "../io/acceptor.js";
 import type { Connection } from "../io/connection.js";
 import { dial } from "../io/dial.js";
@@ -17,7 +17,6 @@ import { ActorHost } from "./actor-host.js";
 import { nowMs } from "./clock.js";
 import type { WorkerConfig } from "./config.js";
 import { CoreProcess } from "./core-process.js";
-import { bufferOf } from "./direct-links.js";
 import {
   CALL_HEADER_BYTES,
   type IncomingTemplate,
@@ -29,6 +28,7 @@ import {
   writeAnswerHeader,
   writeOutcome,
 } from "./direct-frames.js";
+import { bufferOf } from "./direct-links.js";
 import { FRAME } from "./frame-types.js";
 import { type RunHost, TaskRunner, taskOfSpec, type WorkerTask } from "./task-runner.js";
 import type { HandleHooks } from "./value-codec.js";
@@ -260,7 +260,12 @@ export class WorkerProcess {
     connection.endFrame();
   }
 
-  #handBack(caller: CallerConnection, number: number | undefined, sequences: readonly number[], blocked: boolean): void {
+  #handBack(
+    caller: CallerConnection,
+    number: number | undefined,
+    sequences: readonly number[],
+    blocked: boolean,
+  ): void {
     const writer = caller.connection.beginFrame(FRAME.handBack);
     writer.u16(number ?? NO_LEASE);
     writer.u8(blocked ? 1 : 0);

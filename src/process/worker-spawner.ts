@@ -82,7 +82,8 @@ function exitReason(worker: ProcessRef, pid: number | undefined, exit: Exit, rea
   const ended = reason === undefined ? `ended with ${how}` : `was ended (${how}): ${reason}`;
   const tail = exit.stderrTail.length === 0 ? "" : `; its last words on stderr:\n${exit.stderrTail.join("\n")}`;
   const where = `worker ${worker.processId} (pid ${pid ?? "none"}) on node ${worker.nodeId}`;
-  const started = exit.error === undefined ? `${where} ${ended}` : `${where} could not be started: ${exit.error.message}`;
+  const started =
+    exit.error === undefined ? `${where} ${ended}` : `${where} could not be started: ${exit.error.message}`;
   const outOfMemory = exit.stderrTail.some((line) => line.includes("JavaScript heap out of memory"));
   return { code: outOfMemory ? "OUT_OF_MEMORY" : "WORKER_CRASHED", message: `${started}${tail}` };
 }

@@ -28,8 +28,8 @@ import {
   blob,
   type Field,
   flag,
-  id,
   type Infer,
+  id,
   list,
   map,
   oneOf,
@@ -181,11 +181,7 @@ export const MESSAGES = {
   jobEnded: message(["gcs"], ["raylet"], struct({ jobId, driver: processRef })),
 
   // ── Function table (lecture step 0) ──────────────────────────────────────────────────────────────────────────────
-  registerFunction: message(
-    OWNERS,
-    ["gcs"],
-    struct({ functionId, name: text(), payload: blob(MAX_FUNCTION_BYTES) }),
-  ),
+  registerFunction: message(OWNERS, ["gcs"], struct({ functionId, name: text(), payload: blob(MAX_FUNCTION_BYTES) })),
   fetchFunction: message(["worker", "driver", "raylet"], ["gcs", "raylet"], struct({ functionId })),
   functionFound: message(
     ["gcs", "raylet"],
@@ -320,7 +316,11 @@ export const MESSAGES = {
   ),
 
   // ── Questions of tools and of the API ────────────────────────────────────────────────────────────────────────────
-  query: message(ASKERS, ["gcs"], struct({ query: u32, about: oneOf("nodes", "trace", "workers", "traffic"), subject: text() })),
+  query: message(
+    ASKERS,
+    ["gcs"],
+    struct({ query: u32, about: oneOf("nodes", "trace", "workers", "traffic"), subject: text() }),
+  ),
   answer: message(["gcs"], ASKERS, struct({ query: u32, json: text(64 * 1024 * 1024) })),
   collect: message(["gcs", "raylet"], ["raylet", "driver", "worker"], struct({ query: u32, subject: text() })),
   collected: message(

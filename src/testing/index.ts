@@ -2,8 +2,8 @@
 import { checkOptions } from "../api/options.js";
 import { loadSecret } from "../io/secret.js";
 import { sweepSessions } from "../io/session.js";
-import { type StartedNode, startNode } from "../process/start-node.js";
 import { ClusterTool } from "../process/cluster-tool.js";
+import { type StartedNode, startNode } from "../process/start-node.js";
 
 export { Barrier, Semaphore, Signal } from "../api/index.js";
 
@@ -152,7 +152,8 @@ export async function waitForCondition(
   const timeoutMs = options.timeoutMs ?? CONDITION_TIMEOUT_MS;
   const deadline = performance.now() + timeoutMs;
   while (!(await condition())) {
-    if (performance.now() > deadline) throw new Error(`the condition did not hold within ${timeoutMs} ms: ${condition}`);
+    if (performance.now() > deadline)
+      throw new Error(`the condition did not hold within ${timeoutMs} ms: ${condition}`);
     await new Promise((resolve) => setTimeout(resolve, POLL_MS));
   }
 }
@@ -160,4 +161,3 @@ export async function waitForCondition(
 function hexOf(secret: Uint8Array): string {
   return Buffer.from(secret).toString("hex");
 }
-

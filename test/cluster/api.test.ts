@@ -201,7 +201,7 @@ test("a worker that dies: its task is tried again, and fails with the reason whe
   });
   const error = await rejection(get(exit.remote()));
   assert.ok(error instanceof ray.WorkerCrashedError, String(error));
-  assert.match(error.message, /exit code 3[^]*my last words/);
+  assert.match(error.message, /exit code 3.*my last words/s);
 });
 
 test("timeoutMs: a running task fails with TaskTimeoutError and its CPU is free again", async () => {

@@ -85,7 +85,8 @@ test("a demand that nobody can meet is told after 10 s, with what is missing on 
 
 test("strangers at the port are closed within 5 s, cost little, and nobody else notices", async () => {
   await ray.init({ address: cluster.address });
-  const rss = () => Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${cluster.nodes[0]?.pid}/status`, "utf8"))?.[1]) * 1024;
+  const rss = () =>
+    Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${cluster.nodes[0]?.pid}/status`, "utf8"))?.[1]) * 1024;
   await ray.get(echo.remote(0));
   const before = rss();
   const strangers = [

@@ -48,7 +48,8 @@ test("after the head's SIGKILL its workers die with it, also in for(;;);, and th
   process.kill(Number(/process (\d+)/.exec(head ?? "")?.[1]), "SIGKILL");
   await once(driver, "exit");
   const deadline = performance.now() + 5_000;
-  while (processes().length > 0 && performance.now() < deadline) await new Promise((resolve) => setTimeout(resolve, 20));
+  while (processes().length > 0 && performance.now() < deadline)
+    await new Promise((resolve) => setTimeout(resolve, 20));
   assert.deepEqual(processes(), []);
   const next = await readyDriver("shutdown");
   await once(next, "exit");

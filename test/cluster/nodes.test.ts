@@ -104,9 +104,18 @@ test("a node that dies: its tasks run elsewhere, its objects are lost with their
   const lost = await get(make.options({ schedulingStrategy: { nodeId: n2 }, numCpus: 0 }).remote());
   await cluster.nodes[1]?.kill();
   assert.equal(await get(running, { timeoutMs: 15_000 }), n1);
-  await assert.rejects(get(actor.increment.remote(), { timeoutMs: 10_000 }), (error) => error instanceof ray.ActorDiedError);
-  await assert.rejects(get(lost, { timeoutMs: 10_000 }), (error) => error instanceof ray.ObjectLostError && error.message.includes(n2));
-  assert.deepEqual((await ray.nodes()).map((node) => node.nodeId), [n1]);
+  await assert.rejects(
+    get(actor.increment.remote(), { timeoutMs: 10_000 }),
+    (error) => error instanceof ray.ActorDiedError,
+  );
+  await assert.rejects(
+    get(lost, { timeoutMs: 10_000 }),
+    (error) => error instanceof ray.ObjectLostError && error.message.includes(n2),
+  );
+  assert.deepEqual(
+    (await ray.nodes()).map((node) => node.nodeId),
+    [n1],
+  );
 });
 
 test("remove() lets running tasks finish", async () => {

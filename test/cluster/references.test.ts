@@ -1,9 +1,9 @@
 // An object lives while somebody can reach it, and is freed when nobody can.
 // Method: the store's free bytes, as the GCS reports them, come back when the last holder lets go.
 import assert from "node:assert/strict";
+import { after, before, test } from "node:test";
 import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
-import { after, before, test } from "node:test";
 import * as ray from "../../src/api/index.js";
 import { waitForCondition } from "../../src/testing/index.js";
 import { nothingLeftBehind } from "../support/left-behind.js";

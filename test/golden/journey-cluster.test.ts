@@ -37,7 +37,8 @@ test("two real nodes make the golden journey of the lecture's program", async ()
     await init({ address: cluster.address });
     const [n1, n2] = cluster.nodes.map((node) => node.nodeId) as [string, string];
     const tool = await cluster.tool();
-    const recordsOf = async (subject: string) => (JSON.parse(await tool.query("trace", subject)) as JourneyRecord[][]).flat();
+    const recordsOf = async (subject: string) =>
+      (JSON.parse(await tool.query("trace", subject)) as JourneyRecord[][]).flat();
 
     const a = put(new Float64Array(25_000).fill(1));
     const b = makeB.options({ schedulingStrategy: { nodeId: n2 } }).remote(50_000);
@@ -56,7 +57,8 @@ test("two real nodes make the golden journey of the lecture's program", async ()
     const records = await recordsOf("");
     const actor = records.find((record) => record.step === "registerActor");
     const subjects = {
-      functionId: records.find((record) => record.step === "registerFunction" && record.detail === "add")?.subject ?? "",
+      functionId:
+        records.find((record) => record.step === "registerFunction" && record.detail === "add")?.subject ?? "",
       taskId: c.id.slice(0, 32),
       objectId: c.id,
       actorId: actor?.subject ?? "",

@@ -15,7 +15,9 @@ function run(seed: number): ScenarioResult {
     return runScenario(seed);
   } catch (error) {
     const words = error instanceof Error ? `${error.name}: ${error.message}` : String(error);
-    throw new Error(`seed ${seed}: ${words}\n  replay: node dist/sim/run.js --seed ${seed} --verbose`, { cause: error });
+    throw new Error(`seed ${seed}: ${words}\n  replay: node dist/sim/run.js --seed ${seed} --verbose`, {
+      cause: error,
+    });
   }
 }
 

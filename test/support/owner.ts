@@ -1,7 +1,7 @@
 /** Tasks of an owner, named. */
 
-import type { ObjectEntry } from "../../src/core/owner/object-entry.js";
-import { type Held, type Outcome, Task, type TaskTemplate } from "../../src/core/owner/task.js";
+import type { ObjectEntry } from "../../src/core/owner/records.js";
+import { type Held, type Outcome, Task, type TaskTemplate } from "../../src/core/owner/records.js";
 import { CPU_1 } from "./messages.js";
 import { context } from "./names.js";
 

@@ -5,7 +5,7 @@ import { test } from "node:test";
 import fc from "fast-check";
 import { Lines, line } from "../../../test/support/messages.js";
 import { lease } from "../../../test/support/names.js";
-import type { Outcome } from "../owner/task.js";
+import type { Outcome } from "../owner/records.js";
 import { ActorExecutor, type Call } from "./actor-executor.js";
 
 const DONE: Outcome = { kind: "returned", results: [] };

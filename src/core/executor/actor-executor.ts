@@ -13,7 +13,7 @@ import { Deque } from "../../base/deque.js";
 import type { LeaseId } from "../../base/ids.js";
 import { MAX_CALLS_AHEAD } from "../../base/limits.js";
 import type { Message } from "../../protocol/messages.js";
-import type { Outcome } from "../owner/task.js";
+import type { Outcome } from "../owner/records.js";
 import type { Caller } from "./executor.js";
 
 export interface Call {

@@ -5,7 +5,7 @@ import { test } from "node:test";
 import { Lines, line } from "../../../test/support/messages.js";
 import { lease, process } from "../../../test/support/names.js";
 import { HAND_BACK_AFTER_MS } from "../../base/limits.js";
-import type { Outcome } from "../owner/task.js";
+import type { Outcome } from "../owner/records.js";
 import { Executor, type LeaseSlot, type Run } from "./executor.js";
 
 const DONE: Outcome = { kind: "returned", results: [] };

@@ -17,7 +17,7 @@ import { Deque } from "../../base/deque.js";
 import type { LeaseId, ProcessRef } from "../../base/ids.js";
 import { HAND_BACK_AFTER_MS, MAX_CLOSED_LEASES } from "../../base/limits.js";
 import type { Message } from "../../protocol/messages.js";
-import type { Outcome } from "../owner/task.js";
+import type { Outcome } from "../owner/records.js";
 
 /** Where answers for a lease go. The shell's connection; the executor only passes it on. */
 export type Caller = unknown;
@@ -194,7 +194,8 @@ export class Executor {
   describe(): string {
     const lines = [...this.#leases.values()].map((lease) => {
       const { current } = lease;
-      const running = current === undefined ? "idle" : `runs ${current.sequence}${isBlocked(current) ? ", blocked" : ""}`;
+      const running =
+        current === undefined ? "idle" : `runs ${current.sequence}${isBlocked(current) ? ", blocked" : ""}`;
       const more = `${lease.queue.length} queued, ${lease.preparing} preparing, ${lease.unanswered.length} unanswered`;
       return `lease ${lease.id} of ${lease.owner.processId}: ${running}; ${more}${lease.closed ? "; closed" : ""}`;
     });
@@ -208,7 +209,10 @@ export class Executor {
 
   check(): void {
     for (const lease of this.#leases.values()) {
-      assert(lease.queue.length === 0 || lease.current !== undefined || lease.preparing > 0 || !lease.granted, "what can run, runs");
+      assert(
+        lease.queue.length === 0 || lease.current !== undefined || lease.preparing > 0 || !lease.granted,
+        "what can run, runs",
+      );
       assert(!isBlocked(lease.current) || lease.queue.length === 0, "nothing waits behind a blocked task");
     }
   }

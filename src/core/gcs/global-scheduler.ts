@@ -15,8 +15,8 @@ import type { LeaseId, NodeId, ObjectId, ProcessRef } from "../../base/ids.js";
 import { MAX_CLOSED_LEASES, MAX_QUEUED_LEASES } from "../../base/limits.js";
 import type { LeaseRequest, NodeInfo } from "../../protocol/messages.js";
 import { isActorLease } from "../actor-lease.js";
-import { type Amounts, fits, shortage, utilization } from "../resources.js";
 import { Recent } from "../recent.js";
+import { type Amounts, fits, shortage, utilization } from "../resources.js";
 import type { ObjectTable } from "./object-table.js";
 
 /**

@@ -6,8 +6,8 @@ import fc from "fast-check";
 import { ADDRESS, Lines, line } from "../../../test/support/messages.js";
 import { actor, failure, process } from "../../../test/support/names.js";
 import { namedTask, outcomeLine, RETURNED } from "../../../test/support/owner.js";
-import { type ActorLink, ActorSubmitter } from "./actor-submitter.js";
-import type { Task } from "./task.js";
+import { ActorSubmitter } from "./actor-submitter.js";
+import type { ActorLink, Task } from "./records.js";
 
 const A = actor("A");
 

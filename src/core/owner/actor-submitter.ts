@@ -14,7 +14,7 @@ import { assert } from "../../base/assert.js";
 import { Deque } from "../../base/deque.js";
 import type { ActorId, ProcessRef } from "../../base/ids.js";
 import type { Failure, Message, ProcessAddress } from "../../protocol/messages.js";
-import { type Held, type Outcome, type Task, upstreamFailure } from "./task.js";
+import { type ActorLink, type Outcome, type Task, upstreamFailure } from "./records.js";
 
 /** How long the GCS may take to say why an actor's connection ended. */
 const REASON_WAIT_MS = 5_000;
@@ -29,24 +29,6 @@ export interface ActorSubmitterPort {
   /** No handle is left here: the hold on the actor ends, and what its constructor was given may go. */
   releaseHandle(actor: ActorLink): void;
   finished(task: Task, outcome: Outcome): void;
-}
-
-/** What a process knows of one actor that it has a handle to. */
-export interface ActorLink {
-  readonly actorId: ActorId;
-  readonly name: string;
-  state: "pending" | "connecting" | "alive" | "broken" | "dead";
-  worker: ProcessRef | undefined;
-  address: ProcessAddress | undefined;
-  reason: Failure | undefined;
-  /** Calls that have not been sent, in order. */
-  readonly waiting: Deque<Task>;
-  readonly inFlight: Map<number, Task>;
-  nextSequence: number;
-  brokenSinceMs: number;
-  handles: number;
-  /** What the arguments of its constructor name, in the process that made it. */
-  readonly kept: Held[];
 }
 
 export class ActorSubmitter {

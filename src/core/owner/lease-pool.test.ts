@@ -9,7 +9,7 @@ import { LEASE_IDLE_MS, MAX_OPEN_REQUESTS_PER_KEY, MAX_PIPELINE_DEPTH } from "..
 import type { Message } from "../../protocol/messages.js";
 import { amountsOf } from "../resources.js";
 import { type Lease, LeasePool } from "./lease-pool.js";
-import type { Task } from "./task.js";
+import type { Task } from "./records.js";
 
 const FAST_MS = 0.01;
 const SLOW_MS = 5;

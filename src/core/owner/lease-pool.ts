@@ -15,15 +15,10 @@ import { assert } from "../../base/assert.js";
 import { Deque } from "../../base/deque.js";
 import type { LeaseId, NodeId, ProcessRef } from "../../base/ids.js";
 import { rayletOf } from "../../base/ids.js";
-import {
-  LEASE_IDLE_MS,
-  MAX_OPEN_REQUESTS_PER_KEY,
-  MAX_PIPELINE_DEPTH,
-  PIPELINE_BELOW_MS,
-} from "../../base/limits.js";
+import { LEASE_IDLE_MS, MAX_OPEN_REQUESTS_PER_KEY, MAX_PIPELINE_DEPTH, PIPELINE_BELOW_MS } from "../../base/limits.js";
 import type { Failure, LeaseRequest, Message, ProcessAddress } from "../../protocol/messages.js";
 import type { Amounts } from "../resources.js";
-import type { Outcome, Task, TaskTemplate } from "./task.js";
+import type { Outcome, Task, TaskTemplate } from "./records.js";
 
 /** How long a wanted lease may be kept busy. */
 const WANTED_TENURE_MS = 100;

@@ -9,11 +9,9 @@ import { INFEASIBLE_WARNING_MS } from "../../base/limits.js";
 import type { Message } from "../../protocol/messages.js";
 import { Journey } from "../journey.js";
 import { amountsOf } from "../resources.js";
-import type { ActorLink } from "./actor-submitter.js";
 import type { Lease } from "./lease-pool.js";
-import type { ObjectEntry } from "./object-entry.js";
 import { KILL_AFTER_ABORT_MS, Owner } from "./owner.js";
-import type { Held, Outcome, Task, TaskTemplate } from "./task.js";
+import type { ActorLink, Held, ObjectEntry, Outcome, Task, TaskTemplate } from "./records.js";
 
 class World {
   readonly owner: Owner;

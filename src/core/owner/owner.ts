@@ -10,11 +10,19 @@ import type { ContextId, LeaseId, ProcessRef } from "../../base/ids.js";
 import { INFEASIBLE_WARNING_MS, MAX_PENDING_CALLS } from "../../base/limits.js";
 import type { LeaseRequest, Message } from "../../protocol/messages.js";
 import type { Journey } from "../journey.js";
-import { type ActorLink, ActorSubmitter } from "./actor-submitter.js";
+import { ActorSubmitter } from "./actor-submitter.js";
 import { type Lease, LeasePool } from "./lease-pool.js";
-import { ObjectEntry, type Opaque } from "./object-entry.js";
+import type { ActorLink } from "./records.js";
+import {
+  type Held,
+  ObjectEntry,
+  type Opaque,
+  type Outcome,
+  Task,
+  type TaskTemplate,
+  upstreamFailure,
+} from "./records.js";
 import { ReferenceTable } from "./reference-table.js";
-import { type Held, type Outcome, Task, type TaskTemplate, upstreamFailure } from "./task.js";
 
 /** After its time a task's worker has this long to end it by itself. */
 export const KILL_AFTER_ABORT_MS = 100;
@@ -177,15 +185,15 @@ export class Owner {
       if (sinceMs === 0 || nowMs - sinceMs < INFEASIBLE_WARNING_MS) continue;
       this.#infeasible.delete(task);
       if (task.infeasible === "" || task.state === "done") continue;
-      this.#port.warn(`task ${task.template.name} (${task.id}) waits for resources that no node has: ${task.infeasible}`);
+      this.#port.warn(
+        `task ${task.template.name} (${task.id}) waits for resources that no node has: ${task.infeasible}`,
+      );
     }
     for (const timed of [...this.#timed]) this.#checkTime(timed);
   }
 
   get isBusy(): boolean {
-    return (
-      this.leases.hasLeases || this.#timed.size > 0 || this.#infeasible.size > 0 || this.actors.hasBrokenLinks
-    );
+    return this.leases.hasLeases || this.#timed.size > 0 || this.#infeasible.size > 0 || this.actors.hasBrokenLinks;
   }
 
   check(): void {
@@ -342,4 +350,3 @@ export class Owner {
     });
   }
 }
-

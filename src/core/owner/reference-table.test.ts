@@ -5,9 +5,8 @@ import { test } from "node:test";
 import { Lines, line } from "../../../test/support/messages.js";
 import { context, failure, object } from "../../../test/support/names.js";
 import { namedTask } from "../../../test/support/owner.js";
-import type { ObjectEntry, Waiter } from "./object-entry.js";
+import type { ObjectEntry, Task, Waiter } from "./records.js";
 import { ReferenceTable } from "./reference-table.js";
-import type { Task } from "./task.js";
 
 function world() {
   const lines = new Lines();

@@ -12,8 +12,8 @@
 import { assert } from "../../base/assert.js";
 import type { ContextId, ObjectId } from "../../base/ids.js";
 import type { Failure, Message } from "../../protocol/messages.js";
-import { ObjectEntry, type Opaque, type Waiter } from "./object-entry.js";
-import type { Task } from "./task.js";
+import type { Task } from "./records.js";
+import { ObjectEntry, type Opaque, type Waiter } from "./records.js";
 
 export interface ReferenceTablePort {
   sendToRaylet(message: Message): void;

@@ -18,8 +18,8 @@ import { MAX_CLOSED_LEASES, MAX_QUEUED_LEASES } from "../../base/limits.js";
 import type { Failure, LeaseRequest } from "../../protocol/messages.js";
 import { isActorLease } from "../actor-lease.js";
 import type { Journey } from "../journey.js";
-import { type Amounts, cpuOf, fits, type NodeResources } from "../resources.js";
 import { Recent } from "../recent.js";
+import { type Amounts, cpuOf, fits, type NodeResources } from "../resources.js";
 import { ReadyQueue } from "./ready-queue.js";
 import type { WorkerPool, WorkerSlot } from "./worker-pool.js";
 
@@ -73,13 +73,7 @@ export class LocalScheduler {
   #alone = true;
   #draining = false;
 
-  constructor(
-    self: NodeId,
-    port: LocalSchedulerPort,
-    resources: NodeResources,
-    pool: WorkerPool,
-    journey: Journey,
-  ) {
+  constructor(self: NodeId, port: LocalSchedulerPort, resources: NodeResources, pool: WorkerPool, journey: Journey) {
     this.#self = self;
     this.#port = port;
     this.#resources = resources;
@@ -347,7 +341,13 @@ export class LocalScheduler {
     this.#queued.delete(request.leaseId);
     this.#ready.remove(request);
     this.#resources.take(request.demand);
-    this.#granted.set(request.leaseId, { request, worker: slot.ref, held: request.demand, blocked: false, doomed: false });
+    this.#granted.set(request.leaseId, {
+      request,
+      worker: slot.ref,
+      held: request.demand,
+      blocked: false,
+      doomed: false,
+    });
     if (request.task !== undefined) this.#journey.record("dispatchTask", request.taskId);
     this.#port.grantLease(request, slot);
   }

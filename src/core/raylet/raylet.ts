@@ -4,7 +4,15 @@
  * Decides: nothing itself; it takes messages to the part that they concern and deaths to all parts.
  * Does not know: object bytes, sockets, signals. User code never runs here.
  */
-import { GCS, isRaylet, type JobId, type NodeId, type ObjectId, type ProcessId, type ProcessRef } from "../../base/ids.js";
+import {
+  GCS,
+  isRaylet,
+  type JobId,
+  type NodeId,
+  type ObjectId,
+  type ProcessId,
+  type ProcessRef,
+} from "../../base/ids.js";
 import type { Failure, LeaseRequest, Message, MessageBody, NodeInfo, Role } from "../../protocol/messages.js";
 import { isActorLease } from "../actor-lease.js";
 import { Collector } from "../collector.js";
@@ -417,8 +425,7 @@ export class Raylet {
         this.#port.send(request.owner, { type: "leaseForwarded", leaseId: request.leaseId });
         this.#port.send(GCS, { ...request, type: "placeLease" });
       },
-      spill: (request) =>
-        this.#port.send(GCS, { type: "leaseSpilled", request, available: this.#resources.available }),
+      spill: (request) => this.#port.send(GCS, { type: "leaseSpilled", request, available: this.#resources.available }),
       wantArgument: (request, objectId) =>
         this.objects.want(objectId, { kind: "argument", leaseId: request.leaseId, taskId: request.taskId }),
       dropArguments: (request) => {
@@ -446,7 +453,10 @@ export class Raylet {
   }
 
   /** Bad news about a lease go to its owner, or, for an actor, to the GCS, which asked for it. */
-  #refuse(request: LeaseRequest, message: Message & { readonly leaseId: LeaseRequest["leaseId"]; readonly reason: Failure }): void {
+  #refuse(
+    request: LeaseRequest,
+    message: Message & { readonly leaseId: LeaseRequest["leaseId"]; readonly reason: Failure },
+  ): void {
     if (!isActorLease(request)) return this.#port.send(request.owner, message);
     this.#port.send(GCS, { type: "leaseLost", leaseId: message.leaseId, reason: message.reason, bystander: false });
   }

@@ -1,0 +1,228 @@
+/**
+ * What an owner remembers: objects, tasks, and actors that it has handles to. They name each other (a task its results,
+ * an object its task, a call the handles in its arguments), so they stand on one page. Values are opaque here: the
+ * machines see sizes and places.
+ */
+import type { Deque } from "../../base/deque.js";
+import {
+  type ActorId,
+  type ContextId,
+  type NodeId,
+  type ObjectId,
+  objectIdOf,
+  type ProcessRef,
+  type TaskId,
+  taskIdOf,
+} from "../../base/ids.js";
+import type { Failure, ProcessAddress, Strategy } from "../../protocol/messages.js";
+import type { Amounts } from "../resources.js";
+
+// ── Objects ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+export type EntryState = "pending" | "inline" | "stored" | "failed";
+
+/** An encoded value as the shell keeps it, or the error a task threw. The machine never looks inside. */
+export type Opaque = unknown;
+
+export interface Waiter {
+  /** `value` is there when the object came from the store; otherwise it is the entry's own. */
+  entryReady(entry: ObjectEntry, value: Opaque): void;
+  /** Only existence matters, not the bytes. */
+  readonly onlyExistence: boolean;
+}
+
+/**
+ * One object that this process holds a ref to.
+ *
+ *     pending ──▶ inline (the value is in this process) ──▶ stored (sealed in a node's store)
+ *        └──────────────────────────────────────────────▶ stored, or failed
+ */
+export class ObjectEntry {
+  state: EntryState = "pending";
+  value: Opaque = undefined;
+  /** The value is an error that a task threw. */
+  isError = false;
+  /** Why there is no value: set by the system. */
+  failure: Failure | undefined = undefined;
+  /** A large inline value is on its way to the store; tasks that take it wait until it is there. */
+  large = false;
+  nodeId: NodeId | undefined = undefined;
+  sizeBytes = 0;
+  /** Live ref objects of the user. */
+  localRefs = 0;
+  /** Pending tasks and values under way that need the object. */
+  pins = 0;
+  /** Our hold in the object table; "wanted" while it is being asked for. */
+  hold: "none" | "held" = "none";
+  storing = false;
+  pulling = false;
+  task: Task | undefined;
+  /**
+   * The user's ref object, held while the value is pending. A finalizer on every ref would cost more than the rest of a
+   * small task (1.4 µs against 1 µs). A small result needs none: its value goes with its ref object. So the ref is held
+   * until the value is known, and is given a finalizer only if the value lives elsewhere.
+   */
+  handle: object | undefined = undefined;
+  tracked = false;
+  waiters: Waiter[] | undefined = undefined;
+  /** Told once the object can be sent as an argument: tasks of this process wait for that. */
+  dependents: (() => void)[] | undefined = undefined;
+  readonly owned: boolean;
+  readonly #context: ContextId;
+  readonly #counter: number;
+  readonly #index: number;
+  #id: ObjectId | undefined;
+
+  constructor(
+    context: ContextId,
+    counter: number,
+    index: number,
+    task: Task | undefined,
+    id: ObjectId | undefined = undefined,
+  ) {
+    this.#context = context;
+    this.#counter = counter;
+    this.#index = index;
+    this.#id = id;
+    this.task = task;
+    this.owned = id === undefined;
+  }
+
+  /** Made when somebody asks: most objects never leave their owner, and nobody needs their name. */
+  get id(): ObjectId {
+    this.#id ??= objectIdOf(taskIdOf(this.#context, this.#counter), this.#index);
+    return this.#id;
+  }
+
+  /** Whether a task that takes it can be sent. Another owner's object is sent by name: the raylet waits for it. */
+  get isReadyForTask(): boolean {
+    if (!this.owned) return true;
+    return this.state === "inline" ? !this.large : this.state !== "pending";
+  }
+}
+
+// ── Actors ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+/** What a process knows of one actor that it has a handle to. */
+export interface ActorLink {
+  readonly actorId: ActorId;
+  readonly name: string;
+  state: "pending" | "connecting" | "alive" | "broken" | "dead";
+  worker: ProcessRef | undefined;
+  address: ProcessAddress | undefined;
+  reason: Failure | undefined;
+  /** Calls that have not been sent, in order. */
+  readonly waiting: Deque<Task>;
+  readonly inFlight: Map<number, Task>;
+  nextSequence: number;
+  brokenSinceMs: number;
+  handles: number;
+  /** What the arguments of its constructor name, in the process that made it. */
+  readonly kept: Held[];
+}
+
+// ── Tasks ───────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+/** What a value names, and a pending task keeps alive. */
+export type Held = ObjectEntry | ActorLink;
+
+/** What all calls of one remote function (or method) with the same options share. */
+export interface TaskTemplate {
+  readonly functionId: string;
+  readonly name: string;
+  /** For actor calls. */
+  readonly method: string;
+  readonly numReturns: number;
+  readonly maxRetries: number;
+  /** From submission to result, over all attempts; 0 = none. */
+  readonly timeoutMs: number;
+  readonly demand: Amounts;
+  readonly strategy: Strategy;
+  /** Tasks with the same key may run on each other's leases. */
+  readonly schedulingKey: string;
+}
+
+export type TaskState = "waiting" | "queued" | "requested" | "pushed" | "done";
+
+/** A task or actor call of this process, from its submission to its result. */
+export class Task {
+  readonly template: TaskTemplate;
+  readonly context: ContextId;
+  readonly counter: number;
+  readonly depth: number;
+  /** Encoded or plain arguments: the shell's business. */
+  readonly args: Opaque;
+  /** Refs among the top-level arguments: resolved before the task starts. */
+  readonly dependencies: readonly ObjectEntry[];
+  /** Refs and handles inside arguments: kept until the task has answered. */
+  readonly nested: readonly Held[];
+  readonly returns: readonly ObjectEntry[];
+  state: TaskState = "waiting";
+  attempt = 0;
+  /** How often its worker was lost under it, by whosever fault: what tells the children of two runs apart. */
+  run = 0;
+  missing = 0;
+  /** A ref of a result escaped before the value exists: the worker seals it, whatever its size. */
+  storeResult = false;
+  /** The request went to the global scheduler: the result will be announced in the object table. */
+  forwarded = false;
+  infeasible = "";
+  deadlineMs = 0;
+  sequence = 0;
+
+  constructor(
+    template: TaskTemplate,
+    context: ContextId,
+    counter: number,
+    depth: number,
+    args: Opaque,
+    dependencies: readonly ObjectEntry[],
+    nested: readonly Held[],
+  ) {
+    this.template = template;
+    this.context = context;
+    this.counter = counter;
+    this.depth = depth;
+    this.args = args;
+    this.dependencies = dependencies;
+    this.nested = nested;
+    // Nearly every task has one result: no loop, no growing array.
+    const first = new ObjectEntry(context, counter, 0, this);
+    this.returns = template.numReturns === 1 ? [first] : returnsOf(this);
+  }
+
+  get id(): TaskId {
+    return taskIdOf(this.context, this.counter);
+  }
+}
+
+function returnsOf(task: Task): readonly ObjectEntry[] {
+  const entries: ObjectEntry[] = [];
+  for (let index = 0; index < task.template.numReturns; index++) {
+    entries.push(new ObjectEntry(task.context, task.counter, index, task));
+  }
+  return entries;
+}
+
+/** One result as the worker answers it. */
+export type Result =
+  | { readonly kind: "inline"; readonly value: Opaque }
+  | { readonly kind: "stored"; readonly nodeId: string; readonly sizeBytes: number };
+
+/** How a task ended. */
+export type Outcome =
+  /** One small result: how nearly every task ends, without two objects around the value. */
+  | { readonly kind: "value"; readonly value: Opaque }
+  | { readonly kind: "returned"; readonly results: readonly Result[] }
+  /** The user's code threw: the encoded error is the value of every result. */
+  | { readonly kind: "threw"; readonly error: Opaque }
+  | { readonly kind: "failed"; readonly code: string; readonly message: string };
+
+/** A dependency that failed fails the task with the same error, without running it. */
+export function upstreamFailure(task: Task): Outcome | undefined {
+  for (const entry of task.dependencies) {
+    if (entry.isError) return { kind: "threw", error: entry.value };
+    if (entry.state === "failed" && entry.failure !== undefined) return { kind: "failed", ...entry.failure };
+  }
+  return undefined;
+}
