@@ -52,7 +52,7 @@ export class Cluster implements Surroundings {
     this.codes = codes;
     this.watch = watch;
     this.#chance = prngFor(world.seed, "processes");
-    options.nodes.forEach((shape, index) => this.#startNode(index + 1, shape, options.plant));
+    for (const [index, shape] of options.nodes.entries()) this.#startNode(index + 1, shape, options.plant);
   }
 
   addDriver(nodeNumber: number, program: (api: Api) => Script<void>): Driver {

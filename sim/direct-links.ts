@@ -1,6 +1,6 @@
 /** An owner's connections to workers and actors: one for each worker process, shared by everything that goes there. */
 import type { JobId, LeaseId, ProcessId, ProcessRef, TaskId } from "../src/base/ids.js";
-import type { Lease } from "../src/core/owner/lease-pool.js";
+import type { Lease } from "../src/core/owner/key-queue.js";
 import type { Owner } from "../src/core/owner/owner.js";
 import type { ActorLink, Task } from "../src/core/owner/records.js";
 import type { TaskSpec } from "../src/protocol/messages.js";

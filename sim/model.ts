@@ -67,7 +67,7 @@ export class ModelApi implements Api {
   createActor(classId: FunctionId, args: readonly Argument[], { actorName }: ActorOptions): Handle {
     const code = this.#codes.get(classId);
     if (code?.kind !== "actor") throw new Error(`${classId} is not a class`);
-    const handle = new ModelHandle(code.name, code.create(args.map(valueOf)));
+    const handle = new ModelHandle(code.name, code.create(args.map(resolved)));
     if (actorName !== "") this.#named.set(actorName, handle);
     return handle;
   }
@@ -97,7 +97,7 @@ export class ModelApi implements Api {
   #give(effect: Effect): Given {
     switch (effect.kind) {
       case "get":
-        return effect.refs.map(valueOf);
+        return effect.refs.map(resolved);
       case "wait":
         return effect.count;
       case "find":
@@ -115,7 +115,7 @@ export class ModelApi implements Api {
     const fail = (failure: Failure) => Array.from({ length: count }, () => ({ kind: "error", failure }) as const);
     try {
       const api = new ModelApi(this.#codes, this.#named);
-      return api.run(start(api, args.map(valueOf))).map((value) => ({ kind: "value", value }));
+      return api.run(start(api, args.map(resolved))).map((value) => ({ kind: "value", value }));
     } catch (error) {
       if (error instanceof ModelError) return fail(error.failure);
       if (error instanceof SimError) return fail({ code: error.code, message: error.message });
@@ -139,7 +139,7 @@ export function outcomeOfRef(ref: Ref): ModelOutcome {
   return (ref as ModelRef).outcome;
 }
 
-function valueOf(arg: Argument): Value {
+function resolved(arg: Argument): Value {
   if (!("kind" in arg)) return opened(arg);
   const { outcome } = arg as ModelRef;
   if (outcome.kind === "error") throw new ModelError(outcome.failure);

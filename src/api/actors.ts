@@ -83,7 +83,7 @@ function createActor(state: ClassState, args: readonly unknown[]): object {
   const { core } = runtime;
   const functionId = registered(cell, runtime);
   const lineage = currentLineage(runtime);
-  const prepared = core.values.encodeArguments(args, core, lineage);
+  const prepared = core.values.encodeArguments(args, core.owner, lineage);
   const actorId = taskIdOf(lineage.contextId, lineage.counter++) as string as ActorId;
   const link = core.owner.actors.link(actorId, cell.name, true);
   const demand = demandOf(options, 1);

@@ -74,7 +74,7 @@ function split<T>(
   ready: ReadonlySet<ObjectEntry>,
 ): { ready: ObjectRef<T>[]; pending: ObjectRef<T>[] } {
   const result: { ready: ObjectRef<T>[]; pending: ObjectRef<T>[] } = { ready: [], pending: [] };
-  refs.forEach((ref, i) => result[ready.has(entries[i] as ObjectEntry) ? "ready" : "pending"].push(ref));
+  for (const [i, ref] of refs.entries()) result[ready.has(entries[i] as ObjectEntry) ? "ready" : "pending"].push(ref);
   return result;
 }
 
@@ -224,7 +224,9 @@ class GetCall extends PendingCall<unknown[]> {
   }
 
   protected letGo(): void {
-    this.#slots.forEach((slot, i) => this.runtime.core.owner.references.unwant(this.#entries[i] as ObjectEntry, slot));
+    for (const [i, slot] of this.#slots.entries()) {
+      this.runtime.core.owner.references.unwant(this.#entries[i] as ObjectEntry, slot);
+    }
   }
 
   #take(index: number, entry: ObjectEntry, value: unknown): void {

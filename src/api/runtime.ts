@@ -3,7 +3,8 @@
  */
 import { type ContextId, contextOfDriver, type JobId } from "../base/ids.js";
 import { AlreadyInitializedError, NotInitializedError } from "../errors.js";
-import type { CoreProcess, Lineage } from "../process/core-process.js";
+import type { CoreProcess } from "../process/core-process.js";
+import type { Lineage } from "../process/lineage.js";
 import { currentTask } from "../process/task-context.js";
 
 export interface Runtime {

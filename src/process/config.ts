@@ -23,6 +23,13 @@ export interface NodeConfig {
   readonly endsWithParent: boolean;
 }
 
+/** Where this node's files are. */
+export interface NodePlaces {
+  readonly rayletPath: string;
+  readonly arenaPath: string;
+  readonly socketsDirectory: string;
+}
+
 export interface WorkerConfig {
   readonly nodeId: string;
   readonly processId: string;

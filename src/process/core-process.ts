@@ -2,7 +2,7 @@
  * What drivers and workers have in common: an owner with its connections, the way into the node's store, functions and
  * values. Wiring only: the machines decide.
  */
-import type { ContextId, JobId, ObjectId, ProcessRef } from "../base/ids.js";
+import type { JobId, ObjectId, ProcessRef } from "../base/ids.js";
 import { GCS } from "../base/ids.js";
 import { MAX_LEASE_ARGUMENT_BYTES } from "../base/limits.js";
 import { Journey } from "../core/journey.js";
@@ -14,13 +14,14 @@ import type { Address } from "../io/address.js";
 import { Arena } from "../io/arena.js";
 import { type Connection, tcpTraffic } from "../io/connection.js";
 import { dial } from "../io/dial.js";
-import type { Argument, LeaseRequest, Message, Role } from "../protocol/messages.js";
+import type { Argument, Failure, LeaseRequest, Message, Role } from "../protocol/messages.js";
 import { nowMs } from "./clock.js";
 import { ControlLink } from "./control-link.js";
 import { DirectLinks } from "./direct-links.js";
 import { EncodedBytes } from "./encoded-bytes.js";
 import { encodedValue } from "./encoded-value.js";
 import { FunctionRegistry } from "./function-registry.js";
+import type { Lineage } from "./lineage.js";
 import { ObjectWriter } from "./object-writer.js";
 import { failurePieces, readStored, type StoredValue, storedPieces } from "./stored-value.js";
 import { TRACK, type TrackedHandle, type Tracker } from "./tracker.js";
@@ -28,6 +29,8 @@ import { type HandleHooks, ValueCodec } from "./value-codec.js";
 
 /** How often owners look at their clocks while they have leases, time limits or broken connections. */
 const TICK_MS = 20;
+
+const NAMES_NOTHING: Pick<EncodedBytes, "contains" | "held"> = { contains: [], held: [] };
 
 export interface CoreProcessOptions {
   readonly self: ProcessRef;
@@ -38,13 +41,6 @@ export interface CoreProcessOptions {
   readonly raylet: Connection;
   readonly handles: HandleHooks;
   readonly warn: (text: string) => void;
-}
-
-/** In which task code runs: children take their ids from here. */
-export interface Lineage {
-  readonly contextId: ContextId;
-  readonly depth: number;
-  counter: number;
 }
 
 export class CoreProcess {
@@ -138,10 +134,9 @@ export class CoreProcess {
     value: StoredValue,
     isError: boolean,
     holder: ProcessRef,
-    done: (error: { readonly code: string; readonly message: string } | undefined, sizeBytes: number) => void,
+    done: (error: Failure | undefined, sizeBytes: number) => void,
   ): void {
-    const contains = value instanceof EncodedBytes ? value.contains : [];
-    this.objects.store(objectId, storedPieces(value, isError), holder, contains, done);
+    this.#storeHolding(objectId, value, storedPieces(value, isError), holder, done);
   }
 
   // ── Tasks ─────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -149,7 +144,7 @@ export class CoreProcess {
   /** Lecture, `submitTask` and `callActor`: from a call in user code to the owner's machine. */
   submit(template: TaskTemplate, lineage: Lineage, args: readonly unknown[], actor: ActorLink | undefined): Task {
     if (this.#closed) throw new NotInitializedError("the cluster connection was shut down; call init() first");
-    const prepared = this.values.encodeArguments(args, this, lineage);
+    const prepared = this.values.encodeArguments(args, this.owner, lineage);
     const { contextId, depth } = lineage;
     const counter = lineage.counter++;
     return this.owner.submit(
@@ -270,10 +265,25 @@ export class CoreProcess {
     const { failure } = entry;
     const value = entry.value as StoredValue;
     const pieces = failure === undefined ? storedPieces(value, entry.isError) : failurePieces(failure);
-    const contains = value instanceof EncodedBytes ? value.contains : [];
-    this.objects.store(entry.id, pieces, this.self, contains, (error, sizeBytes) => {
+    this.#storeHolding(entry.id, value, pieces, this.self, (error, sizeBytes) => {
       if (error === undefined) this.owner.references.stored(entry.id, this.self.nodeId, sizeBytes);
       else this.owner.references.storeFailed(entry.id, error);
+    });
+  }
+
+  /** What the value names is kept here until the object table knows that the object contains it. */
+  #storeHolding(
+    objectId: ObjectId,
+    value: StoredValue,
+    pieces: readonly Uint8Array[],
+    holder: ProcessRef,
+    done: (error: Failure | undefined, sizeBytes: number) => void,
+  ): void {
+    const { contains, held } = value instanceof EncodedBytes ? value : NAMES_NOTHING;
+    for (const each of held) this.owner.keep(each);
+    this.objects.store(objectId, pieces, holder, contains, (error, sizeBytes) => {
+      done(error, sizeBytes);
+      for (const each of held) this.owner.letGo(each);
     });
   }
 

@@ -22,16 +22,9 @@ import { TransferClient, TransferServer } from "../io/transfer.js";
 import { type Envelope, mayReceive, maySend, readEnvelope, writeEnvelope } from "../protocol/codec.js";
 import type { Message, NodeInfo, Role } from "../protocol/messages.js";
 import { nowMs } from "./clock.js";
-import type { NodeConfig } from "./config.js";
+import type { NodeConfig, NodePlaces } from "./config.js";
 import { FRAME } from "./frame-types.js";
 import { WorkerSpawner } from "./worker-spawner.js";
-
-/** Where this node's files are. */
-export interface NodePlaces {
-  readonly rayletPath: string;
-  readonly arenaPath: string;
-  readonly socketsDirectory: string;
-}
 
 export class NodeProcess {
   readonly #config: NodeConfig;

@@ -7,8 +7,8 @@
  */
 import { AsyncLocalStorage } from "node:async_hooks";
 import { type ActorId, type ContextId, contextOfTask, type TaskId, taskIdOf } from "../base/ids.js";
-import type { Lineage } from "./core-process.js";
 import type { IncomingTemplate } from "./direct-frames.js";
+import type { Lineage } from "./lineage.js";
 
 /** The machine that runs the tasks of this worker, told of their waits. `run` is the machine's. */
 export interface Blocker {

@@ -3,8 +3,8 @@
  */
 import type { ObjectId } from "../base/ids.js";
 import { MAX_INLINE_BYTES } from "../base/limits.js";
-import type { Held } from "../core/owner/records.js";
-import { ObjectEntry } from "../core/owner/records.js";
+import type { Owner } from "../core/owner/owner.js";
+import { type Held, ObjectEntry } from "../core/owner/records.js";
 import {
   errorFromCode,
   MobulaError,
@@ -24,9 +24,9 @@ import {
   type ValueHooks,
 } from "../io/values/index.js";
 import type { Failure } from "../protocol/messages.js";
-import type { CoreProcess, Lineage } from "./core-process.js";
 import { EncodedBytes } from "./encoded-bytes.js";
 import type { FunctionRegistry } from "./function-registry.js";
+import type { Lineage } from "./lineage.js";
 import { StoredError, StoredFailure, type StoredValue } from "./stored-value.js";
 
 /** What an encoded value names and must be kept alive with it. */
@@ -69,10 +69,10 @@ export class ValueCodec {
   readonly #escape: (entry: ObjectEntry) => void;
   #named: Named = { held: [], ids: [] };
 
-  constructor(handles: HandleHooks, functions: FunctionRegistry, escape: (entry: ObjectEntry) => void) {
+  constructor(handles: HandleHooks, functions: FunctionRegistry, onEscape: (entry: ObjectEntry) => void) {
     this.#handles = handles;
     this.#functions = functions;
-    this.#escape = escape;
+    this.#escape = onEscape;
     this.#hooks = {
       describe: (value) => handles.describe(value, this.#named),
       revive: (handle) => handles.revive(handle),
@@ -85,7 +85,7 @@ export class ValueCodec {
   encode(value: unknown, label: string): Encoding {
     if (isPrimitive(value)) return { stored: value, isLarge: false };
     const { encoded, named } = this.#encode(value, label);
-    const bytes = new EncodedBytes(copyOf(encoded), named.ids);
+    const bytes = new EncodedBytes(copyOf(encoded), named.ids, named.held);
     return { stored: bytes, isLarge: bytes.bytes.length > MAX_INLINE_BYTES || named.ids.length > 0 };
   }
 
@@ -93,7 +93,7 @@ export class ValueCodec {
    * Hot path: arguments of a call. Primitives stay as they are, refs become dependencies, the rest is encoded now, so
    * that nobody's later change is seen. A large argument becomes an object of its own.
    */
-  encodeArguments(args: readonly unknown[], core: CoreProcess, lineage: Lineage): EncodedArguments {
+  encodeArguments(args: readonly unknown[], owner: Owner, lineage: Lineage): EncodedArguments {
     let prepared: unknown[] | undefined;
     let dependencies: ObjectEntry[] | undefined;
     let nested: Held[] | undefined;
@@ -104,14 +104,14 @@ export class ValueCodec {
       let entry = typeof arg === "object" && arg !== null ? this.#handles.entryOf(arg) : undefined;
       if (entry === undefined) {
         const { encoded, named } = this.#encode(arg, `args[${i}]`);
-        const bytes = new EncodedBytes(copyOf(encoded), named.ids);
+        const bytes = new EncodedBytes(copyOf(encoded), named.ids, named.held);
         if (bytes.bytes.length <= MAX_INLINE_BYTES) {
           prepared[i] = bytes;
           if (named.held.length > 0) nested = [...(nested ?? []), ...named.held];
           continue;
         }
-        entry = core.owner.references.create(lineage.contextId, lineage.counter++, 0, undefined);
-        core.owner.references.resolveInline(entry, bytes, true);
+        entry = owner.references.create(lineage.contextId, lineage.counter++, 0, undefined);
+        owner.references.resolveInline(entry, bytes, true);
       }
       prepared[i] = entry;
       dependencies = dependencies ?? [];

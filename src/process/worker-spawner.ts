@@ -5,8 +5,7 @@ import type { Logger } from "../io/log.js";
 import { sendSocket } from "../io/pass-socket.js";
 import { type Child, type Exit, spawnNode } from "../io/spawn.js";
 import type { Failure } from "../protocol/messages.js";
-import { configEnvironment, type NodeConfig } from "./config.js";
-import type { NodePlaces } from "./node-process.js";
+import { configEnvironment, type NodeConfig, type NodePlaces } from "./config.js";
 
 export interface WorkerEvents {
   exited(worker: ProcessRef, reason: Failure): void;

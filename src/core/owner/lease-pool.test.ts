@@ -8,7 +8,8 @@ import { namedTask, outcomeLine, RETURNED } from "../../../test/support/owner.js
 import { LEASE_IDLE_MS, MAX_OPEN_REQUESTS_PER_KEY, MAX_PIPELINE_DEPTH } from "../../base/limits.js";
 import type { Message } from "../../protocol/messages.js";
 import { amountsOf } from "../resources.js";
-import { type Lease, LeasePool } from "./lease-pool.js";
+import type { Lease } from "./key-queue.js";
+import { LeasePool } from "./lease-pool.js";
 import type { Task } from "./records.js";
 
 const FAST_MS = 0.01;

@@ -12,18 +12,15 @@
  * one task at a time goes to a worker until the key is known to be fast, and a worker hands unstarted tasks back.
  */
 import { assert } from "../../base/assert.js";
-import { Deque } from "../../base/deque.js";
-import type { LeaseId, NodeId, ProcessRef } from "../../base/ids.js";
-import { rayletOf } from "../../base/ids.js";
-import { LEASE_IDLE_MS, MAX_OPEN_REQUESTS_PER_KEY, MAX_PIPELINE_DEPTH, PIPELINE_BELOW_MS } from "../../base/limits.js";
+import { type LeaseId, type NodeId, type ProcessRef, rayletOf } from "../../base/ids.js";
+import { LEASE_IDLE_MS, MAX_OPEN_REQUESTS_PER_KEY, PIPELINE_BELOW_MS } from "../../base/limits.js";
 import type { Failure, LeaseRequest, Message, ProcessAddress } from "../../protocol/messages.js";
 import type { Amounts } from "../resources.js";
+import { capacityFor, describeQueue, KeyQueue, type Lease, lostMessage, newLease } from "./key-queue.js";
 import type { Outcome, Task, TaskTemplate } from "./records.js";
 
-/** How long a wanted lease may be kept busy. */
-const WANTED_TENURE_MS = 100;
-/** How long the reason of a worker's death is waited for before the task is tried again without one. */
-const REASON_WAIT_MS = 2_000;
+const WANTED_TENURE_MS = 100; // a wanted lease may be kept busy this long
+const REASON_WAIT_MS = 2_000; // so long the reason of a worker's death is waited for
 
 export interface LeasePoolPort {
   sendToRaylet(message: Message): void;
@@ -39,63 +36,6 @@ export interface LeasePoolPort {
   /** Some returns of the task may be read elsewhere already. */
   taskForwarded(task: Task): void;
   finished(task: Task, outcome: Outcome): void;
-}
-
-export interface Lease {
-  readonly id: LeaseId;
-  readonly queue: KeyQueue;
-  readonly worker: ProcessRef;
-  readonly address: ProcessAddress;
-  state: "connecting" | "open" | "broken";
-  /** Pushed and unanswered, oldest first. */
-  readonly inFlight: Map<number, Task>;
-  nextSequence: number;
-  idleSinceMs: number;
-  wantedSinceMs: number;
-  brokenSinceMs: number;
-  /** Its task waits in `get`: the lease does not count when it is asked whether more are needed. */
-  blocked: boolean;
-  /** The shell's way to the worker. */
-  route: unknown;
-  /** It has handed tasks back: nothing more is pushed until its task has answered. */
-  stalled: boolean;
-}
-
-/** Tasks that may run on each other's leases. */
-export class KeyQueue {
-  readonly key: string;
-  readonly demand: Amounts;
-  readonly tasks = new Deque<Task>();
-  readonly leases: Lease[] = [];
-  readonly requests = new Map<LeaseId, Task>();
-  /** The last 32 run times, one bit each: set when it was below `PIPELINE_BELOW_MS`. */
-  #history = 0;
-  #samples = 0;
-  /** What must not run twice is not pushed ahead: of a dead worker's tasks nobody could say which had started. */
-  readonly #once: boolean;
-
-  constructor(template: TaskTemplate) {
-    this.#once = template.maxRetries === 0;
-    this.key = template.schedulingKey;
-    this.demand = template.demand;
-  }
-
-  noteRunTime(runTimeMs: number): void {
-    this.#history = (this.#history << 1) | (runTimeMs < PIPELINE_BELOW_MS ? 1 : 0);
-    if (this.#samples < 32) this.#samples++;
-  }
-
-  /** A worker died: one task at a time again, so that the next death has one suspect. */
-  forgetRunTimes(): void {
-    this.#history = 0;
-    this.#samples = 0;
-  }
-
-  /** How many tasks a worker may have at once: one, until the median run time is known to be short. */
-  get depth(): number {
-    if (this.#once) return 1;
-    return this.#samples >= 4 && bitsSet(this.#history) * 2 > this.#samples ? MAX_PIPELINE_DEPTH : 1;
-  }
 }
 
 export class LeasePool {
@@ -155,21 +95,7 @@ export class LeasePool {
       return;
     }
     this.#closeRequest(queue, leaseId);
-    const lease: Lease = {
-      id: leaseId,
-      queue,
-      worker,
-      address,
-      state: "connecting",
-      inFlight: new Map(),
-      nextSequence: 1,
-      idleSinceMs: this.#nowMs,
-      wantedSinceMs: 0,
-      brokenSinceMs: 0,
-      blocked: false,
-      route: undefined,
-      stalled: false,
-    };
+    const lease = newLease(leaseId, queue, worker, address, this.#nowMs);
     this.#leases.set(leaseId, lease);
     queue.leases.push(lease);
     task.infeasible = "";
@@ -325,16 +251,7 @@ export class LeasePool {
 
   /** The state in words, for people who ask why something waits. */
   describe(): string {
-    const lines: string[] = [];
-    for (const { key, tasks, leases, requests } of this.#queues.values()) {
-      lines.push(`queue ${key}: ${tasks.length} tasks wait; requests ${[...requests.keys()].join(" ") || "none"}`);
-      for (const lease of leases) {
-        const running = [...lease.inFlight.values()].map((task) => `${task.template.name} ${task.id}`).join(", ");
-        const marks = `${lease.state}${lease.blocked ? ", blocked" : ""}${lease.wantedSinceMs > 0 ? ", wanted" : ""}`;
-        lines.push(`  lease ${lease.id} on worker ${lease.worker.processId} (${marks}): ${running || "idle"}`);
-      }
-    }
-    return lines.join("\n");
+    return [...this.#queues.values()].map(describeQueue).join("\n");
   }
 
   get hasLeases(): boolean {
@@ -480,25 +397,4 @@ export class LeasePool {
     task.state = "done";
     this.#port.finished(task, outcome);
   }
-}
-
-function lostMessage(task: Task, reason: Failure): string {
-  const attempts = task.attempt + 1;
-  const tried = attempts === 1 ? "1 attempt" : `${attempts} attempts`;
-  return `task ${task.template.name} (${task.id}) failed after ${tried} (maxRetries ${task.template.maxRetries}): ${reason.message}`;
-}
-
-/** How many leases of this demand the whole cluster could hold at once. */
-function capacityFor(demand: Amounts, total: Amounts): number {
-  let capacity = MAX_OPEN_REQUESTS_PER_KEY;
-  for (const [name, amount] of demand) {
-    if (amount > 0) capacity = Math.min(capacity, Math.floor((total.get(name) ?? 0) / amount));
-  }
-  return capacity;
-}
-
-function bitsSet(word: number): number {
-  let bits = 0;
-  for (let rest = word; rest !== 0; rest &= rest - 1) bits++;
-  return bits;
 }

@@ -9,7 +9,7 @@ import { INFEASIBLE_WARNING_MS } from "../../base/limits.js";
 import type { Message } from "../../protocol/messages.js";
 import { Journey } from "../journey.js";
 import { amountsOf } from "../resources.js";
-import type { Lease } from "./lease-pool.js";
+import type { Lease } from "./key-queue.js";
 import { KILL_AFTER_ABORT_MS, Owner } from "./owner.js";
 import type { ActorLink, Held, ObjectEntry, Outcome, Task, TaskTemplate } from "./records.js";
 

@@ -11,7 +11,8 @@ import { INFEASIBLE_WARNING_MS, MAX_PENDING_CALLS } from "../../base/limits.js";
 import type { LeaseRequest, Message } from "../../protocol/messages.js";
 import type { Journey } from "../journey.js";
 import { ActorSubmitter } from "./actor-submitter.js";
-import { type Lease, LeasePool } from "./lease-pool.js";
+import type { Lease } from "./key-queue.js";
+import { LeasePool } from "./lease-pool.js";
 import type { ActorLink } from "./records.js";
 import {
   type Held,
@@ -96,7 +97,7 @@ export class Owner {
       disconnect: (actor) => port.disconnectActor(actor),
       releaseHandle: (actor) => {
         this.references.releaseActor(actor.actorId);
-        for (const held of actor.kept.splice(0)) this.#letGo(held);
+        for (const held of actor.kept.splice(0)) this.letGo(held);
       },
       finished: (task, outcome) => this.#finished(task, outcome),
     });
@@ -125,7 +126,7 @@ export class Owner {
     const task = new Task(template, context, counter, depth, args, dependencies, nested);
     this.#pending++;
     for (const entry of dependencies) this.references.pin(entry);
-    for (const held of nested) this.#keep(held);
+    for (const held of nested) this.keep(held);
     if (template.timeoutMs > 0) this.#startTimer(task, actor);
     const ready = dependencies.length === 0 || this.references.awaitDependencies(task);
     if (actor !== undefined) {
@@ -224,17 +225,18 @@ export class Owner {
   /** Keep what a value names until `actor` is let go. */
   keepFor(actor: ActorLink, held: readonly Held[]): void {
     for (const each of held) {
-      this.#keep(each);
+      this.keep(each);
       actor.kept.push(each);
     }
   }
 
-  #keep(held: Held): void {
+  /** Keep what a value names; `letGo` follows. */
+  keep(held: Held): void {
     if (held instanceof ObjectEntry) this.references.pin(held);
     else this.actors.addHandle(held);
   }
 
-  #letGo(held: Held): void {
+  letGo(held: Held): void {
     if (held instanceof ObjectEntry) this.references.unpin(held);
     else this.actors.dropHandle(held);
   }
@@ -274,7 +276,7 @@ export class Owner {
     for (let index = 0; index < returns.length; index++) this.#resolve(returns[index], index, outcome);
     if (task.run > 0 || outcome.kind === "failed") for (const entry of returns) this.references.releaseStray(entry);
     for (const entry of task.dependencies) this.references.unpin(entry);
-    for (const held of task.nested) this.#letGo(held);
+    for (const held of task.nested) this.letGo(held);
   }
 
   #resolve(entry: ObjectEntry | undefined, index: number, outcome: Outcome): void {

@@ -12,6 +12,7 @@
 import { assert } from "../../base/assert.js";
 import type { ContextId, ObjectId } from "../../base/ids.js";
 import type { Failure, Message } from "../../protocol/messages.js";
+import { Holds } from "./holds.js";
 import type { Task } from "./records.js";
 import { ObjectEntry, type Opaque, type Waiter } from "./records.js";
 
@@ -41,16 +42,11 @@ export class ReferenceTable {
   /** Entries that other processes may name. Most never get here. */
   readonly #byId = new Map<ObjectId, ObjectEntry>();
   readonly #readers = new Map<ObjectId, Reader[]>();
-  /** An id is in at most one of the two: a ref that comes back in the same turn was never let go. */
-  readonly #toRelease = new Set<ObjectId>();
-  readonly #toHold = new Set<ObjectId>();
-  #nextSequence = 1;
-  /** Holds asked for and not confirmed yet, oldest first; whoever needs them confirmed waits in `#onSettled`. */
-  readonly #unconfirmed = new Set<number>();
-  #onSettled: { readonly upTo: number; readonly action: () => void }[] = [];
+  readonly #holds: Holds;
 
   constructor(port: ReferenceTablePort) {
     this.#port = port;
+    this.#holds = new Holds(port);
   }
 
   /** A result or a put of this process. */
@@ -70,11 +66,11 @@ export class ReferenceTable {
 
   /** A holder other than the user's refs: an actor handle counts like an object's ref. */
   holdActor(id: string): void {
-    this.#takeHold(id as ObjectId);
+    this.#holds.take(id as ObjectId);
   }
 
   releaseActor(id: string): void {
-    this.#letGo(id as ObjectId);
+    this.#holds.letGo(id as ObjectId);
   }
 
   addRef(entry: ObjectEntry): void {
@@ -105,10 +101,9 @@ export class ReferenceTable {
   escape(entry: ObjectEntry): void {
     if (!entry.owned || entry.hold === "held") return;
     this.#byId.set(entry.id, entry);
-    this.#toRelease.delete(entry.id);
     entry.hold = "held";
     if (entry.task !== undefined && entry.state === "pending") entry.task.storeResult = true;
-    this.#port.sendToGcs({ type: "addHolds", sequence: this.#ask(), objects: [entry.id], declare: true });
+    this.#holds.declare(entry.id);
     if (entry.state === "inline" || entry.state === "failed") this.#store(entry);
   }
 
@@ -160,7 +155,7 @@ export class ReferenceTable {
    * object came to something else, that hold must go. Letting go of none changes nothing.
    */
   releaseStray(entry: ObjectEntry): void {
-    if (entry.hold === "none") this.#letGo(entry.id);
+    if (entry.hold === "none") this.#holds.letGo(entry.id);
   }
 
   /** Lecture, `get`: tell the waiter at once, or when the value is here. */
@@ -282,42 +277,26 @@ export class ReferenceTable {
     this.#unfile(entry);
   }
 
-  holdsAdded(sequence: number): void {
-    if (!this.#unconfirmed.delete(sequence)) return;
-    const [oldest = this.#nextSequence] = this.#unconfirmed;
-    const settled = this.#onSettled.filter(({ upTo }) => upTo < oldest);
-    this.#onSettled = this.#onSettled.filter(({ upTo }) => upTo >= oldest);
-    for (const { action } of settled) action();
-  }
-
   /** Run an action once every hold asked for so far is registered: a sender may let go of its own then. */
   whenHoldsSettled(action: () => void): void {
-    this.flush();
-    if (this.#unconfirmed.size === 0) action();
-    else this.#onSettled.push({ upTo: this.#nextSequence - 1, action });
+    this.#holds.whenSettled(action);
   }
 
   get holdsAreSettled(): boolean {
-    return this.#unconfirmed.size === 0 && this.#toHold.size === 0;
+    return this.#holds.areSettled;
+  }
+
+  holdsAdded(sequence: number): void {
+    this.#holds.added(sequence);
   }
 
   /** Send what this turn has gathered. */
   flush(): void {
-    if (this.#toHold.size > 0) {
-      const objects = [...this.#toHold];
-      this.#toHold.clear();
-      this.#port.sendToGcs({ type: "addHolds", sequence: this.#ask(), objects, declare: false });
-    }
-    if (this.#toRelease.size > 0) {
-      const objects = [...this.#toRelease];
-      this.#toRelease.clear();
-      this.#port.sendToGcs({ type: "releaseHolds", objects });
-    }
+    this.#holds.flush();
   }
 
   flushHolds(epoch: number): void {
-    this.flush();
-    this.#port.sendToGcs({ type: "holdsFlushed", epoch });
+    this.#holds.flushFor(epoch);
   }
 
   find(id: ObjectId): ObjectEntry | undefined {
@@ -330,6 +309,7 @@ export class ReferenceTable {
   }
 
   check(): void {
+    this.#holds.check();
     for (const [id, entry] of this.#byId) {
       assert(entry.id === id, "an entry is filed under its id");
       const used = entry.localRefs > 0 || entry.pins > 0 || entry.state === "pending" || entry.storing;
@@ -345,27 +325,9 @@ export class ReferenceTable {
     this.#port.track(entry, handle);
   }
 
-  #ask(): number {
-    const sequence = this.#nextSequence++;
-    this.#unconfirmed.add(sequence);
-    return sequence;
-  }
-
   #hold(entry: ObjectEntry): void {
     entry.hold = "held";
-    this.#takeHold(entry.id);
-  }
-
-  #takeHold(id: ObjectId): void {
-    if (this.#toRelease.delete(id)) return;
-    this.#toHold.add(id);
-    this.#port.wakeUp();
-  }
-
-  #letGo(id: ObjectId): void {
-    if (this.#toHold.delete(id)) return;
-    this.#toRelease.add(id);
-    this.#port.wakeUp();
+    this.#holds.take(entry.id);
   }
 
   #store(entry: ObjectEntry): void {
@@ -429,6 +391,6 @@ export class ReferenceTable {
     entry.hold = "none";
     this.#byId.delete(entry.id);
     this.#stopPulling(entry);
-    this.#letGo(entry.id);
+    this.#holds.letGo(entry.id);
   }
 }

@@ -17,11 +17,13 @@ import type { Failure, LeaseRequest, Message, MessageBody, NodeInfo, Role } from
 import { isActorLease } from "../actor-lease.js";
 import { Collector } from "../collector.js";
 import type { Journey } from "../journey.js";
-import { type Amounts, NodeResources, sum } from "../resources.js";
+import { type Amounts, NodeResources } from "../resources.js";
 import { StoreIndex } from "../store/store-index.js";
 import { KeptLadders } from "./kept-ladders.js";
 import { LocalScheduler } from "./local-scheduler.js";
-import { ObjectManager, storeFull, type Want } from "./object-manager.js";
+import { ObjectManager, type Want } from "./object-manager.js";
+import { StoreDesk } from "./store-desk.js";
+import { journeyView, totalsOf, trafficView, workersView } from "./views.js";
 import { WorkerPool, type WorkerSlot } from "./worker-pool.js";
 
 export interface RayletPort {
@@ -58,8 +60,7 @@ export class Raylet {
   readonly #kept = new KeptLadders();
   /** Jobs whose workers are being asked for their last words. */
   readonly #ending = new Set<JobId>();
-  /** Who sealed an object that the GCS has not confirmed yet. */
-  readonly #sealing = new Map<ObjectId, ProcessRef>();
+  readonly #blocks: StoreDesk;
   #reported = "";
   #draining = false;
   #nowMs = 0;
@@ -71,6 +72,10 @@ export class Raylet {
     this.#resources = new NodeResources(info.total);
     this.store = new StoreIndex(storeBytes);
     this.objects = new ObjectManager(info.nodeId, this.#objectPort(), this.store, journey);
+    this.#blocks = new StoreDesk(this.store, this.objects, journey, {
+      send: (to, message) => this.#port.send(to, message),
+      sendToLocal: (process, message) => this.#sendTo(process, message),
+    });
     this.pool = new WorkerPool(info.nodeId, warmWorkers, port);
     this.scheduler = new LocalScheduler(info.nodeId, this.#schedulerPort(), this.#resources, this.pool, journey);
   }
@@ -107,7 +112,7 @@ export class Raylet {
   /** A message for this raylet. The shell has checked that the sender's role may send it. */
   receive(from: ProcessRef, message: Message): void {
     if (this.#isDead(from)) return;
-    if (!this.#receiveForLeases(from, message) && !this.#receiveForObjects(from, message)) {
+    if (!this.#receiveForLeases(from, message) && !this.#blocks.receive(from, message)) {
       this.#receiveForNode(from, message);
     }
     this.#report();
@@ -189,44 +194,6 @@ export class Raylet {
     }
   }
 
-  #receiveForObjects(from: ProcessRef, message: Message): boolean {
-    switch (message.type) {
-      case "createObject":
-        this.#createObject(from, message);
-        return true;
-      case "sealObject":
-        this.#sealObject(from, message);
-        return true;
-      case "abortObject":
-        this.store.abort(message.objectId);
-        this.objects.writersGone();
-        return true;
-      case "objectRegistered":
-        this.#objectRegistered(message.objectId);
-        return true;
-      case "getObject":
-        this.objects.want(message.objectId, { kind: "get", process: from.processId, fetch: message.fetch });
-        return true;
-      case "cancelGet":
-        this.objects.cancel(message.objectId, (want) => want.kind === "get" && want.process === from.processId);
-        return true;
-      case "releaseBlock":
-        this.store.unpin(message.objectId, from.processId);
-        return true;
-      case "objectAvailable":
-        this.objects.objectAvailable(message.objectId, message.sizeBytes, message.locations);
-        return true;
-      case "objectGone":
-        this.objects.objectGone(message.objectId, message.reason);
-        return true;
-      case "freeObject":
-        this.store.free(message.objectId);
-        return true;
-      default:
-        return false;
-    }
-  }
-
   #receiveForNode(from: ProcessRef, message: Message): void {
     switch (message.type) {
       case "clusterView":
@@ -284,37 +251,6 @@ export class Raylet {
     if (worker !== undefined) this.#port.killWorker(worker, why);
   }
 
-  #createObject(from: ProcessRef, { objectId, sizeBytes }: MessageBody<"createObject">): void {
-    const block = this.store.create(objectId, sizeBytes, from.processId);
-    if (block === "full") {
-      this.#port.send(from, { type: "objectRefused", objectId, reason: storeFull(objectId, sizeBytes, this.store) });
-    } else if (block === "exists") {
-      this.#port.send(from, { type: "objectSealed", objectId }); // a task ran again: the first result stands
-    } else {
-      this.#port.send(from, { type: "objectCreated", objectId, offset: block.offset });
-    }
-  }
-
-  /** Lecture, `storeResult`: the object is in the store from here on; then `registerObject` tells the GCS. */
-  #sealObject(from: ProcessRef, { objectId, holder, contains }: MessageBody<"sealObject">): void {
-    if (this.store.has(objectId)) return; // said twice: its holder may have let go of it since
-    const sizeBytes = this.store.seal(objectId);
-    if (sizeBytes === undefined) return;
-    this.#journey.record("storeResult", objectId);
-    this.#journey.record("registerObject", objectId);
-    this.#sealing.set(objectId, from);
-    this.#port.send(GCS, { type: "registerObject", objectId, sizeBytes, holder, contains });
-    this.objects.sealedHere(objectId);
-  }
-
-  #objectRegistered(objectId: ObjectId): void {
-    const sealer = this.#sealing.get(objectId);
-    this.#sealing.delete(objectId);
-    if (sealer !== undefined && this.#locals.has(sealer.processId)) {
-      this.#port.send(sealer, { type: "objectSealed", objectId });
-    }
-  }
-
   #setCluster(nodes: readonly NodeInfo[]): void {
     this.#cluster.clear();
     for (const node of nodes) this.#cluster.set(node.nodeId, node);
@@ -324,43 +260,19 @@ export class Raylet {
   }
 
   #totals(): Message {
-    const nodes = this.#cluster.size === 0 ? [this.#info] : [...this.#cluster.values()];
-    const total = nodes.map((node) => node.total).reduce(sum, new Map());
-    const largest = new Map<string, number>();
-    for (const node of nodes) {
-      for (const [name, amount] of node.total) largest.set(name, Math.max(largest.get(name) ?? 0, amount));
-    }
-    return { type: "clusterTotals", nodes: nodes.length, total, largest };
+    return totalsOf(this.#cluster.size === 0 ? [this.#info] : [...this.#cluster.values()]);
   }
 
+  /** A question of the GCS: about this node's workers, its traffic, or the journey of a subject. */
   #collect(from: ProcessRef, { query, subject }: MessageBody<"collect">): void {
     const answer = (answers: readonly string[]) =>
       this.#port.send(from, { type: "collected", query, json: answers.join(",") || "[]", last: true });
-    if (subject === "#workers") return answer([JSON.stringify(this.#workersView())]);
+    if (subject === "#workers") return answer([workersView(this.#info.nodeId, this.pool)]);
     const local = [...this.#locals.values()].filter((l) => l.role !== "tool").map((l) => l.ref);
-    const own = subject === "#traffic" ? this.#trafficView() : this.#journeyOf(subject);
+    const own = subject === "#traffic" ? trafficView(this.objects) : journeyView(this.#journey, subject);
     const asked = local.map((ref) => ref.processId);
     const number = this.#collector.ask(this.#nowMs, asked, [own, ...this.#kept.about(subject)], answer);
     for (const ref of local) this.#port.send(ref, { type: "collect", query: number, subject });
-  }
-
-  #journeyOf(subject: string): string {
-    return JSON.stringify([...this.#journey.records()].filter((record) => record.subject.startsWith(subject)));
-  }
-
-  /** Data plane: object bytes that came from other stores. Bytes of calls are known to the processes that sent them. */
-  #trafficView(): string {
-    return JSON.stringify([{ objectBytes: this.objects.fetchedBytes, callBytes: 0 }]);
-  }
-
-  #workersView(): readonly unknown[] {
-    return [...this.pool.all()].map((slot) => ({
-      nodeId: this.#info.nodeId,
-      workerId: slot.ref.processId,
-      pid: slot.pid,
-      state: slot.state,
-      leases: slot.leases.size,
-    }));
   }
 
   /** Tell the global scheduler what is free, when that has changed. */

@@ -1,0 +1,98 @@
+/**
+ * A process's holds in the object table: asked for and given back in batches, one message a turn.
+ *
+ * Decides: what is sent, and when holds that were asked for are known to be registered.
+ *
+ * Invariant: I-05. An id is in at most one of the two batches: a ref that comes back in the same turn was never let go.
+ */
+import { assert } from "../../base/assert.js";
+import type { ObjectId } from "../../base/ids.js";
+import type { Message } from "../../protocol/messages.js";
+
+export interface HoldsPort {
+  sendToGcs(message: Message): void;
+  /** Call `flush` at the end of this turn. */
+  wakeUp(): void;
+}
+
+export class Holds {
+  readonly #port: HoldsPort;
+  readonly #toRelease = new Set<ObjectId>();
+  readonly #toHold = new Set<ObjectId>();
+  #nextSequence = 1;
+  /** Holds asked for and not confirmed yet, oldest first; whoever needs them confirmed waits in `#onSettled`. */
+  readonly #unconfirmed = new Set<number>();
+  #onSettled: { readonly upTo: number; readonly action: () => void }[] = [];
+
+  constructor(port: HoldsPort) {
+    this.#port = port;
+  }
+
+  take(id: ObjectId): void {
+    if (this.#toRelease.delete(id)) return;
+    this.#toHold.add(id);
+    this.#port.wakeUp();
+  }
+
+  letGo(id: ObjectId): void {
+    if (this.#toHold.delete(id)) return;
+    this.#toRelease.add(id);
+    this.#port.wakeUp();
+  }
+
+  /** The ref of an own object leaves before its value exists, or at once with it: the hold must not come later. */
+  declare(id: ObjectId): void {
+    this.#toRelease.delete(id);
+    this.#port.sendToGcs({ type: "addHolds", sequence: this.#ask(), objects: [id], declare: true });
+  }
+
+  /** The object table has registered a batch. */
+  added(sequence: number): void {
+    if (!this.#unconfirmed.delete(sequence)) return;
+    const [oldest = this.#nextSequence] = this.#unconfirmed;
+    const settled = this.#onSettled.filter(({ upTo }) => upTo < oldest);
+    this.#onSettled = this.#onSettled.filter(({ upTo }) => upTo >= oldest);
+    for (const { action } of settled) action();
+  }
+
+  /** Run an action once every hold asked for so far is registered: a sender may let go of its own then. */
+  whenSettled(action: () => void): void {
+    this.flush();
+    if (this.#unconfirmed.size === 0) action();
+    else this.#onSettled.push({ upTo: this.#nextSequence - 1, action });
+  }
+
+  get areSettled(): boolean {
+    return this.#unconfirmed.size === 0 && this.#toHold.size === 0;
+  }
+
+  /** Send what this turn has gathered. New holds go before releases: what was taken out of a container stays covered. */
+  flush(): void {
+    if (this.#toHold.size > 0) {
+      const objects = [...this.#toHold];
+      this.#toHold.clear();
+      this.#port.sendToGcs({ type: "addHolds", sequence: this.#ask(), objects, declare: false });
+    }
+    if (this.#toRelease.size > 0) {
+      const objects = [...this.#toRelease];
+      this.#toRelease.clear();
+      this.#port.sendToGcs({ type: "releaseHolds", objects });
+    }
+  }
+
+  /** A process of the job died: everything so far has been sent. */
+  flushFor(epoch: number): void {
+    this.flush();
+    this.#port.sendToGcs({ type: "holdsFlushed", epoch });
+  }
+
+  check(): void {
+    for (const id of this.#toHold) assert(!this.#toRelease.has(id), "a hold is asked for or given back, never both");
+  }
+
+  #ask(): number {
+    const sequence = this.#nextSequence++;
+    this.#unconfirmed.add(sequence);
+    return sequence;
+  }
+}

@@ -1,0 +1,126 @@
+/**
+ * The queue of one scheduling key, and what it knows of its tasks' run times.
+ *
+ * Decides: how many tasks a worker of this key gets ahead.
+ */
+import { Deque } from "../../base/deque.js";
+import type { LeaseId, ProcessRef } from "../../base/ids.js";
+import { MAX_OPEN_REQUESTS_PER_KEY, MAX_PIPELINE_DEPTH, PIPELINE_BELOW_MS } from "../../base/limits.js";
+import type { Failure, ProcessAddress } from "../../protocol/messages.js";
+import type { Amounts } from "../resources.js";
+import type { Task, TaskTemplate } from "./records.js";
+
+export interface Lease {
+  readonly id: LeaseId;
+  readonly queue: KeyQueue;
+  readonly worker: ProcessRef;
+  readonly address: ProcessAddress;
+  state: "connecting" | "open" | "broken";
+  /** Pushed and unanswered, oldest first. */
+  readonly inFlight: Map<number, Task>;
+  nextSequence: number;
+  idleSinceMs: number;
+  wantedSinceMs: number;
+  brokenSinceMs: number;
+  /** Its task waits in `get`: the lease does not count when it is asked whether more are needed. */
+  blocked: boolean;
+  /** The shell's way to the worker. */
+  route: unknown;
+  /** It has handed tasks back: nothing more is pushed until its task has answered. */
+  stalled: boolean;
+}
+
+/** Tasks that may run on each other's leases: one waiting line, the leases and the open requests of one scheduling key. */
+export class KeyQueue {
+  readonly key: string;
+  readonly demand: Amounts;
+  readonly tasks = new Deque<Task>();
+  readonly leases: Lease[] = [];
+  readonly requests = new Map<LeaseId, Task>();
+  /** The last 32 run times, one bit each: set when it was below `PIPELINE_BELOW_MS`. */
+  #history = 0;
+  #samples = 0;
+  /** What must not run twice is not pushed ahead: of a dead worker's tasks nobody could say which had started. */
+  readonly #once: boolean;
+
+  constructor(template: TaskTemplate) {
+    this.#once = template.maxRetries === 0;
+    this.key = template.schedulingKey;
+    this.demand = template.demand;
+  }
+
+  noteRunTime(runTimeMs: number): void {
+    this.#history = (this.#history << 1) | (runTimeMs < PIPELINE_BELOW_MS ? 1 : 0);
+    if (this.#samples < 32) this.#samples++;
+  }
+
+  /** A worker died: one task at a time again, so that the next death has one suspect. */
+  forgetRunTimes(): void {
+    this.#history = 0;
+    this.#samples = 0;
+  }
+
+  /** How many tasks a worker may have at once: one, until the median run time is known to be short. */
+  get depth(): number {
+    if (this.#once) return 1;
+    return this.#samples >= 4 && bitsSet(this.#history) * 2 > this.#samples ? MAX_PIPELINE_DEPTH : 1;
+  }
+}
+
+/** How many leases of this demand the whole cluster could hold at once. */
+export function capacityFor(demand: Amounts, total: Amounts): number {
+  let capacity = MAX_OPEN_REQUESTS_PER_KEY;
+  for (const [name, amount] of demand) {
+    if (amount > 0) capacity = Math.min(capacity, Math.floor((total.get(name) ?? 0) / amount));
+  }
+  return capacity;
+}
+
+function bitsSet(word: number): number {
+  let bits = 0;
+  for (let rest = word; rest !== 0; rest &= rest - 1) bits++;
+  return bits;
+}
+
+export function newLease(
+  id: LeaseId,
+  queue: KeyQueue,
+  worker: ProcessRef,
+  address: ProcessAddress,
+  nowMs: number,
+): Lease {
+  return {
+    id,
+    queue,
+    worker,
+    address,
+    state: "connecting",
+    inFlight: new Map(),
+    nextSequence: 1,
+    idleSinceMs: nowMs,
+    wantedSinceMs: 0,
+    brokenSinceMs: 0,
+    blocked: false,
+    route: undefined,
+    stalled: false,
+  };
+}
+
+/** The state in words, for people who ask why something waits. */
+export function describeQueue({ key, tasks, leases, requests }: KeyQueue): string {
+  const lines = leases.map((lease) => {
+    const running = [...lease.inFlight.values()].map((task) => `${task.template.name} ${task.id}`).join(", ");
+    const marks = `${lease.state}${lease.blocked ? ", blocked" : ""}${lease.wantedSinceMs > 0 ? ", wanted" : ""}`;
+    return `  lease ${lease.id} on worker ${lease.worker.processId} (${marks}): ${running || "idle"}`;
+  });
+  return [
+    `queue ${key}: ${tasks.length} tasks wait; requests ${[...requests.keys()].join(" ") || "none"}`,
+    ...lines,
+  ].join("\n");
+}
+
+export function lostMessage(task: Task, reason: Failure): string {
+  const attempts = task.attempt + 1;
+  const tried = attempts === 1 ? "1 attempt" : `${attempts} attempts`;
+  return `task ${task.template.name} (${task.id}) failed after ${tried} (maxRetries ${task.template.maxRetries}): ${reason.message}`;
+}

@@ -1,0 +1,37 @@
+/** What a raylet tells of its node, as messages and JSON carry it. */
+import type { NodeId } from "../../base/ids.js";
+import type { Message, NodeInfo } from "../../protocol/messages.js";
+import type { Journey } from "../journey.js";
+import { sum } from "../resources.js";
+import type { ObjectManager } from "./object-manager.js";
+import type { WorkerPool } from "./worker-pool.js";
+
+/** What owners need to know of the cluster: how many leases of one demand it could hold. */
+export function totalsOf(nodes: readonly NodeInfo[]): Message {
+  const total = nodes.map((node) => node.total).reduce(sum, new Map());
+  const largest = new Map<string, number>();
+  for (const node of nodes) {
+    for (const [name, amount] of node.total) largest.set(name, Math.max(largest.get(name) ?? 0, amount));
+  }
+  return { type: "clusterTotals", nodes: nodes.length, total, largest };
+}
+
+export function workersView(nodeId: NodeId, pool: WorkerPool): string {
+  const workers = [...pool.all()].map(({ ref, pid, state, leases }) => ({
+    nodeId,
+    workerId: ref.processId,
+    pid,
+    state,
+    leases: leases.size,
+  }));
+  return JSON.stringify(workers);
+}
+
+/** Data plane: object bytes that came from other stores. Bytes of calls are known to the processes that sent them. */
+export function trafficView(objects: ObjectManager): string {
+  return JSON.stringify([{ objectBytes: objects.fetchedBytes, callBytes: 0 }]);
+}
+
+export function journeyView(journey: Journey, subject: string): string {
+  return JSON.stringify([...journey.records()].filter((record) => record.subject.startsWith(subject)));
+}

@@ -1,0 +1,89 @@
+// The documents say what the code says: the message table lists exactly the messages, the invariants exist, names are real.
+// Method: read the tables and compare them with what the code exports.
+import assert from "node:assert/strict";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { test } from "node:test";
+import { fileURLToPath } from "node:url";
+import { isIdempotent } from "../sim/idempotence.js";
+import * as limits from "../src/base/limits.js";
+import { STEP_NAMES } from "../src/core/journey.js";
+import * as errors from "../src/errors.js";
+import { MESSAGES, type MessageType } from "../src/protocol/messages.js";
+
+const ROOT = fileURLToPath(new URL("../..", import.meta.url)); // this file runs as dist/test/docs.test.js
+
+function read(path: string): string {
+  return readFileSync(join(ROOT, path), "utf8");
+}
+
+/** The cells of every table row of a document, without heads. */
+function rows(text: string): string[][] {
+  return text
+    .split("\n")
+    .filter((line) => line.startsWith("| ") || line.startsWith("|`"))
+    .map((line) => line.split("|").slice(1, -1).map((cell) => cell.trim()));
+}
+
+const architecture = read("docs/ARCHITECTURE.md");
+const messageRows = rows(architecture).filter((cells) => cells.length === 5 && cells[0]?.startsWith("`"));
+
+test("ARCHITECTURE.md lists exactly the messages of the code, in order, with their senders and receivers", () => {
+  const listed = messageRows.map(([name, from, to]) => `${name} ${from} → ${to}`);
+  const coded = Object.entries(MESSAGES).map(([name, { from, to }]) => `\`${name}\` ${from.join(", ")} → ${to.join(", ")}`);
+  assert.deepEqual(listed, coded);
+});
+
+test("ARCHITECTURE.md calls a message idempotent exactly when the simulator repeats it", () => {
+  for (const [name = "", , , why = "", limit = ""] of messageRows) {
+    const type = name.slice(1, -1) as MessageType;
+    assert.equal(why.startsWith("once:"), !isIdempotent(type), `${type}: ${why}`);
+    assert.ok(why !== "" && limit !== "", `${type} has every cell`);
+  }
+});
+
+test("limits that documents name exist", () => {
+  for (const file of readdirSync(join(ROOT, "docs"))) {
+    for (const [, name = ""] of read(`docs/${file}`).matchAll(/`((?:MAX|MIN)_[A-Z_]+|HANDSHAKE_TIMEOUT_MS)`/g)) {
+      assert.ok(name in limits, `docs/${file} names ${name}`);
+    }
+  }
+});
+
+test("JOURNEY.md has a heading for each step of the lecture, in order", () => {
+  const headings = [...read("docs/JOURNEY.md").matchAll(/^### \d+ · `(\w+)`$/gm)].map(([, step]) => step);
+  assert.deepEqual(headings, STEP_NAMES);
+});
+
+test("every invariant that the code cites is in INVARIANTS.md, and every file that INVARIANTS.md names exists", () => {
+  const text = read("docs/INVARIANTS.md");
+  const described = new Set([...text.matchAll(/^## (I-\d\d)/gm)].map(([, id]) => id));
+  for (const folder of ["src", "sim", "test"]) {
+    for (const path of readdirSync(join(ROOT, folder), { recursive: true, encoding: "utf8" })) {
+      if (!path.endsWith(".ts")) continue;
+      for (const [id] of read(`${folder}/${path}`).matchAll(/\bI-\d\d\b/g)) {
+        assert.ok(described.has(id), `${folder}/${path} cites ${id}`);
+      }
+    }
+  }
+  for (const [, path = ""] of text.matchAll(/`((?:src|sim|test)\/[\w./-]+)`/g)) {
+    assert.ok(existsSync(join(ROOT, path)), `INVARIANTS.md names ${path}`);
+  }
+});
+
+test("API.md names every error class, and no other", () => {
+  const names = Object.entries(errors).filter(([, value]) => typeof value === "function" && "code" in value).map(([name]) => name);
+  const section = read("docs/API.md").split("## Errors")[1]?.split("\n## ")[0] ?? "";
+  const listed = new Set([...section.matchAll(/`(\w+Error)`/g)].map(([, name]) => name ?? ""));
+  assert.deepEqual([...listed].sort(), names.filter((name) => name.endsWith("Error")).sort());
+});
+
+test("links between documents lead to files", () => {
+  const documents = ["README.md", ...readdirSync(join(ROOT, "docs")).map((file) => `docs/${file}`)];
+  for (const document of documents) {
+    for (const [, target = ""] of read(document).matchAll(/\]\(([^)#]+)(?:#[^)]*)?\)/g)) {
+      if (/^https?:/.test(target)) continue;
+      assert.ok(existsSync(join(ROOT, document, "..", target)), `${document} links to ${target}`);
+    }
+  }
+});
