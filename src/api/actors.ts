@@ -13,8 +13,8 @@ import { type FunctionCell, refsOf, refuseMore, registered } from "./remote-func
 import { currentLineage, type Runtime, requireRuntime, runtimeOrNothing } from "./runtime.js";
 import type { ActorClass, ActorHandle, ActorOptions, AnyFunction, ConcreteClass, MethodOptions } from "./types.js";
 
-export const CLASS_STATE = Symbol.for("mobula.actorClass");
-export const HANDLE_STATE = Symbol.for("mobula.actorHandle");
+const CLASS_STATE = Symbol.for("mobula.actorClass");
+const HANDLE_STATE = Symbol.for("mobula.actorHandle");
 
 export interface ClassState {
   readonly cell: FunctionCell;
@@ -166,7 +166,7 @@ function methodsOf(type: ConcreteClass): readonly string[] {
 /** A promise chain or JSON.stringify must not take a handle for one of theirs. */
 const NEVER_METHODS = new Set(["then", "toJSON", "constructor"]);
 
-export function handleFor(
+function handleFor(
   core: CoreProcess,
   link: ActorLink,
   className: string,

@@ -9,7 +9,7 @@ import { currentLineage, type Runtime, requireRuntime } from "./runtime.js";
 import type { AnyFunction, TaskOptions } from "./types.js";
 
 /** Marks the function objects that are remote functions; the state is behind it. */
-export const FUNCTION_STATE = Symbol.for("mobula.remoteFunction");
+const FUNCTION_STATE = Symbol.for("mobula.remoteFunction");
 
 /** One function, shared by all handles to it: captured once. */
 export interface FunctionCell {

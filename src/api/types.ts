@@ -2,7 +2,6 @@
 
 /** Node's own classes have no common call signature; this is the widest that still infers parameters. */
 export type AnyFunction = (...args: never[]) => unknown;
-export type AnyClass = abstract new (...args: never[]) => object;
 export type ConcreteClass = new (...args: never[]) => object;
 
 declare const valueType: unique symbol;

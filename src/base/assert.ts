@@ -9,8 +9,3 @@ import { InvariantError } from "../errors.js";
 export function assert(condition: boolean, sentence: string): asserts condition {
   if (!condition) throw new InvariantError(`invariant broken: ${sentence}`);
 }
-
-/** The end of an exhaustive switch. */
-export function unreachable(value: never, what: string): never {
-  throw new InvariantError(`unexpected ${what}: ${JSON.stringify(value)}`);
-}

@@ -46,7 +46,7 @@ export const MAX_CLOSED_LEASES = 4_096;
 export const LEASE_IDLE_MS = 500;
 /** An owner is warned when its demand could not be met for this long. */
 export const INFEASIBLE_WARNING_MS = 10_000;
-/** Nesting of tasks: a task that submits a task, and so on. */
+/** Nesting of tasks is counted up to here; deeper ones rank as this deep. */
 export const MAX_TASK_DEPTH = 65_535;
 export const MAX_ACTORS = 1_000_000;
 /** Actors that somebody asked for before they were registered, and how long the registration may take. */

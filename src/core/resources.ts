@@ -9,7 +9,7 @@ export type Amounts = ReadonlyMap<string, number>;
 
 export const NOTHING: Amounts = new Map();
 
-export function units(amount: number): number {
+function units(amount: number): number {
   return Math.round(amount * RESOURCE_UNITS);
 }
 

@@ -4,7 +4,7 @@
  */
 import type { JobId, ObjectId, ProcessRef } from "../base/ids.js";
 import { GCS } from "../base/ids.js";
-import { MAX_LEASE_ARGUMENT_BYTES } from "../base/limits.js";
+import { MAX_LEASE_ARGUMENT_BYTES, MAX_TASK_DEPTH } from "../base/limits.js";
 import { Journey } from "../core/journey.js";
 import { Owner } from "../core/owner/owner.js";
 import type { ActorLink, Task, TaskTemplate } from "../core/owner/records.js";
@@ -151,7 +151,7 @@ export class CoreProcess {
       template,
       contextId,
       counter,
-      depth + 1,
+      Math.min(depth + 1, MAX_TASK_DEPTH),
       prepared.args,
       prepared.dependencies,
       prepared.nested,

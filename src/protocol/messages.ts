@@ -95,7 +95,6 @@ const taskSpec = struct({
 export type TaskSpec = Infer<typeof taskSpec>;
 
 const largeArgument = struct({ objectId, sizeBytes: size });
-export type LargeArgument = Infer<typeof largeArgument>;
 
 const leaseRequest = struct({
   leaseId,
@@ -144,8 +143,6 @@ const nodeInfo = struct({
   labels: map(text(), MAX_RESOURCE_KINDS),
 });
 export type NodeInfo = Infer<typeof nodeInfo>;
-
-export type ActorState = "pending" | "alive" | "dead";
 
 const OWNERS = ["driver", "worker"] as const;
 const ASKERS = ["driver", "worker", "tool"] as const;

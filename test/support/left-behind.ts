@@ -10,7 +10,7 @@ import { tmpdir, userInfo } from "node:os";
 import { join } from "node:path";
 
 /** The longest that anything of a cluster may outlive it. */
-export const LEFT_BEHIND_TIMEOUT_MS = 5_000;
+const LEFT_BEHIND_TIMEOUT_MS = 5_000;
 
 const directory = mkdtempSync(join(tmpdir(), "mt-"));
 process.env["MOBULA_TMPDIR"] = directory;
