@@ -26,6 +26,11 @@ async function main(args: readonly string[]): Promise<number> {
     console.error(args.length > 1 ? "usage: npm start [-- DIRECTORY]" : `${directory} is not a directory`);
     return 2;
   }
+  const files = findFiles(directory);
+  if (files.length === 0) {
+    console.error(`below ${directory} is no .md, .txt, .js, .ts or .json file of at most 10 MiB`);
+    return 2;
+  }
   const startedMs = performance.now();
   await using cluster = await TestCluster.start({ nodes: NODES });
   await using _driver = await ray.init({ address: cluster.address });
@@ -33,12 +38,11 @@ async function main(args: readonly string[]): Promise<number> {
 
   say(`\n── The lecture's program ──\n\n${await runLecture(cluster)}`);
   say("\n── Counting words ──\n");
-  return (await wordCount(cluster, directory)) ? 0 : 1;
+  return (await wordCount(cluster, directory, files)) ? 0 : 1;
 }
 
 /** True when the cluster and this process alone have counted the same. */
-async function wordCount(cluster: TestCluster, directory: string): Promise<boolean> {
-  const files = findFiles(directory);
+async function wordCount(cluster: TestCluster, directory: string, files: readonly InputFile[]): Promise<boolean> {
   const bytes = totalBytes(files);
   say(`${files.length} files below ${directory}, ${inBytes(bytes)}`);
 

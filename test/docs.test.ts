@@ -22,7 +22,12 @@ function rows(text: string): string[][] {
   return text
     .split("\n")
     .filter((line) => line.startsWith("| ") || line.startsWith("|`"))
-    .map((line) => line.split("|").slice(1, -1).map((cell) => cell.trim()));
+    .map((line) =>
+      line
+        .split("|")
+        .slice(1, -1)
+        .map((cell) => cell.trim()),
+    );
 }
 
 const architecture = read("docs/ARCHITECTURE.md");
@@ -30,7 +35,9 @@ const messageRows = rows(architecture).filter((cells) => cells.length === 5 && c
 
 test("ARCHITECTURE.md lists exactly the messages of the code, in order, with their senders and receivers", () => {
   const listed = messageRows.map(([name, from, to]) => `${name} ${from} → ${to}`);
-  const coded = Object.entries(MESSAGES).map(([name, { from, to }]) => `\`${name}\` ${from.join(", ")} → ${to.join(", ")}`);
+  const coded = Object.entries(MESSAGES).map(
+    ([name, { from, to }]) => `\`${name}\` ${from.join(", ")} → ${to.join(", ")}`,
+  );
   assert.deepEqual(listed, coded);
 });
 
@@ -72,7 +79,9 @@ test("every invariant that the code cites is in INVARIANTS.md, and every file th
 });
 
 test("API.md names every error class, and no other", () => {
-  const names = Object.entries(errors).filter(([, value]) => typeof value === "function" && "code" in value).map(([name]) => name);
+  const names = Object.entries(errors)
+    .filter(([, value]) => typeof value === "function" && "code" in value)
+    .map(([name]) => name);
   const section = read("docs/API.md").split("## Errors")[1]?.split("\n## ")[0] ?? "";
   const listed = new Set([...section.matchAll(/`(\w+Error)`/g)].map(([, name]) => name ?? ""));
   assert.deepEqual([...listed].sort(), names.filter((name) => name.endsWith("Error")).sort());

@@ -44,11 +44,11 @@ export async function runLecture(cluster: TestCluster): Promise<string> {
   const sum = await ray.get(c);
   if (sum.length !== B_LENGTH || sum[B_LENGTH - 1] !== B_LENGTH) throw new Error("add(a, b) is wrong");
 
-  const counter = Counter.remote();
+  using counter = Counter.remote();
   const one = counter.increment.remote();
   if ((await ray.get(one)) !== 1) throw new Error("the counter does not count from 1");
 
-  return laddersInWords(cluster, [taskOf(c), taskOf(one)]);
+  return await laddersInWords(cluster, [taskOf(c), taskOf(one)]);
 }
 
 async function laddersInWords(cluster: TestCluster, tasks: readonly string[]): Promise<string> {

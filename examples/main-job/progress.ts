@@ -23,7 +23,8 @@ class ProgressActor {
   }
 }
 
-export const Progress = ray.remote(ProgressActor);
+/** It only counts: no task should wait for the CPU that an actor otherwise needs to be placed. */
+export const Progress = ray.remote({ numCpus: 0 }, ProgressActor);
 
 const BAR_WIDTH = 40;
 

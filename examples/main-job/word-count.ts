@@ -16,14 +16,14 @@ const PARTITIONS = 4;
 type Reporter = ReturnType<typeof Progress.remote>;
 
 /** Count one portion; one result for each reduce task. The actor is told, and nobody waits for that. */
-const mapPortion = ray.remote((portion: Portion, progress: Reporter): Packed[] => {
+const mapPortion = ray.remote(function mapPortion(portion: Portion, progress: Reporter): Packed[] {
   const parts = partition(countWords(portion.paths), PARTITIONS);
   progress.portionDone.remote(portion.bytes);
   return parts;
 });
 
 /** Everything about the words of one partition, from all portions. */
-const reducePartition = ray.remote((...parts: Packed[]): Packed => {
+const reducePartition = ray.remote(function reducePartition(...parts: Packed[]): Packed {
   const counts: WordCounts = new Map();
   for (const part of parts) unpack(part, counts);
   return pack(counts);

@@ -17,7 +17,7 @@ export function countWords(paths: readonly string[]): WordCounts {
   return counts;
 }
 
-export function add(counts: WordCounts, word: string, count: number): void {
+function add(counts: WordCounts, word: string, count: number): void {
   counts.set(word, (counts.get(word) ?? 0) + count);
 }
 
@@ -37,7 +37,8 @@ export function pack(counts: WordCounts): Packed {
 /** Add packed counts to `into`. */
 export function unpack(packed: Packed, into: WordCounts): void {
   if (packed.counts.length === 0) return;
-  packed.words.split(SEPARATOR).forEach((word, i) => add(into, word, packed.counts[i] ?? 0));
+  const words = packed.words.split(SEPARATOR);
+  for (const [i, word] of words.entries()) add(into, word, packed.counts[i] ?? 0);
 }
 
 /** Split counts by word, so that all counts of one word meet in one place whoever counted them. */

@@ -13,6 +13,7 @@
 import { assert } from "../../base/assert.js";
 import { Deque } from "../../base/deque.js";
 import type { ActorId, ProcessRef } from "../../base/ids.js";
+import { SequenceMap } from "../../base/sequence-map.js";
 import type { Failure, Message, ProcessAddress } from "../../protocol/messages.js";
 import { type ActorLink, type Outcome, type Task, upstreamFailure } from "./records.js";
 
@@ -52,7 +53,7 @@ export class ActorSubmitter {
       address: undefined,
       reason: undefined,
       waiting: new Deque(),
-      inFlight: new Map(),
+      inFlight: new SequenceMap(),
       nextSequence: 1,
       brokenSinceMs: 0,
       handles: 0,

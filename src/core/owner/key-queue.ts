@@ -6,6 +6,7 @@
 import { Deque } from "../../base/deque.js";
 import type { LeaseId, ProcessRef } from "../../base/ids.js";
 import { MAX_OPEN_REQUESTS_PER_KEY, MAX_PIPELINE_DEPTH, PIPELINE_BELOW_MS } from "../../base/limits.js";
+import { SequenceMap } from "../../base/sequence-map.js";
 import type { Failure, ProcessAddress } from "../../protocol/messages.js";
 import type { Amounts } from "../resources.js";
 import type { Task, TaskTemplate } from "./records.js";
@@ -17,7 +18,7 @@ export interface Lease {
   readonly address: ProcessAddress;
   state: "connecting" | "open" | "broken";
   /** Pushed and unanswered, oldest first. */
-  readonly inFlight: Map<number, Task>;
+  readonly inFlight: SequenceMap<Task>;
   nextSequence: number;
   idleSinceMs: number;
   wantedSinceMs: number;
@@ -95,7 +96,7 @@ export function newLease(
     worker,
     address,
     state: "connecting",
-    inFlight: new Map(),
+    inFlight: new SequenceMap(),
     nextSequence: 1,
     idleSinceMs: nowMs,
     wantedSinceMs: 0,

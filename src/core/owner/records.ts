@@ -14,6 +14,7 @@ import {
   type TaskId,
   taskIdOf,
 } from "../../base/ids.js";
+import type { SequenceMap } from "../../base/sequence-map.js";
 import type { Failure, ProcessAddress, Strategy } from "../../protocol/messages.js";
 import type { Amounts } from "../resources.js";
 
@@ -113,7 +114,7 @@ export interface ActorLink {
   reason: Failure | undefined;
   /** Calls that have not been sent, in order. */
   readonly waiting: Deque<Task>;
-  readonly inFlight: Map<number, Task>;
+  readonly inFlight: SequenceMap<Task>;
   nextSequence: number;
   brokenSinceMs: number;
   handles: number;
