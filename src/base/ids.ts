@@ -74,3 +74,8 @@ export function rayletOf(nodeId: NodeId): ProcessRef {
 export function isRaylet(ref: ProcessRef): boolean {
   return (ref.processId as string) === (ref.nodeId as string);
 }
+
+/** The n-th worker of a node. Derived, so that the first can be started before the node's machines are there. */
+export function workerRefOf(nodeId: NodeId, n: number): ProcessRef {
+  return { nodeId, processId: hash96(`${nodeId} worker ${n}`).slice(0, 12) as ProcessId };
+}

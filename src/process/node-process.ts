@@ -24,6 +24,7 @@ import type { Message, NodeInfo, Role } from "../protocol/messages.js";
 import { nowMs } from "./clock.js";
 import type { NodeConfig, NodePlaces } from "./config.js";
 import { FRAME } from "./frame-types.js";
+import type { WorkerChild } from "./worker-child.js";
 import { WorkerSpawner } from "./worker-spawner.js";
 
 export class NodeProcess {
@@ -46,13 +47,22 @@ export class NodeProcess {
   /** On the head: the raylets of other nodes. */
   readonly #nodes = new Map<string, Connection>();
   readonly #locals = new Map<ProcessId, Connection>();
+  /** Processes of this node that came while it was joining its cluster. */
+  readonly #tooEarly: Connection[] = [];
   /** Messages for the machines of this process, taken one after the other: a machine is never entered twice. */
   readonly #inbox: Envelope[] = [];
   #entered = false;
   #stopping = false;
   readonly #onStop: (reason: string) => void;
 
-  constructor(config: NodeConfig, places: NodePlaces, log: Logger, onStop: (reason: string) => void) {
+  /** `first` is a worker that is on its way already. */
+  constructor(
+    config: NodeConfig,
+    places: NodePlaces,
+    first: WorkerChild,
+    log: Logger,
+    onStop: (reason: string) => void,
+  ) {
     this.#config = config;
     this.#places = places;
     this.#log = log;
@@ -78,30 +88,29 @@ export class NodeProcess {
       identity: { role: "raylet", nodeId: config.nodeId, processId: config.nodeId },
       secret: this.#secret,
     });
-    this.#spawner = new WorkerSpawner(config, places, log, {
+    this.#spawner = new WorkerSpawner(config, places, {
       exited: (worker, reason) => this.#enter(() => this.#raylet?.processDied(worker, reason)),
       output: (worker, stream, line) => this.#output(worker, stream, line),
     });
+    this.#spawner.expect(first);
     this.#gcs = config.isHead ? this.#makeGcs() : undefined;
   }
 
   /** Listen, join, start the first workers. Resolves with the node's address when it is ready. */
   async start(): Promise<Address> {
-    const { config } = { config: this.#config };
-    const info = (port: number): NodeInfo => this.#nodeInfo(port);
-    // Workers take longest to start: the first is on its way before anything else.
-    this.#spawner.prepare();
+    const config = this.#config;
     const tcp = await listen({ host: config.host, port: config.port }, this.#acceptor);
     const unix = await listen({ unixPath: this.#places.rayletPath }, this.#acceptor);
     this.#listeners = [tcp, unix];
     const port = "port" in tcp.address ? tcp.address.port : config.port;
     if (!config.isHead) await this.#joinHead();
     const warm = Math.max(1, Math.floor(config.resources["CPU"] ?? 1));
-    this.#raylet = new Raylet(info(port), config.objectStoreBytes, warm, this.#rayletPort(), this.#journey);
+    this.#raylet = new Raylet(this.#nodeInfo(port), config.objectStoreBytes, warm, this.#rayletPort(), this.#journey);
     this.#enter(() => {
       this.#raylet?.start();
-      this.#raylet?.pool.prestart(warm);
+      this.#raylet?.pool.prestart(1); // the others follow when it is ready: on few cores they would only slow it down
     });
+    for (const connection of this.#tooEarly.splice(0)) this.#accept(connection);
     setInterval(() => this.#tick(), HEARTBEAT_MS);
     this.#log.info(`node ${config.nodeId} listens on ${formatAddress(tcp.address)} and ${this.#places.rayletPath}`);
     return tcp.address;
@@ -146,9 +155,9 @@ export class NodeProcess {
     }
     const role = peer.role as Role;
     const ref = { nodeId: this.#self.nodeId, processId: peer.processId as ProcessId };
-    if (this.#raylet === undefined || this.#locals.has(ref.processId)) {
-      connection.destroy(new ProtocolError("the node is not ready, or the process is connected already"));
-      return;
+    if (this.#raylet === undefined) return void this.#tooEarly.push(connection);
+    if (this.#locals.has(ref.processId)) {
+      return connection.destroy(new ProtocolError(`process ${ref.processId} is connected already`));
     }
     this.#locals.set(ref.processId, connection);
     connection.start({

@@ -6,6 +6,7 @@ import { ByteReader, MalformedBytes } from "../base/bytes.js";
 import { GCS, type LeaseId, type NodeId, type ProcessId, type ProcessRef } from "../base/ids.js";
 import { Executor, type LeaseSlot, type Run } from "../core/executor/executor.js";
 import type { Outcome } from "../core/owner/records.js";
+import { ConnectionError } from "../errors.js";
 import { Acceptor } from "../io/acceptor.js";
 import type { Connection } from "../io/connection.js";
 import { dial } from "../io/dial.js";
@@ -32,6 +33,22 @@ import { bufferOf } from "./direct-links.js";
 import { FRAME } from "./frame-types.js";
 import { type RunHost, TaskRunner, taskOfSpec, type WorkerTask } from "./task-runner.js";
 import type { HandleHooks } from "./value-codec.js";
+
+/** The first worker of a node may be there before its raylet listens. */
+const RAYLET_PATIENCE_MS = 20_000;
+const RAYLET_POLL_MS = 5;
+
+async function dialPatiently(...how: Parameters<typeof dial>): Promise<Connection> {
+  const deadline = nowMs() + RAYLET_PATIENCE_MS;
+  for (;;) {
+    try {
+      return await dial(...how);
+    } catch (error) {
+      if (!(error instanceof ConnectionError) || nowMs() > deadline) throw error;
+      await new Promise((resolve) => setTimeout(resolve, RAYLET_POLL_MS));
+    }
+  }
+}
 
 /** An owner's connection, as the executor's caller. */
 export interface CallerConnection {
@@ -64,7 +81,7 @@ export class WorkerProcess {
     const secret = Buffer.from(config.secretHex, "hex");
     const identity = { nodeId: config.nodeId, processId: config.processId };
     const [raylet] = await Promise.all([
-      dial({ unixPath: config.rayletPath }, { identity: { role: "worker", ...identity }, secret }),
+      dialPatiently({ unixPath: config.rayletPath }, { identity: { role: "worker", ...identity }, secret }),
       watchdog,
     ]);
     const self: ProcessRef = { nodeId: config.nodeId as NodeId, processId: config.processId as ProcessId };

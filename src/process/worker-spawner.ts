@@ -1,11 +1,11 @@
 /** The worker processes of a node as children: their start, their output, their end. */
 import type { Socket } from "node:net";
 import type { ProcessId, ProcessRef } from "../base/ids.js";
-import type { Logger } from "../io/log.js";
 import { sendSocket } from "../io/pass-socket.js";
-import { type Child, type Exit, spawnNode } from "../io/spawn.js";
+import type { Child, Exit } from "../io/spawn.js";
 import type { Failure } from "../protocol/messages.js";
-import { configEnvironment, type NodeConfig, type NodePlaces } from "./config.js";
+import type { NodeConfig, NodePlaces } from "./config.js";
+import { WorkerChild } from "./worker-child.js";
 
 export interface WorkerEvents {
   exited(worker: ProcessRef, reason: Failure): void;
@@ -15,36 +15,31 @@ export interface WorkerEvents {
 export class WorkerSpawner {
   readonly #config: NodeConfig;
   readonly #places: NodePlaces;
-  readonly #log: Logger;
+  #early: WorkerChild | undefined;
   readonly #events: WorkerEvents;
   readonly #children = new Map<ProcessId, Child>();
   /** Why we ended a worker: what its owner is told instead of a bare signal. */
   readonly #reasons = new Map<ProcessId, string>();
 
-  constructor(config: NodeConfig, places: NodePlaces, log: Logger, events: WorkerEvents) {
+  constructor(config: NodeConfig, places: NodePlaces, events: WorkerEvents) {
     this.#config = config;
     this.#places = places;
-    this.#log = log;
     this.#events = events;
   }
 
-  /** Whatever can be looked up before the first worker is wanted. */
-  prepare(): void {
-    this.#log.info(`workers run ${this.#config.workerEntry}`);
+  /** A worker that was started before this process had loaded the rest of its code: `start` finds it running. */
+  expect(early: WorkerChild): void {
+    this.#early = early;
   }
 
   start(worker: ProcessRef): void {
-    const { nodeId, processId } = worker;
-    const { clusterId, secretHex, workerEntry, execArgv, objectStoreBytes } = this.#config;
-    const { rayletPath, arenaPath, socketsDirectory } = this.#places;
-    const socketPath = `${socketsDirectory}/w-${processId}.sock`;
-    const places = { rayletPath, socketPath, arenaPath, arenaBytes: objectStoreBytes };
-    const environment = configEnvironment({ nodeId, processId, clusterId, secretHex, ...places });
-    const child = spawnNode(workerEntry, {
-      execArgv: [...execArgv, "--disable-warning=ExperimentalWarning"],
-      env: { ...process.env, ...environment },
-      onLine: (stream, line) => this.#events.output(worker, stream, line),
-    });
+    const { processId } = worker;
+    const isEarly = this.#early?.ref.processId === processId;
+    const started =
+      isEarly && this.#early !== undefined ? this.#early : new WorkerChild(this.#config, this.#places, worker);
+    if (isEarly) this.#early = undefined;
+    const { child } = started;
+    started.listen((stream, line) => this.#events.output(worker, stream, line));
     this.#children.set(processId, child);
     child.exited.then((exit) => {
       this.#children.delete(processId);
@@ -64,6 +59,7 @@ export class WorkerSpawner {
   }
 
   killAll(): void {
+    this.#early?.child.kill("SIGKILL");
     for (const child of this.#children.values()) child.kill("SIGKILL");
   }
 

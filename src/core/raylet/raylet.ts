@@ -188,6 +188,7 @@ export class Raylet {
         return true;
       case "workerReady":
         if (this.pool.ready(from, message.pid, message.unixPath)) this.scheduler.dispatch();
+        this.pool.warmUp();
         return true;
       default:
         return false;

@@ -11,8 +11,7 @@
  * Invariant: I-07 workers are bounded; I-08 a job's workers end with it.
  */
 import { assert } from "../../base/assert.js";
-import { hash96 } from "../../base/hash.js";
-import type { JobId, LeaseId, NodeId, ProcessId, ProcessRef } from "../../base/ids.js";
+import { type JobId, type LeaseId, type NodeId, type ProcessId, type ProcessRef, workerRefOf } from "../../base/ids.js";
 import {
   MAX_STARTING_WORKERS,
   MAX_WORKERS_PER_NODE,
@@ -51,6 +50,7 @@ export class WorkerPool {
   readonly #warm: number;
   readonly #slots = new Map<ProcessId, WorkerSlot>();
   #started = 0;
+  #isWarm = false;
   #nowMs = 0;
 
   /** `warm` workers are kept ready: as many as the node has CPUs. */
@@ -63,6 +63,13 @@ export class WorkerPool {
   /** Start workers until `count` idle ones exist or are on their way. */
   prestart(count: number): void {
     while (this.#spare() < count && this.#start()) {}
+  }
+
+  /** The first worker is ready: now the node's other warm ones. Once; later ones are started when they are needed. */
+  warmUp(): void {
+    if (this.#isWarm) return;
+    this.#isWarm = true;
+    while (this.#slots.size < this.#warm && this.#start()) {}
   }
 
   /** A worker for a lease, or undefined: then one is on its way, or must become free first. */
@@ -157,8 +164,7 @@ export class WorkerPool {
 
   #start(): boolean {
     if (this.#slots.size >= MAX_WORKERS_PER_NODE) return false;
-    const processId = hash96(`${this.#nodeId} worker ${this.#started++}`).slice(0, 12) as ProcessId;
-    const ref = { nodeId: this.#nodeId, processId };
+    const ref = workerRefOf(this.#nodeId, this.#started++);
     const slot: WorkerSlot = {
       ref,
       state: "starting",
@@ -170,7 +176,7 @@ export class WorkerPool {
       blocked: new Set(),
       sinceMs: this.#nowMs,
     };
-    this.#slots.set(processId, slot);
+    this.#slots.set(ref.processId, slot);
     this.#port.startWorker(ref);
     return true;
   }
