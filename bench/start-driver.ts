@@ -1,5 +1,5 @@
 /** The driver that `bench/start.ts` times: a cluster, one task's result, the natural end of the process. */
-import { get, init, remote } from "../src/api/index.js";
+import { get, init, remote } from "mobula";
 
 async function main(): Promise<void> {
   await init();

@@ -8,7 +8,8 @@ import { SHARED_MEMORY } from "../io/arena.js";
 import { type Child, spawnNode } from "../io/spawn.js";
 import { configEnvironment, type NodeConfig, type NodeFailed, type NodeReady } from "./config.js";
 
-const NODE_ENTRY = fileURLToPath(new URL("./node-main.js", import.meta.url));
+// Both paths hold in the compiled tree and in the bundle, wherever in it this file's code lands.
+const NODE_ENTRY = fileURLToPath(new URL("../process/node-main.js", import.meta.url));
 const WORKER_ENTRY = fileURLToPath(new URL("../api/worker-main.js", import.meta.url));
 const START_TIMEOUT_MS = 30_000;
 const STORE_SHARE_OF_MEMORY = 0.3;
