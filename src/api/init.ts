@@ -116,6 +116,7 @@ async function attach(
   own?.child.unref();
   setRuntime(runtime);
   process.once("beforeExit", onDrained);
+  if (process.env["MOBULA_DEBUG"] !== undefined) process.on("SIGUSR2", () => console.error(core.owner.describe()));
   return runtime;
 }
 

@@ -133,7 +133,7 @@ export class NodeProcess {
 
   /** The state in words, for people who ask why something waits (SIGUSR2). */
   describe(): string {
-    return this.#raylet?.scheduler.describe() ?? "not started";
+    return [this.#raylet?.scheduler.describe() ?? "not started", this.#gcs?.scheduler.describe() ?? ""].join("\n");
   }
 
   get hasDrivers(): boolean {

@@ -126,7 +126,7 @@ export class WorkerProcess {
 
   /** The state in words, for people who ask why something waits (SIGUSR2). */
   describe(): string {
-    return `as a worker:\n${this.#executor.describe()}\nas an owner:\n${this.core.owner.leases.describe()}`;
+    return `as a worker:\n${this.#executor.describe()}\nas an owner:\n${this.core.owner.describe()}`;
   }
 
   // ── Control messages ──────────────────────────────────────────────────────────────────────────────────────────────

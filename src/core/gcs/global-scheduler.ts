@@ -199,6 +199,14 @@ export class GlobalScheduler {
     return this.#nodes.has(nodeId);
   }
 
+  /** The state in words, for people who ask why something waits. */
+  describe(): string {
+    const waiting = [...this.#waiting.values()].map(({ leaseId, name }) => `${leaseId} (${name}) waits for a node`);
+    const placed = [...this.#placed].map(([leaseId, { node }]) => `${leaseId} is placed on ${node}, not granted`);
+    const free = [...this.#nodes].map(([id, { available }]) => `node ${id} free: ${[...available].join(" ")}`);
+    return [...free, ...waiting, ...placed].join("\n");
+  }
+
   check(): void {
     assert(this.#waiting.size <= MAX_QUEUED_LEASES, "the queue of unplaced requests is bounded");
     for (const leaseId of this.#waiting.keys()) {

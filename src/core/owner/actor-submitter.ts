@@ -158,6 +158,15 @@ export class ActorSubmitter {
     return this.#links.get(actorId);
   }
 
+  /** The state in words, for people who ask why something waits. */
+  describe(): string {
+    const lines = [...this.#links.values()].map(({ name, actorId, state, waiting, inFlight, handles }) => {
+      const calls = `${waiting.length} calls wait, ${inFlight.size} are under way`;
+      return `actor ${name} ${actorId} (${state}): ${calls}; ${handles} handles`;
+    });
+    return lines.join("\n");
+  }
+
   check(): void {
     for (const link of this.#links.values()) {
       assert(link.state !== "dead" || link.waiting.length === 0, "no call waits for a dead actor");

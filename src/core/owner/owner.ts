@@ -197,6 +197,12 @@ export class Owner {
     return this.leases.hasLeases || this.#timed.size > 0 || this.#infeasible.size > 0 || this.actors.hasBrokenLinks;
   }
 
+  /** The state in words, for people who ask why something waits. */
+  describe(): string {
+    const parts = [this.leases.describe(), this.actors.describe(), this.references.describe()];
+    return [`${this.#pending} tasks and calls are pending`, ...parts].filter((part) => part !== "").join("\n");
+  }
+
   check(): void {
     this.references.check();
     this.leases.check();

@@ -308,6 +308,17 @@ export class ReferenceTable {
     return this.#byId.size;
   }
 
+  /** Objects that somebody here waits for, in words. */
+  describe(): string {
+    const waited = [...this.#byId.values()].filter((entry) => entry.waiters !== undefined || entry.storing);
+    return waited
+      .map(({ id, state, pulling, storing, task }) => {
+        const marks = `${pulling ? ", pulling" : ""}${storing ? ", being stored" : ""}`;
+        return `object ${id} (${state}${marks}) ${task === undefined ? "" : `of task ${task.template.name}, ${task.state}`}`;
+      })
+      .join("\n");
+  }
+
   check(): void {
     this.#holds.check();
     for (const [id, entry] of this.#byId) {
