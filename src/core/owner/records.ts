@@ -102,6 +102,19 @@ export class ObjectEntry {
   }
 }
 
+/** Objects that somebody waits for, in words, for people who ask why. */
+export function describeAwaited(entries: Iterable<ObjectEntry>): string {
+  const lines: string[] = [];
+  for (const { id, state, pulling, storing, waiters, task } of entries) {
+    if (waiters === undefined && !storing) continue;
+    const marks = `${pulling ? ", pulling" : ""}${storing ? ", being stored" : ""}`;
+    lines.push(
+      `object ${id} (${state}${marks}) ${task === undefined ? "" : `of task ${task.template.name}, ${task.state}`}`,
+    );
+  }
+  return lines.join("\n");
+}
+
 // ── Actors ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 /** What a process knows of one actor that it has a handle to. */

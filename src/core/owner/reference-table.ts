@@ -14,7 +14,7 @@ import type { ContextId, ObjectId } from "../../base/ids.js";
 import type { Failure, Message } from "../../protocol/messages.js";
 import { Holds } from "./holds.js";
 import type { Task } from "./records.js";
-import { ObjectEntry, type Opaque, type Waiter } from "./records.js";
+import { describeAwaited, ObjectEntry, type Opaque, type Waiter } from "./records.js";
 
 export interface ReferenceTablePort {
   sendToRaylet(message: Message): void;
@@ -308,15 +308,8 @@ export class ReferenceTable {
     return this.#byId.size;
   }
 
-  /** Objects that somebody here waits for, in words. */
   describe(): string {
-    const waited = [...this.#byId.values()].filter((entry) => entry.waiters !== undefined || entry.storing);
-    return waited
-      .map(({ id, state, pulling, storing, task }) => {
-        const marks = `${pulling ? ", pulling" : ""}${storing ? ", being stored" : ""}`;
-        return `object ${id} (${state}${marks}) ${task === undefined ? "" : `of task ${task.template.name}, ${task.state}`}`;
-      })
-      .join("\n");
+    return describeAwaited(this.#byId.values());
   }
 
   check(): void {
