@@ -35,9 +35,11 @@ export async function start(options: StartOptions): Promise<void> {
   const node = { ...request, ...where, endsWithParent: block };
   const { started, logs } =
     address === undefined ? await startHead(node) : await joinHead(checkedAddress(address), node);
+  // Whoever reads that the node runs may press Ctrl-C at once: it must be ours to handle by then.
+  const ended = block ? stayWith(started) : undefined;
   print(address === undefined ? headInWords(started, logs) : memberInWords(started, address, logs));
-  if (block) await stayWith(started);
-  else started.child.release();
+  if (ended === undefined) started.child.release();
+  await ended;
 }
 
 type NodeWish = Omit<Parameters<typeof startNode>[0], "secretHex">;
