@@ -57,16 +57,22 @@ function isProcess(pid: number, startTime: string | undefined): boolean {
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === "ESRCH") return false;
   }
+  const [state] = statOf(pid);
+  if (state === "Z" || state === "X") return false; // killed; nobody has asked for its exit code yet
   return startTime === undefined || startTimeOf(pid) === startTime;
 }
 
-/** Field 22 of /proc/<pid>/stat; undefined where there is no /proc. The command before it may contain anything. */
 function startTimeOf(pid: number): string | undefined {
+  return statOf(pid)[19]; // field 22 of the file
+}
+
+/** /proc/<pid>/stat from field 3, the state, on; empty where there is no /proc. The command before may be anything. */
+function statOf(pid: number): readonly string[] {
   try {
     const stat = readFileSync(`/proc/${pid}/stat`, "latin1");
-    return stat.slice(stat.lastIndexOf(")") + 2).split(" ")[19];
+    return stat.slice(stat.lastIndexOf(")") + 2).split(" ");
   } catch {
-    return undefined;
+    return [];
   }
 }
 

@@ -137,6 +137,29 @@ test("a recycled pid is not taken for the owner; another host's sessions are not
   assert.equal(existsSync(foreign.sockets), true);
 });
 
+test("a killed owner whose exit code nobody has asked for is dead", async () => {
+  const session = createSession(base);
+  // The shell becomes a program that never asks for the exit code of the child it has.
+  const parent = spawn("sh", ["-c", "sleep 0 & exec sleep 30"]);
+  try {
+    const children = `/proc/${parent.pid}/task/${parent.pid}/children`;
+    const stateOf = (pid: string) => readFileSync(`/proc/${pid}/stat`, "latin1").split(") ")[1] ?? "";
+    let child = "";
+    while (child === "" || !stateOf(child).startsWith("Z")) {
+      await new Promise((resolve) => setTimeout(resolve, 5));
+      child = readFileSync(children, "latin1").trim();
+    }
+    const path = join(session.directory, "owner.json");
+    const owner = JSON.parse(readFileSync(path, "utf8")) as object;
+    const startTime = stateOf(child).split(" ")[19];
+    writeFileSync(path, JSON.stringify({ ...owner, pid: Number(child), startTime }));
+    sweepSessions(base);
+    assert.equal(existsSync(path), false);
+  } finally {
+    parent.kill("SIGKILL");
+  }
+});
+
 test("running clusters are those whose process lives, newest first", async () => {
   await made("die");
   const live = await made("wait");
