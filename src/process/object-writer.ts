@@ -55,10 +55,6 @@ export class ObjectWriter {
     }
   }
 
-  get isBusy(): boolean {
-    return this.#writing.size > 0;
-  }
-
   #fill(objectId: ObjectId, offset: number): void {
     const writing = this.#writing.get(objectId);
     if (writing === undefined) return;

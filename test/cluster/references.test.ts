@@ -41,6 +41,12 @@ async function usedBytes(): Promise<number> {
   return (all["objectStoreMemory"] ?? 0) - (free["objectStoreMemory"] ?? 0);
 }
 
+/** Messages keep their order on the way to the GCS: its second answer comes after every release of this turn. */
+async function releasesHaveArrived(): Promise<void> {
+  await ray.nodes();
+  await ray.nodes();
+}
+
 async function becomesEmpty(): Promise<void> {
   await waitForCondition(async () => (await usedBytes()) === 0, { timeoutMs: 5_000 });
 }
@@ -83,7 +89,7 @@ test("an actor that keeps a ref keeps the object, after its maker let it go", as
   const ref = put(new Uint8Array(LARGE_BYTES));
   await get(keeper.keep.remote([ref]));
   ref[Symbol.dispose]();
-  await new Promise((resolve) => setTimeout(resolve, 200));
+  await releasesHaveArrived();
   assert.equal(await get(keeper.read.remote()), LARGE_BYTES);
   await get(keeper.drop.remote());
   await becomesEmpty();
@@ -93,7 +99,7 @@ test("an object that contains a ref keeps what the ref names", async () => {
   const inner = put(new Uint8Array(LARGE_BYTES));
   const outer = put({ inner });
   inner[Symbol.dispose]();
-  await new Promise((resolve) => setTimeout(resolve, 200));
+  await releasesHaveArrived();
   const again = await get(outer);
   assert.equal((await get(again.inner)).length, LARGE_BYTES);
   again.inner[Symbol.dispose]();
