@@ -8,6 +8,7 @@ import { rememberExports } from "./handles.js";
 
 rememberExports(exported);
 
+export type { TaskInfo } from "../errors.js";
 export * from "./exports.js";
 export type {
   ActorClass,

@@ -248,10 +248,6 @@ export class LocalScheduler {
     return this.#granted.size === 0 && this.#queued.size === 0;
   }
 
-  get grantedCount(): number {
-    return this.#granted.size;
-  }
-
   /** The lease's task has outlived its time: its worker is about to be killed for it. */
   doom(leaseId: LeaseId): ProcessRef | undefined {
     const granted = this.#granted.get(leaseId);

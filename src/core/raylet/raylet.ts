@@ -140,10 +140,6 @@ export class Raylet {
     this.#kept.check();
   }
 
-  localProcesses(): readonly ProcessRef[] {
-    return [...this.#locals.values()].map((local) => local.ref);
-  }
-
   nodeInfo(nodeId: NodeId): NodeInfo | undefined {
     return this.#cluster.get(nodeId);
   }
