@@ -36,8 +36,8 @@ export interface RayletPort {
   stop(reason: string): void;
 }
 
-/** How long an ended job's workers may take to say what they recorded. */
-const LAST_WORDS_MS = 500;
+/** How long an ended job's workers may take to say what they recorded: a busy machine is slow, a driver has 5 s to leave nothing. */
+const LAST_WORDS_MS = 2_000;
 
 interface Local {
   readonly ref: ProcessRef;
