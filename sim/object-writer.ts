@@ -10,7 +10,7 @@ import type { VirtualStore } from "./virtual-store.js";
 
 interface Writing {
   readonly value: SimValue;
-  readonly holder: ProcessRef;
+  readonly holder: ProcessRef | undefined;
   readonly done: (failure: Failure | undefined) => void;
 }
 
@@ -25,7 +25,12 @@ export class ObjectWriter {
   }
 
   /** `done` is called once: when the object table has the object, or with the reason why not. */
-  store(objectId: ObjectId, value: SimValue, holder: ProcessRef, done: (failure: Failure | undefined) => void): void {
+  store(
+    objectId: ObjectId,
+    value: SimValue,
+    holder: ProcessRef | undefined,
+    done: (failure: Failure | undefined) => void,
+  ): void {
     this.#writing.set(objectId, { value, holder, done });
     this.#send({ type: "createObject", objectId, sizeBytes: value.sizeBytes });
   }

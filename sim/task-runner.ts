@@ -7,14 +7,18 @@ import {
   type ContextId,
   contextOfTask,
   type FunctionId,
+  indexOfObject,
   type ObjectId,
   objectIdOf,
+  type ProcessRef,
   TASK_ID_DIGITS,
   type TaskId,
+  taskOfObject,
 } from "../src/base/ids.js";
 import { MAX_INLINE_BYTES } from "../src/base/limits.js";
+import { KeptAnswers } from "../src/core/executor/kept-answers.js";
 import type { Outcome, Result } from "../src/core/owner/records.js";
-import type { ActorSpec, Argument, Failure } from "../src/protocol/messages.js";
+import type { ActorSpec, Argument, Failure, TaskSpec } from "../src/protocol/messages.js";
 import { ClusterApi } from "./cluster-api.js";
 import type { IncomingTask } from "./frames.js";
 import type { OwnerProcess } from "./owner-process.js";
@@ -35,6 +39,7 @@ export class TaskRunner {
   readonly #process: OwnerProcess;
   /** Arguments that came from the store, by task and place. */
   readonly #fetched = new Map<IncomingTask | ActorSpec, Map<number, SimValue>>();
+  readonly #kept = new KeptAnswers();
   #instance: ActorInstance | undefined;
   #actor: ActorSpec | undefined;
 
@@ -54,8 +59,8 @@ export class TaskRunner {
   execute(task: IncomingTask, events: RunEvents): Outcome | undefined {
     const { spec } = task;
     const process = this.#process;
-    const context = spec.taskId.slice(0, COUNTER_AT) as ContextId;
-    process.journey.recordTask("executeTask", context, Number.parseInt(spec.taskId.slice(COUNTER_AT), 16), spec.name);
+    const { context, counter } = partsOf(spec.taskId);
+    process.journey.recordTask("executeTask", context, counter, spec.name);
     const values = this.#argumentsOf(task, spec.arguments);
     for (const { error } of values) if (error !== undefined) return upstream(error);
     this.#watchStart(task);
@@ -163,6 +168,39 @@ export class TaskRunner {
     return atOnce;
   }
 
+  keep({ taskId }: TaskSpec, outcome: Outcome): void {
+    const { context, counter } = partsOf(taskId);
+    this.#kept.keep(context, counter, outcome, 0);
+  }
+
+  /** The object table asks: now if the result is here, else when it will be. */
+  promoteResult(objectId: ObjectId): void {
+    const taskId = taskOfObject(objectId);
+    const outcome = this.#kept.find(taskId);
+    if (outcome === undefined) return this.#kept.promise(taskId);
+    const result = outcome.kind === "returned" ? outcome.results[indexOfObject(objectId)] : undefined;
+    const value = outcome.kind === "threw" ? outcome.error : result?.kind === "inline" ? result.value : undefined;
+    if (value !== undefined) this.#process.writer.store(objectId, value as SimValue, undefined, () => {});
+  }
+
+  /** Put what an outcome has inline into the store, in the owner's name. */
+  promote({ taskId }: TaskSpec, outcome: Outcome, owner: ProcessRef, promoted: (outcome: Outcome) => void): void {
+    if (outcome.kind !== "returned") return promoted(outcome);
+    const results: Result[] = [...outcome.results];
+    const inline = outcome.results.flatMap((result, index) =>
+      result.kind === "inline" ? [{ index, value: result.value as SimValue }] : [],
+    );
+    let left = inline.length;
+    if (left === 0) return promoted(outcome);
+    for (const { index, value } of inline) {
+      this.#process.writer.store(objectIdOf(taskId, index), value, owner, (failure) => {
+        if (failure === undefined)
+          results[index] = { kind: "stored", nodeId: this.#process.ref.nodeId, sizeBytes: value.sizeBytes };
+        if (--left === 0) promoted({ kind: "returned", results });
+      });
+    }
+  }
+
   /** Lecture, `storeResult`: what is large, or names others, goes into the store; the rest travels with the answer. */
   #results(task: IncomingTask, api: ClusterApi, made: readonly Made[], ended: (outcome: Outcome) => void): void {
     const { spec, caller } = task;
@@ -170,6 +208,8 @@ export class TaskRunner {
     const results: Result[] = [];
     let failure: Failure | undefined;
     let storing = 1;
+    const { context, counter } = partsOf(spec.taskId);
+    const storeAll = spec.storeResult || this.#kept.takePromise(context, counter);
     const one = () => {
       if (--storing > 0) return;
       ended(failure === undefined ? { kind: "returned", results } : { kind: "failed", ...failure });
@@ -179,7 +219,7 @@ export class TaskRunner {
       const objectId: ObjectId = objectIdOf(spec.taskId, index);
       process.around.watch.valueMade(objectId, value);
       results[index] = { kind: "inline", value };
-      if (value.sizeBytes <= MAX_INLINE_BYTES && held.length === 0 && !spec.storeResult) return;
+      if (value.sizeBytes <= MAX_INLINE_BYTES && held.length === 0 && !storeAll) return;
       storing++;
       for (const kept of held) process.keep(kept);
       process.writer.store(objectId, value, caller, (reason) => {
@@ -192,6 +232,13 @@ export class TaskRunner {
     api.dropAll();
     one();
   }
+}
+
+function partsOf(taskId: TaskId): { readonly context: ContextId; readonly counter: number } {
+  return {
+    context: taskId.slice(0, COUNTER_AT) as ContextId,
+    counter: Number.parseInt(taskId.slice(COUNTER_AT), 16),
+  };
 }
 
 /** A task whose argument is an error has failed too, without running. */

@@ -70,6 +70,8 @@ export class Worker extends OwnerProcess implements WorkerDoor {
         const task: IncomingTask = { spec: message.task, method: "", caller: message.task.owner };
         return this.#executor.dispatch(message.leaseId, task);
       }
+      case "promoteResult":
+        return this.#runner.promoteResult(message.objectId);
       case "createActor":
         return this.#createActor(message.leaseId, message.actor);
       default:
@@ -123,7 +125,9 @@ export class Worker extends OwnerProcess implements WorkerDoor {
           finished: (outcome) => executor.finished(run, outcome),
         }),
       answer: (caller, run, outcome, runTimeMs) =>
-        this.#answer(caller as Caller, run.lease.id, run.sequence, outcome, runTimeMs),
+        this.#answer(caller as Caller, run.lease.id, run, outcome, runTimeMs),
+      promoteUnread: (run, outcome, promoted) =>
+        this.#runner.promote(taskOf(run).spec, outcome, run.lease.owner, promoted),
       handBack: (caller, lease, sequences, blocked) =>
         (caller as Caller).end.send({ kind: "handBack", leaseId: lease.id, sequences, blocked }),
       wakeUpAfter: (delayMs) => this.after(delayMs, () => executor.tick()),
@@ -132,7 +136,9 @@ export class Worker extends OwnerProcess implements WorkerDoor {
   }
 
   /** The answer leaves when every ref that the task received is held in this process's own name. */
-  #answer({ end }: Caller, leaseId: LeaseId | undefined, sequence: number, outcome: Outcome, runTimeMs: number): void {
+  #answer({ end }: Caller, leaseId: LeaseId | undefined, run: Run | Call, outcome: Outcome, runTimeMs: number): void {
+    const { sequence } = run;
+    this.#runner.keep(taskOf(run).spec, outcome);
     this.owner.references.whenHoldsSettled(() => end.send({ kind: "answer", leaseId, sequence, outcome, runTimeMs }));
   }
 
@@ -162,7 +168,7 @@ export class Worker extends OwnerProcess implements WorkerDoor {
           resume: () => actor.resume(call),
           finished: (outcome) => actor.finished(call, outcome),
         }),
-      answer: (caller, call, outcome) => this.#answer(caller as Caller, undefined, call.sequence, outcome, 0),
+      answer: (caller, call, outcome) => this.#answer(caller as Caller, undefined, call, outcome, 0),
     });
     return actor;
   }

@@ -54,6 +54,11 @@ export function objectIdOf(task: TaskId, index: number): ObjectId {
   return (task + index.toString(16).padStart(INDEX_DIGITS, "0")) as ObjectId;
 }
 
+/** Which of its task's results an object is. */
+export function indexOfObject(object: ObjectId): number {
+  return Number.parseInt(object.slice(TASK_ID_DIGITS), 16);
+}
+
 /** The task that makes an object (or the counter of a `put`). */
 export function taskOfObject(object: ObjectId): TaskId {
   return object.slice(0, TASK_ID_DIGITS) as TaskId;

@@ -40,6 +40,13 @@ export const MAX_PIPELINE_DEPTH = 512;
 export const PIPELINE_BELOW_MS = 1;
 /** A worker whose running task is older than this hands unstarted pushes back. */
 export const HAND_BACK_AFTER_MS = 2;
+/** Small results that a worker keeps after it has answered: more than an owner of one lease can leave unread. */
+export const MAX_KEPT_ANSWERS = 1_024;
+export const MAX_KEPT_ANSWER_BYTES = 16 * MIB;
+/** Tasks whose results a worker was asked to promote before they were there. */
+export const MAX_PROMISED_RESULTS = 65_536;
+/** A first result that its owner has not come for after this time is promoted: the owner may be busy. */
+export const PROMOTE_UNREAD_AFTER_MS = 20;
 /** Ended leases that a worker remembers, to tell a late message from an early one. */
 export const MAX_CLOSED_LEASES = 4_096;
 /** An idle lease goes back to its raylet after this time. */

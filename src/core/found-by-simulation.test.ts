@@ -158,6 +158,7 @@ test("a hold that a lost attempt took in its owner's name is let go, unless the 
     readObject: () => undefined,
     track: () => {},
     dependencyReady: () => {},
+    runnerOf: () => undefined,
     wakeUp: () => {},
   });
   const [lost, escaped] = [0, 1].map((counter) => references.create(context("c"), counter, 0, undefined));
@@ -179,6 +180,7 @@ test("a bystander of a forced kill loses no attempt, but its children get new na
     push: () => {},
     disconnect: () => {},
     taskForwarded: () => {},
+    runsAt: () => {},
     finished: () => assert.fail("it is tried again"),
   });
   const task = namedTask("t", { maxRetries: 1 });

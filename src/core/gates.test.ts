@@ -134,6 +134,7 @@ class Node {
       },
       disconnect: () => {},
       taskForwarded: () => {},
+      runsAt: () => {},
       finished: (task, outcome) => {
         assert.equal(outcome.kind, "returned");
         this.finished.add(task.template.name);
@@ -211,6 +212,7 @@ class Node {
           this.#owner.answered(caller as Lease, sequence, outcome, runTimeMs);
           this.#owner.settle(caller as Lease);
         }),
+      promoteUnread: (_, outcome, promoted) => this.#send(`${name} to its store`, () => promoted(outcome)),
       handBack: (caller, _, sequences, blocked) =>
         this.#send(`${name} to owner`, () => this.#owner.handedBack(caller as Lease, sequences, blocked)),
       wakeUpAfter: () => {}, // here every millisecond is a tick

@@ -133,7 +133,7 @@ export class CoreProcess {
     objectId: ObjectId,
     value: StoredValue,
     isError: boolean,
-    holder: ProcessRef,
+    holder: ProcessRef | undefined,
     done: (error: Failure | undefined, sizeBytes: number) => void,
   ): void {
     this.#storeHolding(objectId, value, storedPieces(value, isError), holder, done);
@@ -276,7 +276,7 @@ export class CoreProcess {
     objectId: ObjectId,
     value: StoredValue,
     pieces: readonly Uint8Array[],
-    holder: ProcessRef,
+    holder: ProcessRef | undefined,
     done: (error: Failure | undefined, sizeBytes: number) => void,
   ): void {
     const { contains, held } = value instanceof EncodedBytes ? value : NAMES_NOTHING;

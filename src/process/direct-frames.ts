@@ -39,7 +39,8 @@ export interface IncomingTask {
   readonly template: IncomingTemplate;
   readonly counter: number;
   readonly attempt: number;
-  readonly storeResult: boolean;
+  /** Set late when somebody asks for the result before it is there. */
+  storeResult: boolean;
   readonly args: readonly (StoredValue | ObjectArgument)[];
 }
 

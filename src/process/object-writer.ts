@@ -10,7 +10,7 @@ import type { Failure, Message } from "../protocol/messages.js";
 interface Writing {
   readonly pieces: readonly Uint8Array[];
   readonly sizeBytes: number;
-  readonly holder: ProcessRef;
+  readonly holder: ProcessRef | undefined;
   readonly contains: readonly ObjectId[];
   readonly done: (failure: Failure | undefined, sizeBytes: number) => void;
 }
@@ -29,7 +29,7 @@ export class ObjectWriter {
   store(
     objectId: ObjectId,
     pieces: readonly Uint8Array[],
-    holder: ProcessRef,
+    holder: ProcessRef | undefined,
     contains: readonly ObjectId[],
     done: (failure: Failure | undefined, sizeBytes: number) => void,
   ): void {

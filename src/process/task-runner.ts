@@ -3,14 +3,15 @@
  *
  * Lecture: steps `executeTask` and `storeResult`.
  */
-import { type ActorId, type ObjectId, objectIdOf, type ProcessRef, TASK_ID_DIGITS, taskIdOf } from "../base/ids.js";
-import type { Outcome, Result } from "../core/owner/records.js";
+import { type ActorId, type ObjectId, type ProcessRef, TASK_ID_DIGITS, taskIdOf } from "../base/ids.js";
+import type { Outcome } from "../core/owner/records.js";
 import { InvalidOptionError, type TaskInfo } from "../errors.js";
 import type { AnyFunction } from "../io/values/index.js";
-import type { ActorSpec, Argument, Failure, TaskSpec } from "../protocol/messages.js";
+import type { ActorSpec, Argument, TaskSpec } from "../protocol/messages.js";
 import type { CoreProcess } from "./core-process.js";
 import { type IncomingTask, type IncomingTemplate, ObjectArgument } from "./direct-frames.js";
 import { EncodedBytes } from "./encoded-bytes.js";
+import { Results } from "./results.js";
 import { StoredError, StoredFailure, type StoredValue, takeValue } from "./stored-value.js";
 import { type Blocker, CallStyle, inTask, isPromise, TaskContext } from "./task-context.js";
 import { type Encoding, isPrimitive } from "./value-codec.js";
@@ -44,6 +45,7 @@ export interface Code {
 
 export class TaskRunner {
   readonly #core: CoreProcess;
+  readonly results: Results;
   readonly #codes = new WeakMap<IncomingTemplate, Code>();
   readonly #running = new Set<WorkerTask>();
   /** Set when this worker is an actor. */
@@ -52,6 +54,7 @@ export class TaskRunner {
 
   constructor(core: CoreProcess) {
     this.#core = core;
+    this.results = new Results(core);
   }
 
   /** True when everything is here; else one of the two follows. */
@@ -79,7 +82,7 @@ export class TaskRunner {
     task.context = context;
     try {
       const upstream = this.#upstream(task);
-      if (upstream !== undefined) return upstream;
+      if (upstream !== undefined) return this.#ended(task, upstream, host, run);
       const code = this.#codeOf(template);
       if (code === undefined) throw new InvalidOptionError(`${template.name} has no method ${template.method}`);
       const result = code.style.call(context, code.fn, code.self, this.#argumentsOf(task));
@@ -87,11 +90,11 @@ export class TaskRunner {
       this.#running.add(task);
       result.then(
         (value) => this.#settle(task, () => this.#returned(task, value, host, run), host, run),
-        (error: unknown) => this.#settle(task, () => this.#threw(task, error), host, run),
+        (error: unknown) => this.#settle(task, () => this.#ended(task, this.#threw(task, error), host, run), host, run),
       );
       return undefined;
     } catch (error) {
-      return this.#threw(task, error);
+      return this.#ended(task, this.#threw(task, error), host, run);
     }
   }
 
@@ -136,7 +139,7 @@ export class TaskRunner {
     try {
       settled = outcome();
     } catch (error) {
-      settled = this.#threw(task, error);
+      settled = this.#ended(task, this.#threw(task, error), host, run);
     }
     if (settled !== undefined) host.finished(run, settled);
   }
@@ -200,6 +203,7 @@ export class TaskRunner {
   /** Lecture, `storeResult`: a large result goes into the node's store; a small one travels with the answer. */
   #returned(task: WorkerTask, value: unknown, host: RunHost, run: unknown): Outcome | undefined {
     const { numReturns } = task.template;
+    if (this.results.isPromised(task)) task.storeResult = true;
     if (numReturns === 1) return this.#one(task, value, host, run);
     if (numReturns === 0) return { kind: "returned", results: [] };
     if (Array.isArray(value) && value.length === numReturns) return this.#several(task, value, host, run);
@@ -223,22 +227,15 @@ export class TaskRunner {
   }
 
   #store(task: WorkerTask, encodings: readonly Encoding[], host: RunHost, run: unknown): Outcome | undefined {
-    const results: Result[] = [];
-    let storing = 0;
-    let failure: Failure | undefined;
-    for (const [index, { stored, isLarge }] of encodings.entries()) {
-      results.push({ kind: "inline", value: stored });
-      if (!isLarge && !task.storeResult) continue;
-      storing++;
-      const objectId = objectIdOf(taskIdOf(task.template.context, task.counter), index);
-      this.#core.storeResult(objectId, stored, false, host.ownerOf(run), (error, sizeBytes) => {
-        failure ??= error;
-        results[index] = { kind: "stored", nodeId: this.#core.self.nodeId, sizeBytes };
-        if (--storing === 0)
-          host.finished(run, failure === undefined ? returned(results) : { kind: "failed", ...failure });
-      });
-    }
-    return storing === 0 ? returned(results) : undefined;
+    const done = (outcome: Outcome) => host.finished(run, outcome);
+    return this.results.store(task, encodings, task.storeResult, host.ownerOf(run), done);
+  }
+
+  /** It ended without a value of its own. Whoever waits for its results elsewhere is not kept waiting for the owner. */
+  #ended(task: WorkerTask, outcome: Outcome, host: RunHost, run: unknown): Outcome | undefined {
+    if (outcome.kind === "failed" || !(task.storeResult || this.results.isPromised(task))) return outcome;
+    this.results.promote(task, outcome, host.ownerOf(run), (promoted) => host.finished(run, promoted));
+    return undefined;
   }
 
   #errorOf(outcome: Outcome): unknown {
@@ -258,10 +255,6 @@ export class TaskRunner {
     const taskId = taskIdOf(template.context, counter);
     return { taskId, name: template.name, nodeId: this.#core.self.nodeId, pid: process.pid, attempt };
   }
-}
-
-function returned(results: readonly Result[]): Outcome {
-  return { kind: "returned", results };
 }
 
 /** The first task of a lease, which came by way of the raylet. */

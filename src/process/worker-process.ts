@@ -4,6 +4,7 @@
  */
 import { ByteReader, MalformedBytes } from "../base/bytes.js";
 import { GCS, type LeaseId, type NodeId, type ProcessId, type ProcessRef } from "../base/ids.js";
+import type { Call } from "../core/executor/actor-executor.js";
 import { Executor, type LeaseSlot, type Run } from "../core/executor/executor.js";
 import type { Outcome } from "../core/owner/records.js";
 import { ConnectionError } from "../errors.js";
@@ -70,6 +71,7 @@ export class WorkerProcess {
   };
   #actor: ActorHost | undefined;
   #wake: NodeJS.Timeout | undefined;
+  #wakeDelayMs = 0;
 
   /** Connect to the raylet, listen for owners, say that this worker is ready. */
   static async start(
@@ -117,7 +119,9 @@ export class WorkerProcess {
         ),
       execute: (run) => this.#runner.execute(run.task as WorkerTask, this.#host, run),
       answer: (caller, run, outcome, runTimeMs) =>
-        this.#answer(caller as CallerConnection, run.lease, run.sequence, outcome, runTimeMs),
+        this.#answer(caller as CallerConnection, run.lease, run, outcome, runTimeMs),
+      promoteUnread: ({ lease, task }, outcome, promoted) =>
+        this.#runner.results.promote(task as WorkerTask, outcome, lease.owner, promoted),
       handBack: (caller, lease, sequences, blocked) =>
         this.#handBack(caller as CallerConnection, (caller as CallerConnection).numbers.get(lease), sequences, blocked),
       wakeUpAfter: (delayMs) => this.#wakeUpAfter(delayMs),
@@ -143,6 +147,8 @@ export class WorkerProcess {
       case "dispatchTask":
         this.#executor.dispatch(message.leaseId, taskOfSpec(message.task));
         return;
+      case "promoteResult":
+        return this.#runner.results.promoteResult(message.objectId);
       case "createActor":
         return void this.#createActor(message.leaseId, message.actor);
       default:
@@ -156,8 +162,7 @@ export class WorkerProcess {
     this.core.jobId = spec.jobId;
     try {
       this.#actor = await ActorHost.create(this.core, this.#runner, leaseId, spec, {
-        answer: (caller, call, outcome) =>
-          this.#answer(caller as CallerConnection, undefined, call.sequence, outcome, 0),
+        answer: (caller, call, outcome) => this.#answer(caller as CallerConnection, undefined, call, outcome, 0),
       });
       this.core.raylet.send(GCS, { type: "actorCreated", actorId, leaseId, failure: undefined });
     } catch (error) {
@@ -255,11 +260,12 @@ export class WorkerProcess {
   #answer(
     caller: CallerConnection,
     lease: LeaseSlot | undefined,
-    sequence: number,
+    { task, sequence }: Run | Call,
     outcome: Outcome,
     runTimeMs: number,
   ): void {
     const { references } = this.core.owner;
+    this.#runner.results.keep(task as WorkerTask, outcome);
     if (references.holdsAreSettled) this.#writeAnswer(caller, lease, sequence, outcome, runTimeMs);
     else references.whenHoldsSettled(() => this.#writeAnswer(caller, lease, sequence, outcome, runTimeMs));
   }
@@ -291,8 +297,12 @@ export class WorkerProcess {
     caller.connection.endFrame();
   }
 
+  /** One timer, with the shortest delay that was asked for: the executor asks again for what is left of the others. */
   #wakeUpAfter(delayMs: number): void {
-    this.#wake ??= setTimeout(() => {
+    if (this.#wake !== undefined && delayMs >= this.#wakeDelayMs) return;
+    clearTimeout(this.#wake);
+    this.#wakeDelayMs = delayMs;
+    this.#wake = setTimeout(() => {
       this.#wake = undefined;
       this.#executor.tick();
     }, delayMs);

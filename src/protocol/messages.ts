@@ -231,7 +231,7 @@ export const MESSAGES = {
   sealObject: message(
     OWNERS,
     ["raylet"],
-    struct({ objectId, holder: processRef, contains: list(id<ObjectId>(), MAX_CONTAINED_REFS) }),
+    struct({ objectId, holder: optional(processRef), contains: list(id<ObjectId>(), MAX_CONTAINED_REFS) }),
   ),
   abortObject: message(OWNERS, ["raylet"], struct({ objectId })),
   objectSealed: message(["raylet"], OWNERS, struct({ objectId })),
@@ -268,12 +268,22 @@ export const MESSAGES = {
   dropLocation: message(["raylet"], ["gcs"], struct({ objectId, nodeId })),
 
   // ── Holds ────────────────────────────────────────────────────────────────────────────────────────────────────────
-  /** `declare`: the sender is the owner and the value does not exist yet. */
+  /**
+   * `declare`: the sender is the owner and the value does not exist yet. `runner`: the worker that its task was pushed
+   * to before the ref left.
+   */
   addHolds: message(
     OWNERS,
     ["gcs"],
-    struct({ sequence: u32, objects: list(id<ObjectId | ActorId>(), MAX_CONTAINED_REFS), declare: flag }),
+    struct({
+      sequence: u32,
+      objects: list(id<ObjectId | ActorId>(), MAX_CONTAINED_REFS),
+      declare: flag,
+      runner: optional(processRef),
+    }),
   ),
+  /** Somebody waits for a result of yours whose owner may be busy: put it into the store. */
+  promoteResult: message(["gcs"], ["worker"], struct({ objectId })),
   holdsAdded: message(["gcs"], OWNERS, struct({ sequence: u32 })),
   releaseHolds: message(OWNERS, ["gcs"], struct({ objects: list(id<ObjectId | ActorId>(), MAX_CONTAINED_REFS) })),
   /** A process of the job died: say when every hold you took so far has been sent. */

@@ -86,6 +86,7 @@ const SHOWN = [
   "leaseId",
   "objectId",
   "objects",
+  "runner",
   "actorId",
   "functionId",
   "process",

@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Lines, line } from "../../../test/support/messages.js";
 import { lease, process } from "../../../test/support/names.js";
-import { HAND_BACK_AFTER_MS } from "../../base/limits.js";
+import { HAND_BACK_AFTER_MS, PROMOTE_UNREAD_AFTER_MS } from "../../base/limits.js";
 import type { Outcome } from "../owner/records.js";
 import { Executor, type LeaseSlot, type Run } from "./executor.js";
 
@@ -15,6 +15,8 @@ const LOST: Outcome = { kind: "failed", code: "OBJECT_LOST", message: "" };
 class World {
   readonly executor: Executor;
   nowMs = 100;
+  /** The store has the values of the answer that was promoted last. */
+  promoted: () => void = () => assert.fail("nothing is being promoted");
   readonly #lines = new Lines();
   readonly #runs = new Map<unknown, Run>();
 
@@ -32,6 +34,10 @@ class World {
         return String(run.task).includes("async") ? undefined : DONE;
       },
       answer: (caller, run, outcome, runTimeMs) => say(`${caller}: ${run.task} ${outcome.kind} in ${runTimeMs} ms`),
+      promoteUnread: (run, outcome, promoted) => {
+        say(`promote ${run.task}`);
+        this.promoted = () => promoted({ ...outcome, kind: "returned", results: [] });
+      },
       handBack: (caller, slot, sequences, blocked) =>
         say(`${caller}: ${slot.id} hands back [${sequences.join()}]${blocked ? ", blocked" : ""}`),
       wakeUpAfter: (delayMs) => say(`wake up in ${delayMs} ms`),
@@ -208,7 +214,7 @@ test("the answer to a task that was sent ahead waits for its owner", () => {
   const w = new World();
   w.executor.openLease(lease("L1"), process("d"));
   w.executor.dispatch(lease("L1"), "a");
-  assert.deepEqual(w.asked(), ["run a"]);
+  assert.deepEqual(w.asked(), ["run a", `wake up in ${PROMOTE_UNREAD_AFTER_MS} ms`]);
   w.attach();
   assert.deepEqual(w.asked(), ["d: a returned in 0 ms"]);
 });
@@ -287,4 +293,34 @@ test("leases of one worker do not wait for each other", () => {
   w.asked();
   w.executor.push(second, 1, "b");
   assert.deepEqual(w.asked(), ["run b", "d: b returned in 0 ms"]);
+});
+
+test("a first result that its owner does not come for is promoted once, and answered when it is in the store", () => {
+  const w = new World();
+  w.executor.openLease(lease("L1"), process("d"));
+  w.executor.dispatch(lease("L1"), "a");
+  assert.deepEqual(w.asked(), ["run a", `wake up in ${PROMOTE_UNREAD_AFTER_MS} ms`]);
+  w.nowMs += 1;
+  w.executor.tick();
+  assert.deepEqual(w.asked(), [`wake up in ${PROMOTE_UNREAD_AFTER_MS - 1} ms`]);
+  w.nowMs += PROMOTE_UNREAD_AFTER_MS;
+  w.executor.tick();
+  w.executor.tick();
+  w.attach();
+  assert.deepEqual(w.asked(), ["promote a"]);
+  w.promoted();
+  assert.deepEqual(w.asked(), ["d: a returned in 0 ms"]);
+});
+
+test("a promoted first result waits for its owner like any other", () => {
+  const w = new World();
+  w.executor.openLease(lease("L1"), process("d"));
+  w.executor.dispatch(lease("L1"), "a");
+  w.nowMs += PROMOTE_UNREAD_AFTER_MS;
+  w.executor.tick();
+  w.promoted();
+  w.executor.tick();
+  assert.deepEqual(w.asked().slice(2), ["promote a"]);
+  w.attach();
+  assert.deepEqual(w.asked(), ["d: a returned in 0 ms"]);
 });

@@ -15,7 +15,7 @@
 import { assert } from "../../base/assert.js";
 import { Deque } from "../../base/deque.js";
 import type { LeaseId, ProcessRef } from "../../base/ids.js";
-import { HAND_BACK_AFTER_MS, MAX_CLOSED_LEASES } from "../../base/limits.js";
+import { HAND_BACK_AFTER_MS, MAX_CLOSED_LEASES, PROMOTE_UNREAD_AFTER_MS } from "../../base/limits.js";
 import type { Message } from "../../protocol/messages.js";
 import type { Outcome } from "../owner/records.js";
 
@@ -39,7 +39,7 @@ export interface LeaseSlot {
   /** The owner's connection; answers wait for it when the first task came by way of the raylet. */
   caller: Caller | undefined;
   readonly queue: Deque<Run>;
-  readonly unanswered: { readonly run: Run; readonly outcome: Outcome; readonly runTimeMs: number }[];
+  readonly unanswered: Unread[];
   current: Run | undefined;
   preparing: number;
   /** The first task has come by way of the raylet. */
@@ -47,6 +47,16 @@ export interface LeaseSlot {
   /** The raylet has said that the lease is granted. Its word may come after the owner's first push. */
   granted: boolean;
   closed: boolean;
+}
+
+/** An answer whose owner has not come for it. */
+interface Unread {
+  readonly run: Run;
+  outcome: Outcome;
+  readonly runTimeMs: number;
+  readonly sinceMs: number;
+  /** "promoting": its values are on their way to the store; it is answered when they are there. */
+  state: "inline" | "promoting" | "promoted";
 }
 
 export interface ExecutorPort {
@@ -57,6 +67,8 @@ export interface ExecutorPort {
   /** Lecture, `executeTask`. The outcome when the code was synchronous; else `finished` follows. */
   execute(run: Run): Outcome | undefined;
   answer(caller: Caller, run: Run, outcome: Outcome, runTimeMs: number): void;
+  /** The owner may be busy and others may wait: put the values into the store. `promoted` gives the answer then. */
+  promoteUnread(run: Run, outcome: Outcome, promoted: (outcome: Outcome) => void): void;
   handBack(caller: Caller, lease: LeaseSlot, sequences: readonly number[], blocked: boolean): void;
   /** Call `tick` after this time. */
   wakeUpAfter(delayMs: number): void;
@@ -98,9 +110,7 @@ export class Executor {
     const lease = this.#leases.get(id) ?? this.#add(id, owner);
     lease.caller = caller;
     attached(lease);
-    for (const { run, outcome, runTimeMs } of lease.unanswered.splice(0)) {
-      this.#port.answer(caller, run, outcome, runTimeMs);
-    }
+    this.#answerUnread(lease, caller);
     if (isBlocked(lease.current)) this.#handBack(lease, [], true);
   }
 
@@ -183,6 +193,7 @@ export class Executor {
   tick(): void {
     const now = this.#port.nowMs();
     for (const lease of this.#leases.values()) {
+      for (const unread of lease.unanswered) this.#promoteUnread(lease, unread, now);
       if (lease.current === undefined || lease.queue.length === 0) continue;
       const leftMs = lease.current.startedMs + HAND_BACK_AFTER_MS - now;
       if (leftMs <= 0) this.#handBackQueued(lease, false);
@@ -276,7 +287,32 @@ export class Executor {
     const { lease } = run;
     const runTimeMs = this.#port.nowMs() - run.startedMs;
     if (lease.caller !== undefined) this.#port.answer(lease.caller, run, outcome, runTimeMs);
-    else if (run.sequence === 0) lease.unanswered.push({ run, outcome, runTimeMs });
+    else if (run.sequence === 0) this.#keepUnread(lease, run, outcome, runTimeMs);
+  }
+
+  #keepUnread(lease: LeaseSlot, run: Run, outcome: Outcome, runTimeMs: number): void {
+    lease.unanswered.push({ run, outcome, runTimeMs, sinceMs: this.#port.nowMs(), state: "inline" });
+    this.#port.wakeUpAfter(PROMOTE_UNREAD_AFTER_MS);
+  }
+
+  #answerUnread(lease: LeaseSlot, caller: Caller): void {
+    const ready = lease.unanswered.filter(({ state }) => state !== "promoting");
+    const left = lease.unanswered.filter(({ state }) => state === "promoting");
+    lease.unanswered.splice(0, lease.unanswered.length, ...left);
+    for (const { run, outcome, runTimeMs } of ready) this.#port.answer(caller, run, outcome, runTimeMs);
+  }
+
+  /** Its owner has not come for the first result of the lease, and the refs of it may have gone to others. */
+  #promoteUnread(lease: LeaseSlot, unread: Unread, nowMs: number): void {
+    if (unread.state !== "inline") return;
+    const leftMs = unread.sinceMs + PROMOTE_UNREAD_AFTER_MS - nowMs;
+    if (leftMs > 0) return this.#port.wakeUpAfter(leftMs);
+    unread.state = "promoting";
+    this.#port.promoteUnread(unread.run, unread.outcome, (outcome) => {
+      unread.outcome = outcome;
+      unread.state = "promoted";
+      if (lease.caller !== undefined) this.#answerUnread(lease, lease.caller);
+    });
   }
 
   #handBackQueued(lease: LeaseSlot, blocked: boolean): void {

@@ -47,7 +47,7 @@ class World {
   }
 
   hold(by: ProcessRef, ...names: readonly string[]): void {
-    this.send(by, { type: "addHolds", sequence: 1, objects: names.map(object), declare: false });
+    this.send(by, { type: "addHolds", sequence: 1, objects: names.map(object), declare: false, runner: undefined });
   }
 
   /** A store on N2 sealed an object of driver d. */

@@ -178,7 +178,7 @@ export class Gcs {
         this.objects.dropLocation(message.nodeId, message.objectId);
         return true;
       case "addHolds":
-        for (const object of message.objects) this.#addHold(from, object as ObjectId, message.declare);
+        for (const object of message.objects) this.#addHold(from, object as ObjectId, message);
         this.#port.send(from, { type: "holdsAdded", sequence: message.sequence });
         return true;
       case "releaseHolds":
@@ -295,9 +295,9 @@ export class Gcs {
     this.objects.subscribe(node, message.objectId);
   }
 
-  #addHold(from: ProcessRef, object: ObjectId, declare: boolean): void {
+  #addHold(from: ProcessRef, object: ObjectId, { declare, runner }: MessageBody<"addHolds">): void {
     if (!this.#isAlive(from)) return;
-    if (declare) this.objects.declare(from.processId, object);
+    if (declare) this.objects.declare(from.processId, object, runner);
     else this.objects.addHold(from.processId, object);
   }
 
@@ -348,6 +348,7 @@ export class Gcs {
       objectGone: (waiter, objectId, reason) =>
         this.#port.send(rayletOf(waiter), { type: "objectGone", objectId, reason }),
       freeObject: (node, objectId) => this.#port.send(rayletOf(node), { type: "freeObject", objectId }),
+      promoteResult: (runner, objectId) => this.#port.send(runner, { type: "promoteResult", objectId }),
       unreachable: (id) => {
         if (id.length === TASK_ID_DIGITS) this.actors.unreachable(id as ActorId);
       },

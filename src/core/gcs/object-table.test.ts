@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
 import { Lines } from "../../../test/support/messages.js";
-import { failure, kib, node, object, processId } from "../../../test/support/names.js";
+import { failure, kib, node, object, process, processId } from "../../../test/support/names.js";
 import type { ObjectId } from "../../base/ids.js";
 import { ObjectTable } from "./object-table.js";
 
@@ -18,6 +18,7 @@ class World {
       objectAvailable: (to, id, { locations }) => say(`${to}: ${id} is on ${[...locations].join(", ")}`),
       objectGone: (to, id, { code }) => say(`${to}: ${id} is gone, ${code}`),
       freeObject: (on, id) => say(`${on}: free ${id}`),
+      promoteResult: (worker, id) => say(`${worker.processId}: promote ${id}`),
       unreachable: (id) => say(`${id} is unreachable`),
     });
   }
@@ -40,8 +41,8 @@ class World {
     this.table.release(processId(holder), object(name));
   }
 
-  declare(maker: string, name: string): void {
-    this.table.declare(processId(maker), object(name));
+  declare(maker: string, name: string, runner?: string): void {
+    this.table.declare(processId(maker), object(name), runner === undefined ? undefined : process(runner));
   }
 
   died(holder: string): void {
@@ -143,6 +144,19 @@ test("an actor is held like an object and has no copies: its table is told", () 
   w.release("d", "counter");
   w.died("w");
   assert.deepEqual(w.asked(), ["counter is unreachable"]);
+});
+
+test("who waits for a value that was on its way before its ref left has its worker asked, whose owner may be busy", () => {
+  const w = new World();
+  w.declare("d", "early", "w1");
+  w.subscribe("N2", "early");
+  w.subscribe("N2", "late");
+  w.declare("d", "late");
+  assert.deepEqual(w.asked(), ["w1: promote early"]);
+  w.declare("d", "late", "w2"); // the raylet had sent it ahead: now its owner knows where
+  w.register("N1", "early");
+  w.declare("d", "early", "w1");
+  assert.deepEqual(w.asked(), ["w2: promote late", "N2: early is on N1"]);
 });
 
 // ── Deaths ──────────────────────────────────────────────────────────────────────────────────────────────────────────

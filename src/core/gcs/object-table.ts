@@ -12,7 +12,7 @@
  * Invariants: I-05 freed only when unreachable, and then freed; I-07 every table is bounded.
  */
 import { assert } from "../../base/assert.js";
-import type { ActorId, NodeId, ObjectId, ProcessId } from "../../base/ids.js";
+import type { ActorId, NodeId, ObjectId, ProcessId, ProcessRef } from "../../base/ids.js";
 import { MAX_OBJECTS, MAX_WAITERS_PER_OBJECT } from "../../base/limits.js";
 import type { Failure } from "../../protocol/messages.js";
 
@@ -27,6 +27,8 @@ export interface ObjectTablePort {
   objectGone(waiter: NodeId, object: ObjectId, reason: Failure): void;
   /** Tell a node to drop its copy; nobody can reach the object any more. */
   freeObject(node: NodeId, object: ObjectId): void;
+  /** Ask the worker that makes or has made the value to put it into the store: somebody waits for it. */
+  promoteResult(runner: ProcessRef, object: ObjectId): void;
   /** Nobody can reach it any more. Actors are held like objects (they have no copies): their table ends them. */
   unreachable(object: ObjectId | ActorId): void;
 }
@@ -43,6 +45,8 @@ interface Row {
   contains: readonly ObjectId[];
   /** The process that will make the value, while there is none. */
   maker: ProcessId | undefined;
+  /** The worker that the maker had pushed the task to before the ref left. */
+  runner: ProcessRef | undefined;
   /** Why there is no value any more: its last copy is gone, or its maker died. */
   gone: Failure | undefined;
 }
@@ -84,6 +88,7 @@ export class ObjectTable {
     const waiters = this.#waiters.get(object) ?? new Set();
     assert(waiters.size < MAX_WAITERS_PER_OBJECT, "a node waits at most once for an object");
     this.#waiters.set(object, waiters.add(waiter));
+    if (row?.runner !== undefined) this.#port.promoteResult(row.runner, object);
     return "waiting";
   }
 
@@ -117,16 +122,23 @@ export class ObjectTable {
     row.sizeBytes = sizeBytes;
     row.locations.add(node);
     row.maker = undefined;
+    row.runner = undefined;
     row.gone = undefined;
     this.#contain(object, row, contains);
     return this.#notifyWaiters(object, row);
   }
 
-  /** The ref of a value that `maker` is still going to make has left its owner. */
-  declare(maker: ProcessId, object: ObjectId): void {
+  /**
+   * The ref of a value that `maker` is still going to make has left its owner. Whoever waits does so for `runner`, if the
+   * task was pushed to it before: the maker may be busy.
+   */
+  declare(maker: ProcessId, object: ObjectId, runner?: ProcessRef): void {
     const row = this.#rows.get(object) ?? this.#add(object);
-    if (row.locations.size === 0) row.maker = maker;
     this.#hold(maker, object, row);
+    if (row.locations.size > 0) return;
+    row.maker = maker;
+    row.runner = runner ?? row.runner;
+    if (runner !== undefined && this.#waiters.has(object)) this.#port.promoteResult(runner, object);
   }
 
   addHold(holder: HolderId, object: ObjectId): void {
@@ -189,6 +201,7 @@ export class ObjectTable {
       holders: new Set(),
       contains: [],
       maker: undefined,
+      runner: undefined,
       gone: undefined,
     };
     this.#rows.set(object, row);

@@ -140,6 +140,12 @@ export class ActorSubmitter {
     return true;
   }
 
+  /** The actor's process, for a call that was sent. */
+  runnerOf(task: Task): ProcessRef | undefined {
+    for (const link of this.#links.values()) if (link.inFlight.get(task.sequence) === task) return link.worker;
+    return undefined;
+  }
+
   tick(nowMs: number): void {
     this.#nowMs = nowMs;
     for (const link of [...this.#links.values()]) {

@@ -6,7 +6,7 @@
  * Invariant: I-05. An id is in at most one of the two batches: a ref that comes back in the same turn was never let go.
  */
 import { assert } from "../../base/assert.js";
-import type { ObjectId } from "../../base/ids.js";
+import type { ObjectId, ProcessRef } from "../../base/ids.js";
 import type { Message } from "../../protocol/messages.js";
 
 export interface HoldsPort {
@@ -41,9 +41,9 @@ export class Holds {
   }
 
   /** The ref of an own object leaves before its value exists, or at once with it: the hold must not come later. */
-  declare(id: ObjectId): void {
+  declare(id: ObjectId, runner: ProcessRef | undefined): void {
     this.#toRelease.delete(id);
-    this.#port.sendToGcs({ type: "addHolds", sequence: this.#ask(), objects: [id], declare: true });
+    this.#port.sendToGcs({ type: "addHolds", sequence: this.#ask(), objects: [id], declare: true, runner });
   }
 
   /** The object table has registered a batch. */
@@ -71,7 +71,7 @@ export class Holds {
     if (this.#toHold.size > 0) {
       const objects = [...this.#toHold];
       this.#toHold.clear();
-      this.#port.sendToGcs({ type: "addHolds", sequence: this.#ask(), objects, declare: false });
+      this.#port.sendToGcs({ type: "addHolds", sequence: this.#ask(), objects, declare: false, runner: undefined });
     }
     if (this.#toRelease.size > 0) {
       const objects = [...this.#toRelease];

@@ -42,6 +42,7 @@ class World {
       push: (made, task) => say(`push ${task.template.name} to ${made.id.slice(2)}`),
       disconnect: (made) => say(`leave ${made.id.slice(2)}`),
       taskForwarded: (task) => say(`${task.template.name} went to the global scheduler`),
+      runsAt: (task, worker) => say(`${task.template.name} is at ${worker.processId}`),
       finished: (task, outcome) => say(`${task.template.name} ${outcomeLine(outcome)}`),
     });
     this.pool.clusterTotals(amountsOf({ CPU: cpus }));
@@ -108,6 +109,17 @@ test("the first task rides with its lease request; the next goes straight to the
   assert.deepEqual(w.asked(), ["dial 1", "t1 returned"]);
   w.submit("t2");
   assert.deepEqual(w.asked(), ["push t2 to 1"]);
+});
+
+test("of a task that rode along the worker is told, if refs of its results have left meanwhile", () => {
+  const w = new World();
+  const [task] = w.submit("t1");
+  assert.ok(task !== undefined);
+  task.storeResult = true;
+  w.asked();
+  w.grant("1");
+  assert.deepEqual(w.asked(), ["t1 is at w1", "dial 1"]);
+  assert.equal(w.pool.runnerOf(task)?.processId, "w1");
 });
 
 test("a task that could not ride along is pushed when the worker is connected", () => {

@@ -35,6 +35,8 @@ export interface LeasePoolPort {
   disconnect(lease: Lease): void;
   /** Some returns of the task may be read elsewhere already. */
   taskForwarded(task: Task): void;
+  /** The worker has the task, and refs of its results have left already. */
+  runsAt(task: Task, worker: ProcessRef): void;
   finished(task: Task, outcome: Outcome): void;
 }
 
@@ -103,6 +105,7 @@ export class LeasePool {
       task.state = "pushed";
       task.sequence = 0;
       lease.inFlight.set(0, task); // the raylet has sent it ahead as number 0
+      if (task.storeResult) this.#port.runsAt(task, worker);
     } else if (task.state === "requested") {
       task.state = "queued";
       queue.tasks.unshift(task);
@@ -233,6 +236,12 @@ export class LeasePool {
       for (const pushed of lease.inFlight.values()) if (pushed === task) return lease;
     }
     return undefined;
+  }
+
+  /** The worker that a pushed task is at. */
+  runnerOf(task: Task): ProcessRef | undefined {
+    const leases = this.#queues.get(task.template.schedulingKey)?.leases;
+    return leases?.find((lease) => lease.inFlight.get(task.sequence) === task)?.worker;
   }
 
   /** Idle leases go back after `LEASE_IDLE_MS`; broken ones are given up. */

@@ -78,6 +78,7 @@ export class Owner {
       readObject: (id, offset, sizeBytes) => port.readObject(id, offset, sizeBytes),
       track: (entry, handle) => port.track(entry, handle),
       dependencyReady: (task) => this.#dependencyReady(task),
+      runnerOf: (task) => this.leases.runnerOf(task) ?? this.actors.runnerOf(task),
       wakeUp: () => port.wakeUp(),
     });
     this.leases = new LeasePool(self, {
@@ -88,6 +89,7 @@ export class Owner {
       push: (lease, task) => this.#push(lease, task),
       disconnect: (lease) => port.disconnectLease(lease),
       taskForwarded: (task) => this.references.taskForwarded(task),
+      runsAt: (task, worker) => this.references.runsAt(task, worker),
       finished: (task, outcome) => this.#finished(task, outcome),
     });
     this.actors = new ActorSubmitter({

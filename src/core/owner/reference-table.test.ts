@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Lines, line } from "../../../test/support/messages.js";
-import { context, failure, object } from "../../../test/support/names.js";
+import { context, failure, object, process } from "../../../test/support/names.js";
 import { namedTask } from "../../../test/support/owner.js";
 import type { ObjectEntry, Task, Waiter } from "./records.js";
 import { ReferenceTable } from "./reference-table.js";
@@ -22,6 +22,7 @@ function world() {
     },
     track: (entry) => say(`track ${entry.id}`),
     dependencyReady: (task) => say(`${task.template.name} can go`),
+    runnerOf: () => process("w1"),
     wakeUp: () => {},
   });
   let counter = 0;
@@ -281,6 +282,18 @@ test("a small value that leaves is promoted, and still read from this process", 
   w.table.escape(c);
   w.get(c);
   assert.deepEqual(w.asked(), ["addHolds c", "store c", "got value"]);
+});
+
+test("a ref that leaves while its task is with a worker says which", () => {
+  const w = world();
+  const task = namedTask("t");
+  task.state = "pushed";
+  const early = task.returns[0] as ObjectEntry;
+  w.table.escape(early);
+  assert.equal(task.storeResult, true);
+  assert.deepEqual(w.asked(), [`addHolds ${early.id} w1`]);
+  w.table.runsAt(task, process("w2"));
+  assert.deepEqual(w.asked(), [`addHolds ${early.id} w2`]);
 });
 
 test("the promoted copy may be lost: the value here is as good as before", () => {

@@ -10,7 +10,7 @@
  * Invariants: I-05 freed only when unreachable, and then freed; I-01 a waiter is told once.
  */
 import { assert } from "../../base/assert.js";
-import type { ContextId, ObjectId } from "../../base/ids.js";
+import type { ContextId, ObjectId, ProcessRef } from "../../base/ids.js";
 import type { Failure, Message } from "../../protocol/messages.js";
 import { Holds } from "./holds.js";
 import type { Task } from "./records.js";
@@ -27,6 +27,8 @@ export interface ReferenceTablePort {
   track(entry: ObjectEntry, handle: object): void;
   /** Every object that the task waits for here can be sent now. */
   dependencyReady(task: Task): void;
+  /** The worker that the task was pushed to. */
+  runnerOf(task: Task): ProcessRef | undefined;
   /** Call `flush` at the end of this turn. */
   wakeUp(): void;
 }
@@ -102,9 +104,15 @@ export class ReferenceTable {
     if (!entry.owned || entry.hold === "held") return;
     this.#byId.set(entry.id, entry);
     entry.hold = "held";
-    if (entry.task !== undefined && entry.state === "pending") entry.task.storeResult = true;
-    this.#holds.declare(entry.id);
+    const task = entry.state === "pending" ? entry.task : undefined;
+    if (task !== undefined) task.storeResult = true;
+    this.#holds.declare(entry.id, task?.state === "pushed" ? this.#port.runnerOf(task) : undefined);
     if (entry.state === "inline" || entry.state === "failed") this.#store(entry);
+  }
+
+  /** A task is with a worker that had it before the refs of its results left: who waits for those may ask there. */
+  runsAt(task: Task, runner: ProcessRef): void {
+    for (const entry of task.returns) if (entry.hold === "held") this.#holds.declare(entry.id, runner);
   }
 
   /** The value is known. Whoever waits is told; a value that others may ask for goes to the store. */

@@ -1,0 +1,133 @@
+/**
+ * What becomes of a task's results in its worker: large ones go to the node's store, small ones travel with the answer
+ * and are kept a while, in case that somebody asks for them whose way would lead over a busy owner.
+ *
+ * Lecture: step `storeResult`.
+ */
+import { indexOfObject, type ObjectId, objectIdOf, type ProcessRef, taskIdOf, taskOfObject } from "../base/ids.js";
+import { KeptAnswers } from "../core/executor/kept-answers.js";
+import type { Outcome, Result } from "../core/owner/records.js";
+import type { Failure } from "../protocol/messages.js";
+import type { CoreProcess } from "./core-process.js";
+import type { IncomingTemplate } from "./direct-frames.js";
+import { EncodedBytes } from "./encoded-bytes.js";
+import type { StoredValue } from "./stored-value.js";
+import type { Encoding } from "./value-codec.js";
+
+/** A task, as far as its results are concerned. */
+interface Source {
+  readonly template: IncomingTemplate;
+  readonly counter: number;
+}
+
+export class Results {
+  readonly #core: CoreProcess;
+  readonly #kept = new KeptAnswers();
+
+  constructor(core: CoreProcess) {
+    this.#core = core;
+  }
+
+  /** Hot path: an answer leaves. */
+  keep({ template, counter }: Source, outcome: Outcome): void {
+    this.#kept.keep(template.context, counter, outcome, sizeOf(outcome));
+  }
+
+  /** Hot path: whether somebody who cannot wait for the owner has asked for what this task is about to return. */
+  isPromised({ template, counter }: Source): boolean {
+    return this.#kept.takePromise(template.context, counter);
+  }
+
+  /** The object table asks: now if the result is here, else when it will be. */
+  promoteResult(objectId: ObjectId): void {
+    const taskId = taskOfObject(objectId);
+    const outcome = this.#kept.find(taskId);
+    if (outcome === undefined) return this.#kept.promise(taskId);
+    // Without a holder: should the owner have let go meanwhile, the object table frees this copy at once.
+    const asked = inlineOf(outcome, indexOfObject(objectId) + 1).find(({ index }) => index === indexOfObject(objectId));
+    if (asked !== undefined) this.#core.storeResult(objectId, asked.value, asked.isError, undefined, () => {});
+  }
+
+  /** Large results, and all of them with `all`, are sealed in the owner's name; then the task has ended. */
+  store(
+    { template, counter }: Source,
+    encodings: readonly Encoding[],
+    all: boolean,
+    owner: ProcessRef,
+    done: (outcome: Outcome) => void,
+  ): Outcome | undefined {
+    const results: Result[] = encodings.map(({ stored }) => ({ kind: "inline", value: stored }));
+    const large = encodings.flatMap(({ stored, isLarge }, index) =>
+      isLarge || all ? [{ index, value: stored, isError: false }] : [],
+    );
+    if (large.length === 0) return { kind: "returned", results };
+    const taskId = taskIdOf(template.context, counter);
+    this.#seal(taskId, large, owner, (failure) => done(failure ?? { kind: "returned", results }), results);
+    return undefined;
+  }
+
+  /** Seal what an outcome has inline, in the owner's name. `done` gets the outcome as it is to be answered then. */
+  promote({ template, counter }: Source, outcome: Outcome, owner: ProcessRef, done: (outcome: Outcome) => void): void {
+    const inline = inlineOf(outcome, template.numReturns);
+    if (inline.length === 0) return done(outcome);
+    const results: Result[] = outcome.kind === "returned" ? [...outcome.results] : [];
+    const ended: Outcome = outcome.kind === "threw" ? outcome : { kind: "returned", results };
+    const taskId = taskIdOf(template.context, counter);
+    this.#seal(taskId, inline, owner, (failure) => done(failure ?? ended), results);
+  }
+
+  #seal(
+    taskId: ReturnType<typeof taskIdOf>,
+    values: readonly InlineValue[],
+    owner: ProcessRef,
+    done: (failure: Outcome | undefined) => void,
+    results: Result[],
+  ): void {
+    let left = values.length;
+    let failure: Failure | undefined;
+    for (const { index, value, isError } of values) {
+      this.#core.storeResult(objectIdOf(taskId, index), value, isError, owner, (error, sizeBytes) => {
+        failure ??= error;
+        results[index] = { kind: "stored", nodeId: this.#core.self.nodeId, sizeBytes };
+        if (--left === 0) done(failure === undefined ? undefined : { kind: "failed", ...failure });
+      });
+    }
+  }
+}
+
+interface InlineValue {
+  readonly index: number;
+  readonly value: StoredValue;
+  readonly isError: boolean;
+}
+
+/** The values that an outcome carries itself. An error is the value of every result. */
+function inlineOf(outcome: Outcome, numReturns: number): readonly InlineValue[] {
+  switch (outcome.kind) {
+    case "value":
+      return [{ index: 0, value: outcome.value as StoredValue, isError: false }];
+    case "returned":
+      return outcome.results.flatMap((result, index) =>
+        result.kind === "inline" ? [{ index, value: result.value as StoredValue, isError: false }] : [],
+      );
+    case "threw":
+      return Array.from({ length: numReturns }, (_, index) => ({
+        index,
+        value: outcome.error as StoredValue,
+        isError: true,
+      }));
+    case "failed":
+      return [];
+  }
+}
+
+function sizeOf(outcome: Outcome): number {
+  if (outcome.kind === "value") return bytesOf(outcome.value);
+  if (outcome.kind === "threw") return bytesOf(outcome.error);
+  if (outcome.kind === "failed") return 0;
+  return outcome.results.reduce((sum, result) => sum + (result.kind === "inline" ? bytesOf(result.value) : 0), 0);
+}
+
+function bytesOf(value: unknown): number {
+  return value instanceof EncodedBytes ? value.bytes.length : 0;
+}
