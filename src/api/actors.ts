@@ -2,6 +2,7 @@
 import { inspect } from "node:util";
 import { type ActorId, GCS, type ObjectId, taskIdOf } from "../base/ids.js";
 import { DEFAULT_ACTOR_CONCURRENCY, MAX_LEASE_ARGUMENT_BYTES } from "../base/limits.js";
+import { whenReadyForTask } from "../core/owner/dependents.js";
 import type { ActorLink, TaskTemplate } from "../core/owner/records.js";
 import { ObjectEntry } from "../core/owner/records.js";
 import { type Amounts, NOTHING } from "../core/resources.js";
@@ -146,7 +147,7 @@ function whenSendable(
     );
   };
   for (const entry of entries) {
-    core.owner.references.whenReadyForTask(entry, ready);
+    whenReadyForTask(entry, ready);
   }
   ready();
 }

@@ -181,6 +181,20 @@ test("who asks for a promised object after its maker's death is told so, not lef
   assert.deepEqual(w.asked(), ["N1: promised is gone, OWNER_DIED"]);
 });
 
+test("an object that was lost and made again holds what its new value names, and lets go of what the old one named", () => {
+  const w = new World();
+  w.register("N1", "old", "w1");
+  w.register("N1", "list", "d", ["old"]);
+  w.died("w1");
+  w.table.nodeDied(node("N1"));
+  w.register("N2", "new", "w2");
+  w.register("N2", "list", "d", ["new"]);
+  w.register("N3", "list", undefined, ["new"]);
+  w.died("w2");
+  assert.deepEqual(w.asked(), ["old is unreachable"]);
+  assert.equal(w.subscribe("N3", "new"), "answered");
+});
+
 test("a promised object whose value came before its maker died is there", () => {
   const w = new World();
   w.declare("d", "c");
@@ -291,11 +305,13 @@ test("whatever is held, contained, let go and lost, exactly what can be reached 
       for (const { what, which, inside, who, on } of todo) {
         const name = names[which] ?? "a";
         const inner = inside < which ? [names[inside] ?? "a"] : [];
-        const isThere = [...w.table.objects()].some(([id]) => id === name);
+        const row = [...w.table.objects()].find(([id]) => id === name)?.[1];
+        const isThere = row !== undefined;
+        const hasCopy = (row?.locations.size ?? 0) > 0;
         if (what === "register") {
           w.register(on, name, who, inner);
           holds.add(`${who} ${name}`);
-          if ((contains.get(name) ?? []).length === 0) contains.set(name, inner);
+          if (!hasCopy) contains.set(name, inner);
         } else if (what === "replica") {
           w.register(on, name);
         } else if (what === "hold") {

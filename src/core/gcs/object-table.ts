@@ -119,12 +119,13 @@ export class ObjectTable {
       this.#port.freeObject(node, object); // another attempt of its task gave another result: the first stands
       return false;
     }
+    const isReplica = holder === undefined && contains.length === 0;
+    if (row.locations.size === 0 && !isReplica) this.#contain(object, row, contains);
     row.sizeBytes = sizeBytes;
     row.locations.add(node);
     row.maker = undefined;
     row.runner = undefined;
     row.gone = undefined;
-    this.#contain(object, row, contains);
     return this.#notifyWaiters(object, row);
   }
 
@@ -214,10 +215,13 @@ export class ObjectTable {
     this.#heldBy.set(holder, held.add(object));
   }
 
+  /** A value that was lost and made again names what its new attempt has made, and no longer what the old one had. */
   #contain(object: ObjectId, row: Row, contains: readonly ObjectId[]): void {
-    if (row.contains.length > 0 || contains.length === 0) return;
+    const before = row.contains;
     row.contains = contains;
     for (const contained of contains) this.addHold(object, contained);
+    const now = new Set(contains);
+    for (const contained of before) if (!now.has(contained)) this.release(object, contained);
   }
 
   /** What the freed object contained; nothing if it lives on. */

@@ -11,6 +11,9 @@ import type { Failure, ProcessAddress } from "../../protocol/messages.js";
 import type { Amounts } from "../resources.js";
 import type { Task, TaskTemplate } from "./records.js";
 
+/** A lease that others want may be kept busy this long. */
+const WANTED_TENURE_MS = 100;
+
 export interface Lease {
   readonly id: LeaseId;
   readonly queue: KeyQueue;
@@ -48,6 +51,19 @@ export class KeyQueue {
     this.#once = template.maxRetries === 0;
     this.key = template.schedulingKey;
     this.demand = template.demand;
+  }
+
+  /** Hot path: the open lease with the fewest tasks in flight, if it may take one more. */
+  bestLease(nowMs: number): Lease | undefined {
+    let best: Lease | undefined;
+    let fewest = this.depth;
+    for (const lease of this.leases) {
+      if (lease.state !== "open" || lease.stalled || lease.inFlight.size >= fewest) continue;
+      if (lease.wantedSinceMs > 0 && nowMs - lease.wantedSinceMs > WANTED_TENURE_MS) continue;
+      best = lease;
+      fewest = lease.inFlight.size;
+    }
+    return best;
   }
 
   noteRunTime(runTimeMs: number): void {

@@ -19,7 +19,6 @@ import type { Amounts } from "../resources.js";
 import { capacityFor, describeQueue, KeyQueue, type Lease, lostMessage, newLease } from "./key-queue.js";
 import type { Outcome, Task, TaskTemplate } from "./records.js";
 
-const WANTED_TENURE_MS = 100; // a wanted lease may be kept busy this long
 const REASON_WAIT_MS = 2_000; // so long the reason of a worker's death is waited for
 
 export interface LeasePoolPort {
@@ -290,7 +289,7 @@ export class LeasePool {
   /** Hot path: fill the open leases, then ask for more if tasks are left. */
   #pump(queue: KeyQueue): void {
     while (queue.tasks.length > 0) {
-      const lease = this.#bestLease(queue);
+      const lease = queue.bestLease(this.#nowMs);
       if (lease === undefined) break;
       const task = queue.tasks.shift();
       if (task === undefined || task.state !== "queued") continue;
@@ -305,19 +304,6 @@ export class LeasePool {
     task.sequence = sequence;
     lease.inFlight.set(sequence, task);
     this.#port.push(lease, task);
-  }
-
-  /** The open lease with the fewest tasks in flight, if it may take one more. */
-  #bestLease(queue: KeyQueue): Lease | undefined {
-    let best: Lease | undefined;
-    let fewest = queue.depth;
-    for (const lease of queue.leases) {
-      if (lease.state !== "open" || lease.stalled || lease.inFlight.size >= fewest) continue;
-      if (lease.wantedSinceMs > 0 && this.#nowMs - lease.wantedSinceMs > WANTED_TENURE_MS) continue;
-      best = lease;
-      fewest = lease.inFlight.size;
-    }
-    return best;
   }
 
   #requestMore(queue: KeyQueue): void {

@@ -12,6 +12,7 @@
 import { assert } from "../../base/assert.js";
 import type { ContextId, ObjectId, ProcessRef } from "../../base/ids.js";
 import type { Failure, Message } from "../../protocol/messages.js";
+import { tellDependents, whenReadyForTask } from "./dependents.js";
 import { Holds } from "./holds.js";
 import type { Task } from "./records.js";
 import { describeAwaited, ObjectEntry, type Opaque, type Waiter } from "./records.js";
@@ -126,7 +127,7 @@ export class ReferenceTable {
     else entry.handle = undefined;
     this.#tellWaiters(entry, value);
     if (large || entry.hold === "held") this.#store(entry);
-    this.#readyForTasks(entry);
+    tellDependents(entry);
     this.#dropIfUnused(entry);
   }
 
@@ -141,7 +142,7 @@ export class ReferenceTable {
     entry.task = undefined;
     this.#track(entry);
     this.#serveStored(entry);
-    this.#readyForTasks(entry);
+    tellDependents(entry);
     this.#dropIfUnused(entry);
   }
 
@@ -154,7 +155,7 @@ export class ReferenceTable {
     else entry.handle = undefined;
     this.#tellWaiters(entry, undefined);
     if (entry.owned && entry.hold === "held" && !entry.storing) this.#store(entry);
-    this.#readyForTasks(entry);
+    tellDependents(entry);
     this.#dropIfUnused(entry);
   }
 
@@ -200,18 +201,11 @@ export class ReferenceTable {
     for (const entry of task.dependencies) {
       if (entry.isReadyForTask) continue;
       task.missing++;
-      this.whenReadyForTask(entry, () => {
+      whenReadyForTask(entry, () => {
         if (--task.missing === 0) this.#port.dependencyReady(task);
       });
     }
     return task.missing === 0;
-  }
-
-  /** Call `action` once the object can be sent as an argument: at once if it can be now. */
-  whenReadyForTask(entry: ObjectEntry, action: () => void): void {
-    if (entry.isReadyForTask) return action();
-    entry.dependents ??= [];
-    entry.dependents.push(action);
   }
 
   /** Read an argument of a task that runs here. */
@@ -273,7 +267,7 @@ export class ReferenceTable {
     }
     entry.sizeBytes = sizeBytes;
     entry.hold = "held";
-    this.#readyForTasks(entry);
+    tellDependents(entry);
     this.#dropIfUnused(entry);
   }
 
@@ -285,7 +279,7 @@ export class ReferenceTable {
     this.#unfile(entry);
   }
 
-  /** Run an action once every hold asked for so far is registered: a sender may let go of its own then. */
+  /** Run an action once every hold asked for so far is registered. */
   whenHoldsSettled(action: () => void): void {
     this.#holds.whenSettled(action);
   }
@@ -387,13 +381,6 @@ export class ReferenceTable {
     entry.waiters = undefined;
     this.#stopPulling(entry);
     for (const waiter of waiters) waiter.entryReady(entry, value);
-  }
-
-  #readyForTasks(entry: ObjectEntry): void {
-    if (entry.dependents === undefined || !entry.isReadyForTask) return;
-    const dependents = entry.dependents;
-    entry.dependents = undefined;
-    for (const action of dependents) action();
   }
 
   #dropIfUnused(entry: ObjectEntry): void {
