@@ -4,8 +4,10 @@
  */
 import { assert } from "../base/assert.js";
 
-/** How long slow or busy processes are waited for. */
+/** How long a raylet waits for slow or busy processes. */
 const COLLECT_TIMEOUT_MS = 2_000;
+/** How long the GCS waits for raylets, which have waited for their processes before. */
+export const COLLECT_FROM_NODES_MS = 2 * COLLECT_TIMEOUT_MS;
 const MAX_QUESTIONS = 1_024;
 
 interface Question {

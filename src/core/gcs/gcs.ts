@@ -17,7 +17,7 @@ import {
 import { NODE_TIMEOUT_MS } from "../../base/limits.js";
 import type { Failure, Message, MessageBody, NodeInfo } from "../../protocol/messages.js";
 import { isActorLease } from "../actor-lease.js";
-import { Collector } from "../collector.js";
+import { COLLECT_FROM_NODES_MS, Collector } from "../collector.js";
 import type { Journey } from "../journey.js";
 import { recordOf } from "../resources.js";
 import { ActorTable } from "./actor-table.js";
@@ -310,7 +310,13 @@ export class Gcs {
     if (about === "nodes") return answer(JSON.stringify(this.#nodesView()));
     const nodes = [...this.#nodes.keys()];
     const own = about === "trace" ? [this.traceOf(subject)] : [];
-    const number = this.#collector.ask(this.#nowMs, nodes, own, (answers) => answer(`[${answers.join(",")}]`));
+    const number = this.#collector.ask(
+      this.#nowMs,
+      nodes,
+      own,
+      (answers) => answer(`[${answers.join(",")}]`),
+      COLLECT_FROM_NODES_MS,
+    );
     for (const nodeId of nodes) {
       const asked = about === "trace" ? subject : `#${about}`;
       this.#port.send(rayletOf(nodeId), { type: "collect", query: number, subject: asked });
