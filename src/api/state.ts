@@ -1,4 +1,5 @@
 /** What a process can ask about itself and its cluster. */
+import { recordOf } from "../core/resources.js";
 import { currentTask } from "../process/task-context.js";
 import { requireRuntime } from "./runtime.js";
 import type { Context, NodeState } from "./types.js";
@@ -21,7 +22,9 @@ export function context(): Context {
     ...(task?.actorId === undefined ? {} : { actorId: task.actorId }),
     attempt: task?.attempt ?? 0,
     namespace,
-    resources: {},
+    get resources() {
+      return task === undefined ? {} : recordOf(task.held);
+    },
     get signal() {
       return task?.signal ?? neverAborted;
     },

@@ -164,6 +164,7 @@ export interface Context {
   readonly actorId?: string;
   readonly attempt: number;
   readonly namespace: string;
+  /** What the task or actor holds, named as in `clusterResources()`. Nothing on a driver. */
   readonly resources: Readonly<Record<string, number>>;
   /** Aborted when the task is to stop. */
   readonly signal: AbortSignal;

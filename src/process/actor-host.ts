@@ -36,6 +36,7 @@ export class ActorHost {
   ) {
     const host: RunHost = {
       ownerOf: (run) => callerOf(run as Call),
+      heldBy: () => spec.held,
       block: (run) => this.executor.block(run as Call),
       resume: (run) => this.executor.resume(run as Call),
       finished: (run, outcome) => this.executor.finished(run as Call, outcome),

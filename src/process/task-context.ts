@@ -7,6 +7,7 @@
  */
 import { AsyncLocalStorage } from "node:async_hooks";
 import { type ActorId, type ContextId, contextOfTask, type TaskId, taskIdOf } from "../base/ids.js";
+import type { Amounts } from "../core/resources.js";
 import type { IncomingTemplate } from "./direct-frames.js";
 import type { Lineage } from "./lineage.js";
 
@@ -14,6 +15,8 @@ import type { Lineage } from "./lineage.js";
 export interface Blocker {
   block(run: unknown): void;
   resume(run: unknown): void;
+  /** What the task holds of its node. */
+  heldBy(run: unknown): Amounts;
 }
 
 /**
@@ -63,6 +66,11 @@ export class TaskContext implements Lineage {
   get contextId(): ContextId {
     this.#contextId ??= contextOfTask(this.taskId, this.attempt);
     return this.#contextId;
+  }
+
+  /** What it, or its actor, holds of the node while it runs. */
+  get held(): Amounts {
+    return this.#blocker.heldBy(this.#run);
   }
 
   /** Aborted when the task is cancelled or has had its time. */

@@ -33,9 +33,6 @@ export interface RunHost extends Blocker {
   finished(run: unknown, outcome: Outcome): void;
 }
 
-/** A constructor holds what its placement asked for, waits or not. */
-const NOT_BLOCKED: Blocker = { block: () => {}, resume: () => {} };
-
 /** The code of a task: a function, or a method of the actor. */
 export interface Code {
   readonly fn: CallableFunction;
@@ -122,7 +119,9 @@ export class TaskRunner {
     if (upstream !== undefined) throw this.#errorOf(upstream);
     const type = this.#core.functions.get(functionId) as (new (...args: unknown[]) => object) | undefined;
     if (type === undefined) throw new InvalidOptionError(`class ${name} is not here`);
-    const taskContext = new TaskContext(template, counter, 0, spec.actorId, NOT_BLOCKED, undefined);
+    // A constructor holds what its placement asked for, waits or not; it is told what its actor is to hold.
+    const blocker: Blocker = { block: () => {}, resume: () => {}, heldBy: () => spec.held };
+    const taskContext = new TaskContext(template, counter, 0, spec.actorId, blocker, undefined);
     return inTask(taskContext, () => Reflect.construct(type, this.#argumentsOf(task)) as object);
   }
 

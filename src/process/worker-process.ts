@@ -65,6 +65,7 @@ export class WorkerProcess {
   readonly #runner: TaskRunner;
   readonly #host: RunHost = {
     ownerOf: (run) => (run as Run).lease.owner,
+    heldBy: (run) => (run as Run).lease.held,
     block: (run) => this.#executor.block(run as Run),
     resume: (run) => this.#executor.resume(run as Run),
     finished: (run, outcome) => this.#executor.finished(run as Run, outcome),
@@ -139,7 +140,7 @@ export class WorkerProcess {
     switch (message.type) {
       case "openLease":
         this.core.jobId = message.jobId;
-        this.#executor.openLease(message.leaseId, message.owner);
+        this.#executor.openLease(message.leaseId, message.owner, message.held);
         return;
       case "closeLease":
         this.#executor.closeLease(message.leaseId);

@@ -214,7 +214,12 @@ export const MESSAGES = {
   ),
   /** Requests wait at the global scheduler: idle leases everywhere are wanted back. */
   leasesWanted: message(["gcs"], ["raylet"], struct({})),
-  openLease: message(["raylet"], ["worker"], struct({ leaseId, owner: processRef, jobId, exclusive: flag })),
+  /** `held`: what the lease's tasks hold of the node, for `context().resources`. */
+  openLease: message(
+    ["raylet"],
+    ["worker"],
+    struct({ leaseId, owner: processRef, jobId, exclusive: flag, held: amounts }),
+  ),
   closeLease: message(["raylet"], ["worker"], struct({ leaseId })),
   dispatchTask: message(["raylet"], ["worker"], struct({ leaseId, task: taskSpec })),
   /** The lease's task waits in `get` or `wait`: its CPU is free for others. */

@@ -74,6 +74,38 @@ test("custom resources and a node that joins later", async () => {
   assert.equal((await ray.clusterResources())["special"], 2);
 });
 
+test("context().resources is what the task or actor holds, wherever it runs", async () => {
+  cluster = await TestCluster.start({
+    nodes: [{ numCpus: 1 }, { numCpus: 2, resources: { custom: 1 }, memory: 1_000_000 }],
+  });
+  await init({ address: cluster.address });
+  assert.deepEqual(context().resources, {});
+  const held = remote(() => context().resources);
+  const later = remote(async () => {
+    await get(put(1));
+    return context().resources;
+  });
+  const options = { numCpus: 1.5, resources: { custom: 0.5 }, memory: 1_000 };
+  const own = { CPU: 1.5, custom: 0.5, memory: 1_000 };
+  assert.deepEqual(await get([held.remote(), later.remote()]), [{ CPU: 1 }, { CPU: 1 }]);
+  // The first goes by way of the raylet, those that follow straight to the worker.
+  const many = Array.from({ length: 20 }, () => held.options(options).remote());
+  for (const resources of await get(many)) assert.deepEqual(resources, own);
+  assert.deepEqual(await get(later.options(options).remote()), own);
+  assert.deepEqual(await get(held.options({ numCpus: 0 }).remote()), {});
+
+  class Holder {
+    readonly #atFirst = context().resources;
+    now() {
+      return [this.#atFirst, context().resources];
+    }
+  }
+  const Actor = remote(Holder);
+  assert.deepEqual(await get(Actor.remote().now.remote()), [{}, {}]);
+  const special = Actor.options({ numCpus: 1, resources: { custom: 0.5 } }).remote();
+  assert.deepEqual(await get(special.now.remote()), Array(2).fill({ CPU: 1, custom: 0.5 }));
+});
+
 test("work waits for room and uses every node", async () => {
   const ids = await start(1, 1);
   const places = await get(Array.from({ length: 6 }, () => whereAfter.remote(500)));

@@ -18,6 +18,7 @@ import type { LeaseId, ProcessRef } from "../../base/ids.js";
 import { HAND_BACK_AFTER_MS, MAX_CLOSED_LEASES, PROMOTE_UNREAD_AFTER_MS } from "../../base/limits.js";
 import type { Message } from "../../protocol/messages.js";
 import type { Outcome } from "../owner/records.js";
+import { type Amounts, NOTHING } from "../resources.js";
 
 /** Where answers for a lease go. The shell's connection; the executor only passes it on. */
 export type Caller = unknown;
@@ -36,6 +37,8 @@ export interface Run {
 export interface LeaseSlot {
   readonly id: LeaseId;
   readonly owner: ProcessRef;
+  /** What its tasks hold of the node; known from the raylet's word on. */
+  held: Amounts;
   /** The owner's connection; answers wait for it when the first task came by way of the raylet. */
   caller: Caller | undefined;
   readonly queue: Deque<Run>;
@@ -85,8 +88,9 @@ export class Executor {
   }
 
   /** The raylet has granted a lease on this worker. */
-  openLease(id: LeaseId, owner: ProcessRef): void {
+  openLease(id: LeaseId, owner: ProcessRef, held: Amounts = NOTHING): void {
     const lease = this.#leases.get(id) ?? this.#add(id, owner);
+    lease.held = held;
     lease.granted = true;
     if (lease.current === undefined) this.#drain(lease);
   }
@@ -260,6 +264,7 @@ export class Executor {
     const lease: LeaseSlot = {
       id,
       owner,
+      held: NOTHING,
       caller: undefined,
       queue: new Deque(),
       unanswered: [],
