@@ -12,7 +12,15 @@ import { EncodedBytes } from "../process/encoded-bytes.js";
 import { checkOptions, demandOf, show, strategyOf } from "./options.js";
 import { type FunctionCell, refsOf, refuseMore, registered } from "./remote-function.js";
 import { currentLineage, type Runtime, requireRuntime, runtimeOrNothing } from "./runtime.js";
-import type { ActorClass, ActorHandle, ActorOptions, AnyFunction, ConcreteClass, MethodOptions } from "./types.js";
+import type {
+  ActorClass,
+  ActorHandle,
+  ActorOptions,
+  AnyFunction,
+  ConcreteClass,
+  InstanceOf,
+  MethodOptions,
+} from "./types.js";
 
 const CLASS_STATE = Symbol.for("mobula.actorClass");
 const HANDLE_STATE = Symbol.for("mobula.actorHandle");
@@ -267,7 +275,7 @@ export async function getActor<C>(
   C extends ConcreteClass
     ? ActorHandle<InstanceType<C>>
     : C extends ActorClass<infer K>
-      ? ActorHandle<InstanceType<K>>
+      ? ActorHandle<InstanceOf<K>>
       : never
 > {
   const runtime = requireRuntime("getActor()");

@@ -2,15 +2,23 @@
 import { InvalidOptionError } from "../errors.js";
 import { makeActorClass } from "./actors.js";
 import { functionStateOf, isClass, makeRemoteFunction, refuseNonFunction } from "./remote-function.js";
-import type { ActorClass, ActorOptions, AnyFunction, ConcreteClass, RemoteFunction, TaskOptions } from "./types.js";
+import type {
+  ActorClass,
+  ActorOptions,
+  AnyFunction,
+  ConcreteClass,
+  PublicClass,
+  RemoteFunction,
+  TaskOptions,
+} from "./types.js";
 
 /**
  * Make a remote function or an actor class. Captures nothing yet: that happens at the first `.remote()`.
  *
  * @throws InvalidOptionError for anything but a function or class of the user's, or for bad options.
  */
-export function remote<C extends ConcreteClass>(type: C): ActorClass<C>;
-export function remote<C extends ConcreteClass>(options: ActorOptions, type: C): ActorClass<C>;
+export function remote<C extends ConcreteClass>(type: C): ActorClass<PublicClass<C>>;
+export function remote<C extends ConcreteClass>(options: ActorOptions, type: C): ActorClass<PublicClass<C>>;
 export function remote<F extends AnyFunction>(fn: F): RemoteFunction<F>;
 export function remote<F extends AnyFunction, N extends number = 1>(
   options: TaskOptions & { readonly numReturns?: N },

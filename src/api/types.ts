@@ -29,6 +29,19 @@ export type Refs<R, N extends number> = N extends 0
       : Awaited<R> extends readonly (infer E)[]
         ? TupleOf<ObjectRef<E>, N>
         : never;
+
+/**
+ * What a call gives when the compiler cannot know `numReturns`: nothing for 0, one ref for 1, else a list, of a function
+ * that returns one.
+ */
+type RefsOfUnknownCount<R> =
+  | undefined
+  | Result<R>
+  | (unknown extends Awaited<R>
+      ? ObjectRef<unknown>[]
+      : Awaited<R> extends readonly (infer E)[]
+        ? ObjectRef<E>[]
+        : never);
 type TupleOf<T, N extends number, Acc extends readonly T[] = []> = number extends N
   ? T[]
   : Acc["length"] extends N
@@ -81,7 +94,7 @@ type Remote<F, N extends number> = F extends {
   : never;
 type Call<A extends readonly unknown[], R, N extends number> = (
   ...args: Args<A>
-) => number extends N ? Result<R> : Refs<R, N>;
+) => number extends N ? RefsOfUnknownCount<R> : Refs<R, N>;
 
 export interface RemoteFunction<F, N extends number = 1> {
   /** Submit a task. Synchronous; returns its ref (or refs) at once. */
@@ -109,12 +122,26 @@ export type ActorHandle<T> = {
     : never]: ActorMethod<T[K]>;
 } & Disposable;
 
-export interface ActorClass<C extends ConcreteClass> {
+/**
+ * A class as others see it: its constructor and its public members. Spelled out by the compiler, so that the declaration
+ * of an exported actor class need not name the class itself, whose private members may not stand in a declaration.
+ */
+export type PublicClass<C> = C extends new (
+  ...args: infer A
+) => infer T
+  ? new (
+      ...args: A
+    ) => { [K in keyof T]: T[K] }
+  : never;
+type ParametersOf<C> = C extends new (...args: infer A) => unknown ? A : never;
+export type InstanceOf<C> = C extends new (...args: never[]) => infer T ? { [K in keyof T]: T[K] } : never;
+
+export interface ActorClass<C> {
   /** Create an actor. Synchronous; returns its handle at once. */
-  remote(...args: Args<ConstructorParameters<C>>): ActorHandle<InstanceType<C>>;
+  remote(...args: Args<ParametersOf<C>>): ActorHandle<InstanceOf<C>>;
   options(options: ActorOptions): ActorClass<C>;
-  /** An ordinary instance in this process, without a cluster. */
-  local(...args: ConstructorParameters<C>): InstanceType<C>;
+  /** An ordinary instance in this process, without a cluster; its type shows the public members. */
+  local(...args: ParametersOf<C>): InstanceOf<C>;
 }
 
 export interface InitOptions {
