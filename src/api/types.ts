@@ -17,13 +17,12 @@ export interface ObjectRef<out T> extends Disposable {
 /** An argument of type T, or a ref to one: resolved to its value before the task starts. */
 export type Arg<T> = [T] extends [ObjectRef<unknown>] ? T : T | ObjectRef<T>;
 export type Args<A extends readonly unknown[]> = { [K in keyof A]: Arg<A[K]> };
-export type Result<R> = ObjectRef<Awaited<R>>;
 
 /** One ref for each element of a returned tuple. */
 export type Refs<R, N extends number> = N extends 0
   ? undefined
   : N extends 1
-    ? Result<R>
+    ? ObjectRef<Awaited<R>>
     : Awaited<R> extends infer T extends readonly [unknown, ...unknown[]]
       ? { -readonly [K in keyof T]: ObjectRef<T[K]> }
       : Awaited<R> extends readonly (infer E)[]
@@ -36,7 +35,7 @@ export type Refs<R, N extends number> = N extends 0
  */
 type RefsOfUnknownCount<R> =
   | undefined
-  | Result<R>
+  | ObjectRef<Awaited<R>>
   | (unknown extends Awaited<R>
       ? ObjectRef<unknown>[]
       : Awaited<R> extends readonly (infer E)[]

@@ -95,6 +95,29 @@ test("actor classes can be exported, with private members, from a project that e
   assert.doesNotMatch(declaration, /secret|hidden|inherited|start[^:]|own|theirs/);
 });
 
+test("what programs make of remote functions and actors can be exported too", () => {
+  const text = `
+import { get, put, remote } from "mobula";
+declare const n: number;
+export const add = remote((a: number, b = 1) => a + b);
+export const pair = remote({ numReturns: 2 }, (): [number, string] => [1, "a"]);
+export const later = remote(async (texts: string[]) => new Map(texts.map((text) => [text, 1])));
+export const stored = put({ a: 1 });
+export const one = add.remote(1);
+export const two = pair.remote();
+export const none = add.options({ numReturns: 0 }).remote(1);
+export const some = pair.options({ numReturns: n }).remote();
+export const map = later.remote(["a"]);
+export const values = await get([one, map]);
+export const Counter = remote(class { #x = 1; get() { return this.#x; } }).options({ numCpus: 1 });
+export const counter = Counter.remote();
+export const method = counter.get;
+export const called = counter.get.options({ name: "x" }).remote();
+export const local = Counter.local();
+`;
+  assert.equal(compile({ "exported.ts": text }), "");
+});
+
 test("handles list public methods with their types: from the source, and from its declarations", () => {
   assert.equal(compile({ "actors.ts": ACTORS, "uses.ts": USES("./actors.js") }), "");
   assert.equal(compile({ "uses.ts": USES("./out/actors.js") }), "");
