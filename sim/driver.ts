@@ -24,7 +24,7 @@ export class Driver extends OwnerProcess {
   ) {
     super(around, name, ref, "driver", node);
     this.#program = program;
-    this.enter(() => this.send(GCS, { type: "attachDriver", namespace: "sim" }));
+    this.enter(() => this.send(GCS, { type: "attachDriver", namespace: "sim", showsOutput: true }));
   }
 
   get waitsFor(): string {

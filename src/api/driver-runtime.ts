@@ -27,6 +27,7 @@ export class ProcessRuntime implements Runtime {
   #nextQuestion = 1;
   #holds = 0;
   #ended: Promise<void> | undefined;
+  #lostWith: Error | undefined;
 
   constructor(options: RuntimeOptions) {
     this.core = options.core;
@@ -52,7 +53,7 @@ export class ProcessRuntime implements Runtime {
     }
   }
 
-  async query(about: "nodes" | "trace" | "workers", subject: string): Promise<string> {
+  async query(about: "nodes" | "trace" | "workers" | "output", subject: string): Promise<string> {
     const message = await this.#ask((query) => ({ type: "query", query, about, subject }));
     return message.type === "answer" ? message.json : "";
   }
@@ -77,6 +78,7 @@ export class ProcessRuntime implements Runtime {
   }
 
   #ask(question: (query: number) => Message): Promise<Message> {
+    if (this.#lostWith !== undefined) return Promise.reject(this.#lostWith);
     const query = this.#nextQuestion++;
     this.hold();
     const answer = new Promise<Message>((resolve, reject) => {
@@ -92,9 +94,10 @@ export class ProcessRuntime implements Runtime {
   }
 
   #lost(error: Error | undefined): void {
-    if (this.#ended !== undefined) return;
     const why = error?.message ?? "it closed the connection";
-    this.#failAll(new ConnectionError(`the connection to the cluster at ${this.address} was lost: ${why}`));
+    const lost = new ConnectionError(`the connection to the cluster at ${this.address} was lost: ${why}`);
+    this.#lostWith = this.#ended === undefined ? lost : shutdownError();
+    this.#failAll(this.#lostWith);
   }
 
   #failAll(error: Error): void {

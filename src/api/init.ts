@@ -7,12 +7,12 @@ import { removeSession, runningClusters, sessionAt } from "../io/session.js";
 import type { NodeRecord } from "../process/node-record.js";
 import { nodeRecords } from "../process/node-record.js";
 import { type StartedNode, startNode } from "../process/start-node.js";
-import type { Message } from "../protocol/messages.js";
 import { ProcessRuntime } from "./driver-runtime.js";
 import { handleHooks } from "./handles.js";
 import { checkOptions } from "./options.js";
 import { type Runtime, runtimeOrNothing, setRuntime } from "./runtime.js";
 import type { Cluster, InitOptions } from "./types.js";
+import { OutputWindow } from "./worker-output.js";
 
 /** How long a cluster of our own may take to end before it is killed. */
 const STOP_TIMEOUT_MS = 4_000;
@@ -98,15 +98,18 @@ async function attach(
   const namespace = options.namespace ?? randomBytes(8).toString("hex");
   const warn = (text: string) => console.warn(`mobula: ${text}`);
   const { attachDriver } = await import("../process/driver-process.js");
-  const core = await attachDriver(record, { secret, namespace, handles: handleHooks, warn });
+  const showsOutput = options.logToDriver !== false;
+  const core = await attachDriver(record, { secret, namespace, handles: handleHooks, warn, showsOutput });
+  const output = showsOutput ? new OutputWindow(core) : undefined;
   const runtime = new ProcessRuntime({
     core,
     role: "driver",
     address: record.clusterAddress,
     namespace,
-    onMessage: options.logToDriver === false ? () => {} : tellUser,
+    onMessage: (message) => output?.receive(message),
     shutdown: async () => {
       process.off("beforeExit", onDrained);
+      await output?.close(runtime);
       if (own === undefined) core.keepLadders();
       else await stopOwn(runtime, own);
       core.close();
@@ -142,12 +145,6 @@ function sweepAfter(runtime: Runtime): void {
   for (const record of nodeRecords(runtime.core.self.nodeId)) {
     removeSession(sessionAt(record.rayletPath.replace(/\/sockets\/[^/]*$/, "")));
   }
-}
-
-function tellUser(message: Message): void {
-  if (message.type !== "tellUser") return;
-  const stream = message.stream === "stdout" ? process.stdout : process.stderr;
-  stream.write(`${message.line}\n`);
 }
 
 function clusterOf(runtime: Runtime): Cluster {

@@ -13,7 +13,7 @@ export interface Runtime {
   readonly address: string;
   readonly namespace: string;
   /** Ask the GCS something; the answer is JSON. */
-  query(about: "nodes" | "trace" | "workers", subject: string): Promise<string>;
+  query(about: "nodes" | "trace" | "workers" | "output", subject: string): Promise<string>;
   findActor(name: string, namespace: string): Promise<{ actorId: string; className: string } | undefined>;
   /** Something of this process waits for the cluster: it must not exit meanwhile. */
   hold(): void;

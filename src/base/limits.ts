@@ -87,8 +87,27 @@ export const HEARTBEAT_MS = 1_000;
 export const NODE_TIMEOUT_MS = 10_000;
 /** Last lines of a worker's stderr that its crash error quotes. */
 export const STDERR_TAIL_LINES = 20;
-/** A longer line of a process's output is cut into pieces. */
-export const MAX_LOG_LINE_BYTES = 64 * KIB;
+/** A line of a process's output with more UTF-16 units is cut into pieces. */
+export const MAX_LOG_LINE_LENGTH = 64 * KIB;
+/** Output of a job's workers that one node keeps for its driver; lines beyond it are dropped, and counted. */
+export const MAX_OUTPUT_BYTES_PER_JOB = 4 * MIB;
+/** The same for all jobs of a node together. */
+export const MAX_OUTPUT_BYTES = 32 * MIB;
+/** What of it is under way to a driver at a time. */
+export const MAX_OUTPUT_BATCH_BYTES = 256 * KIB;
+export const MAX_OUTPUT_BATCH_LINES = 4_096;
+/** Lines gather for this long before they leave their node. */
+export const OUTPUT_DELAY_MS = 20;
+/** A line that comes again within this time is counted and not shown again; then the count is shown. */
+export const OUTPUT_REPEAT_MS = 2_000;
+/** Lines that a driver remembers for that. */
+export const MAX_REMEMBERED_LINES = 1_024;
+/** Longer ones are shown as often as they come. */
+export const MAX_COLLAPSED_LINE_LENGTH = 2_000;
+/** How long a driver that leaves waits for what its workers wrote last. */
+export const OUTPUT_PATIENCE_MS = 1_000;
+/** A task's or actor's name before its output is cut to this many characters. */
+export const MAX_OUTPUT_NAME_LENGTH = 128;
 /** Log directories of ended sessions that are kept for reading. */
 export const MAX_KEPT_LOG_DIRECTORIES = 20;
 /** A process's own log file; beyond it, it begins anew and the old one is kept once. */
@@ -130,6 +149,8 @@ export const TRANSFER_STALL_MS = 10_000;
 export const MAX_IDLE_TRANSFERS_PER_PEER = 2;
 export const MAX_IDLE_TRANSFERS = 32;
 export const TRANSFER_IDLE_MS = 10_000;
+/** One UTF-16 unit of a text takes at most this many bytes. */
+export const MAX_UTF8_BYTES = 3;
 export const MAX_TEXT_BYTES = 64 * KIB;
 export const MAX_ID_BYTES = 64;
 /** Unix socket paths longer than this are silently cut by the kernel. */

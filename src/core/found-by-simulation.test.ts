@@ -29,7 +29,7 @@ function gcsWorld() {
   };
   const gcs = new Gcs(port, new Journey("N1", () => 0));
   for (const name of ["N1", "N2"]) gcs.receive(rayletOf(node(name)), { ...nodeInfo(name), type: "registerNode" });
-  gcs.receive(D, { type: "attachDriver", namespace: "" });
+  gcs.receive(D, { type: "attachDriver", namespace: "", showsOutput: true });
   gcs.receive(N2, { type: "processJoined", process: W, jobId: job("00000001") });
   lines.take();
   return {

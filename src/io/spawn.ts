@@ -12,7 +12,7 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { readFileSync, realpathSync, statSync } from "node:fs";
 import type { Socket } from "node:net";
 import { delimiter, join } from "node:path";
-import { MAX_LOG_LINE_BYTES, STDERR_TAIL_LINES } from "../base/limits.js";
+import { MAX_LOG_LINE_LENGTH, STDERR_TAIL_LINES } from "../base/limits.js";
 import { LineSplitter } from "./lines.js";
 import { PARENT_VARIABLE, WATCH_VARIABLE } from "./watchdog.js";
 
@@ -30,6 +30,8 @@ export interface SpawnOptions {
   readonly dieWithParent?: boolean;
   /** Each line of its output. */
   readonly onLine?: (stream: "stdout" | "stderr", line: string) => void;
+  /** Lines that a crash error must not quote. */
+  readonly isMark?: (line: string) => boolean;
   /** Send its output to this open file instead: for a child that is to live on without us. */
   readonly outputFd?: number;
   /** A message over the IPC channel. */
@@ -93,11 +95,11 @@ export function spawnNode(entry: string, options: SpawnOptions = {}): Child {
   return { process: child, pid: child.pid, exited: watch(child, options, kill), kill, release, unref };
 }
 
-function watch(child: ChildProcess, { onLine }: SpawnOptions, kill: () => void): Promise<Exit> {
+function watch(child: ChildProcess, { onLine, isMark }: SpawnOptions, kill: () => void): Promise<Exit> {
   const stderrTail: string[] = [];
-  const stdout = new LineSplitter(MAX_LOG_LINE_BYTES, (line) => onLine?.("stdout", line));
-  const stderr = new LineSplitter(MAX_LOG_LINE_BYTES, (line) => {
-    if (stderrTail.push(line) > STDERR_TAIL_LINES) stderrTail.shift();
+  const stdout = new LineSplitter(MAX_LOG_LINE_LENGTH, (line) => onLine?.("stdout", line));
+  const stderr = new LineSplitter(MAX_LOG_LINE_LENGTH, (line) => {
+    if (isMark?.(line) !== true && stderrTail.push(line) > STDERR_TAIL_LINES) stderrTail.shift();
     onLine?.("stderr", line);
   });
   child.stdout?.on("data", (chunk: Buffer) => stdout.push(chunk));

@@ -16,6 +16,8 @@ export interface DriverOptions {
   readonly namespace: string;
   readonly handles: HandleHooks;
   readonly warn: (text: string) => void;
+  /** Whether the output of the job's workers is to come here. */
+  readonly showsOutput: boolean;
 }
 
 /**
@@ -67,7 +69,7 @@ export async function attachDriver(record: NodeRecord, options: DriverOptions): 
         ),
       );
     };
-    core.raylet.send(GCS, { type: "attachDriver", namespace: options.namespace });
+    core.raylet.send(GCS, { type: "attachDriver", namespace: options.namespace, showsOutput: options.showsOutput });
   });
   return core;
 }

@@ -20,10 +20,11 @@ import type { Logger } from "../io/log.js";
 import { sweepSessions } from "../io/session.js";
 import { TransferClient, TransferServer } from "../io/transfer.js";
 import { type Envelope, mayReceive, maySend, readEnvelope, writeEnvelope } from "../protocol/codec.js";
-import type { Message, NodeInfo, Role } from "../protocol/messages.js";
+import type { Message, NodeInfo, OutputLine, Role } from "../protocol/messages.js";
 import { nowMs } from "./clock.js";
 import type { NodeConfig, NodePlaces } from "./config.js";
 import { FRAME } from "./frame-types.js";
+import { OutputRelay } from "./output-relay.js";
 import type { WorkerChild } from "./worker-child.js";
 import { WorkerSpawner } from "./worker-spawner.js";
 
@@ -39,6 +40,7 @@ export class NodeProcess {
   readonly #transferServer: TransferServer;
   readonly #transferClient: TransferClient;
   readonly #spawner: WorkerSpawner;
+  readonly #output: OutputRelay;
   readonly #gcs: Gcs | undefined;
   #raylet: Raylet | undefined;
   #listeners: Listener[] = [];
@@ -88,9 +90,13 @@ export class NodeProcess {
       identity: { role: "raylet", nodeId: config.nodeId, processId: config.nodeId },
       secret: this.#secret,
     });
+    this.#output = new OutputRelay(this.#self, (to, message) => this.#route({ to, from: this.#self, message }));
     this.#spawner = new WorkerSpawner(config, places, {
-      exited: (worker, reason) => this.#enter(() => this.#raylet?.processDied(worker, reason)),
-      output: (worker, stream, line) => this.#output(worker, stream, line),
+      exited: (worker, reason) => {
+        this.#output.flush(); // its last words, before its owners learn of its end
+        this.#enter(() => this.#raylet?.processDied(worker, reason));
+      },
+      output: (worker, line) => this.#workerWrote(worker, line),
     });
     this.#spawner.expect(first);
     this.#gcs = config.isHead ? this.#makeGcs() : undefined;
@@ -271,7 +277,7 @@ export class NodeProcess {
     if (!mayReceive(role, message.type))
       return this.#log.error(`dropped: ${message.type} from ${from.processId} is not for the ${role}`);
     if (role === "gcs") this.#gcs?.receive(from, message);
-    else this.#raylet?.receive(from, message);
+    else if (!this.#output.receive(from, message)) this.#raylet?.receive(from, message);
   }
 
   #tick(): void {
@@ -324,14 +330,10 @@ export class NodeProcess {
     setImmediate(() => setImmediate(() => this.#onStop(reason)));
   }
 
-  #output(worker: ProcessRef, stream: "stdout" | "stderr", line: string): void {
-    const pid = this.#raylet?.pool.get(worker.processId)?.pid ?? 0;
-    const text = `(pid=${pid}, node=${worker.nodeId}) ${line}`;
-    for (const [processId, connection] of this.#locals) {
-      if (connection.peer.role !== "driver") continue;
-      const to = { nodeId: this.#self.nodeId, processId };
-      this.#route({ to, from: this.#self, message: { type: "tellUser", stream, line: text } });
-    }
+  #workerWrote(worker: ProcessRef, line: OutputLine): void {
+    const jobId = this.#raylet?.pool.get(worker.processId)?.jobId;
+    if (jobId !== undefined) this.#output.add(jobId, line);
+    else this.#log.warn(`worker ${worker.processId} (pid ${line.pid}), which has no job yet, wrote: ${line.text}`);
   }
 
   #nodeInfo(port: number): NodeInfo {

@@ -32,6 +32,8 @@ import {
 } from "./direct-frames.js";
 import { bufferOf } from "./direct-links.js";
 import { FRAME } from "./frame-types.js";
+import { markOutput } from "./output-marks.js";
+import { currentTask } from "./task-context.js";
 import { type RunHost, TaskRunner, taskOfSpec, type WorkerTask } from "./task-runner.js";
 import type { HandleHooks } from "./value-codec.js";
 
@@ -71,6 +73,7 @@ export class WorkerProcess {
     finished: (run, outcome) => this.#executor.finished(run as Run, outcome),
   };
   #actor: ActorHost | undefined;
+  #actorName: string | undefined;
   #wake: NodeJS.Timeout | undefined;
   #wakeDelayMs = 0;
 
@@ -81,6 +84,8 @@ export class WorkerProcess {
     onCore: (core: CoreProcess) => void,
   ): Promise<WorkerProcess> {
     const watchdog = startWatchdog();
+    let worker: WorkerProcess | undefined;
+    markOutput(() => worker?.actorName ?? currentTask()?.name ?? "");
     const secret = Buffer.from(config.secretHex, "hex");
     const identity = { nodeId: config.nodeId, processId: config.processId };
     const [raylet] = await Promise.all([
@@ -91,17 +96,18 @@ export class WorkerProcess {
     const { arenaPath, arenaBytes } = config;
     const warn = (text: string) => console.error(`mobula: ${text}`);
     const options = { self, role: "worker" as const, secret, arenaPath, arenaBytes, raylet, handles, warn };
-    const worker = new WorkerProcess(new CoreProcess(options));
-    onCore(worker.core);
+    const started = new WorkerProcess(new CoreProcess(options));
+    worker = started;
+    onCore(started.core);
     const acceptor = new Acceptor({
       identity: { role: "worker", ...identity, clusterId: config.clusterId },
       secret,
-      accept: (connection) => worker.#accept(connection),
+      accept: (connection) => started.#accept(connection),
     });
     await listen({ unixPath: config.socketPath }, acceptor);
     receiveSockets((socket, bytes) => acceptor.take(socket, bytes));
-    worker.core.raylet.sendToRaylet({ type: "workerReady", pid: process.pid, unixPath: config.socketPath });
-    return worker;
+    started.core.raylet.sendToRaylet({ type: "workerReady", pid: process.pid, unixPath: config.socketPath });
+    return started;
   }
 
   private constructor(core: CoreProcess) {
@@ -127,6 +133,11 @@ export class WorkerProcess {
         this.#handBack(caller as CallerConnection, (caller as CallerConnection).numbers.get(lease), sequences, blocked),
       wakeUpAfter: (delayMs) => this.#wakeUpAfter(delayMs),
     });
+  }
+
+  /** Whose output this process writes, if it is an actor: its name, or that of its class. */
+  get actorName(): string | undefined {
+    return this.#actorName;
   }
 
   /** The state in words, for people who ask why something waits (SIGUSR2). */
@@ -160,6 +171,7 @@ export class WorkerProcess {
   /** Lecture, `createActor`: from here on this worker is the actor. */
   async #createActor(leaseId: LeaseId, spec: Extract<Message, { type: "createActor" }>["actor"]): Promise<void> {
     const { actorId } = spec;
+    this.#actorName = spec.actorName === "" ? spec.name : spec.actorName;
     this.core.jobId = spec.jobId;
     try {
       this.#actor = await ActorHost.create(this.core, this.#runner, leaseId, spec, {

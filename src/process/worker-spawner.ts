@@ -3,13 +3,13 @@ import type { Socket } from "node:net";
 import type { ProcessId, ProcessRef } from "../base/ids.js";
 import { sendSocket } from "../io/pass-socket.js";
 import type { Child, Exit } from "../io/spawn.js";
-import type { Failure } from "../protocol/messages.js";
+import type { Failure, OutputLine } from "../protocol/messages.js";
 import type { NodeConfig, NodePlaces } from "./config.js";
 import { WorkerChild } from "./worker-child.js";
 
 export interface WorkerEvents {
   exited(worker: ProcessRef, reason: Failure): void;
-  output(worker: ProcessRef, stream: "stdout" | "stderr", line: string): void;
+  output(worker: ProcessRef, line: OutputLine): void;
 }
 
 export class WorkerSpawner {
@@ -39,7 +39,7 @@ export class WorkerSpawner {
       isEarly && this.#early !== undefined ? this.#early : new WorkerChild(this.#config, this.#places, worker);
     if (isEarly) this.#early = undefined;
     const { child } = started;
-    started.listen((stream, line) => this.#events.output(worker, stream, line));
+    started.listen((line) => this.#events.output(worker, line));
     this.#children.set(processId, child);
     child.exited.then((exit) => {
       this.#children.delete(processId);

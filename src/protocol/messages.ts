@@ -21,8 +21,12 @@ import {
   MAX_CONTAINED_REFS,
   MAX_FUNCTION_BYTES,
   MAX_INLINE_BYTES,
+  MAX_LOG_LINE_LENGTH,
   MAX_NODES,
+  MAX_OUTPUT_BATCH_LINES,
+  MAX_OUTPUT_NAME_LENGTH,
   MAX_RESOURCE_KINDS,
+  MAX_UTF8_BYTES,
 } from "../base/limits.js";
 import {
   blob,
@@ -144,6 +148,15 @@ const nodeInfo = struct({
 });
 export type NodeInfo = Infer<typeof nodeInfo>;
 
+/** One line that a worker wrote. `name`: of the task or actor that did; empty where nobody knows. */
+const outputLine = struct({
+  pid: u32,
+  name: text(MAX_OUTPUT_NAME_LENGTH * MAX_UTF8_BYTES),
+  stream: oneOf("stdout", "stderr"),
+  text: text(MAX_LOG_LINE_LENGTH * MAX_UTF8_BYTES),
+});
+export type OutputLine = Infer<typeof outputLine>;
+
 const OWNERS = ["driver", "worker"] as const;
 const ASKERS = ["driver", "worker", "tool"] as const;
 
@@ -166,7 +179,7 @@ export const MESSAGES = {
   drainNode: message(["tool", "driver"], ["gcs"], struct({ nodeId })),
   nodeDrained: message(["gcs"], ["raylet"], struct({})),
   nodeLost: message(["gcs", "raylet"], ["raylet", "driver", "worker"], struct({ nodeId, reason: failure })),
-  attachDriver: message(["driver"], ["gcs"], struct({ namespace: text() })),
+  attachDriver: message(["driver"], ["gcs"], struct({ namespace: text(), showsOutput: flag })),
   jobStarted: message(["gcs"], ["driver"], struct({ jobId })),
   /** A raylet tells every process of its node what the cluster has, and again when that changes. */
   clusterTotals: message(["raylet"], OWNERS, struct({ nodes: u32, total: amounts, largest: amounts })),
@@ -331,7 +344,7 @@ export const MESSAGES = {
   query: message(
     ASKERS,
     ["gcs"],
-    struct({ query: u32, about: oneOf("nodes", "trace", "workers", "traffic"), subject: text() }),
+    struct({ query: u32, about: oneOf("nodes", "trace", "workers", "traffic", "output"), subject: text() }),
   ),
   answer: message(["gcs"], ASKERS, struct({ query: u32, json: text(64 * 1024 * 1024) })),
   collect: message(["gcs", "raylet"], ["raylet", "driver", "worker"], struct({ query: u32, subject: text() })),
@@ -345,8 +358,14 @@ export const MESSAGES = {
   stopCluster: message(["tool", "driver"], ["gcs"], struct({})),
   /** The GCS asks a raylet to stop, with everything on its node. */
   stopNode: message(["gcs"], ["raylet"], struct({ reason: text() })),
-  /** Words for the user of a driver: a demand that cannot be met, a line of a worker's output. */
-  tellUser: message(["raylet", "gcs"], ["driver"], struct({ stream: oneOf("stdout", "stderr"), line: text() })),
+  /** What workers of a job wrote on one node, for the user of its driver. A node numbers its batches. */
+  workerOutput: message(
+    ["raylet", "gcs"],
+    ["gcs", "driver"],
+    struct({ jobId, nodeId, sequence: u32, lines: list(outputLine, MAX_OUTPUT_BATCH_LINES), dropped: u32 }),
+  ),
+  /** That batch has been shown, or nobody wants it: the next may come. */
+  outputShown: message(["driver", "gcs"], ["raylet"], struct({ jobId, sequence: u32 })),
 } as const;
 
 export type MessageType = keyof typeof MESSAGES;

@@ -37,7 +37,7 @@ class World {
     this.gcs.tick(HEARTBEAT_MS);
     this.send(N1, { type: "registerNode", ...nodeInfo("N1") });
     this.send(N2, { type: "registerNode", ...nodeInfo("N2") });
-    this.send(D, { type: "attachDriver", namespace: "default" });
+    this.send(D, { type: "attachDriver", namespace: "default", showsOutput: true });
     this.send(N2, { type: "processJoined", process: W, jobId: job("00000001") });
     this.asked();
   }
@@ -86,7 +86,8 @@ test("every node hears who is in the cluster whenever that changes", () => {
 test("a driver that attaches gets a job of its own, the same one if it asks twice", () => {
   const jobs: string[] = [];
   const gcs = listening((message) => message.type === "jobStarted" && jobs.push(message.jobId));
-  for (const driver of ["d", "d", "e"]) gcs.receive(process(driver), { type: "attachDriver", namespace: "" });
+  for (const driver of ["d", "d", "e"])
+    gcs.receive(process(driver), { type: "attachDriver", namespace: "", showsOutput: true });
   assert.deepEqual(jobs, ["00000001", "00000001", "00000002"]);
 });
 

@@ -25,6 +25,7 @@ import { FunctionTable } from "./function-table.js";
 import { GlobalScheduler } from "./global-scheduler.js";
 import { HoldFlush } from "./hold-flush.js";
 import { ObjectTable } from "./object-table.js";
+import { OutputDesk } from "./output-desk.js";
 
 export interface GcsPort {
   send(to: ProcessRef, message: Message): void;
@@ -55,6 +56,7 @@ export class Gcs {
   readonly #processes = new Map<ProcessId, ProcessRecord>();
   readonly #jobs = new Map<ProcessId, { readonly jobId: JobId; readonly namespace: string }>();
   readonly #flush: HoldFlush;
+  readonly #output: OutputDesk;
   readonly #collector = new Collector();
   #nextJob = 1;
   #nowMs = 0;
@@ -68,6 +70,7 @@ export class Gcs {
     this.objects = new ObjectTable(this.#objectPort());
     this.scheduler = new GlobalScheduler(this.#schedulerPort(), this.objects);
     this.actors = new ActorTable(this.#actorPort());
+    this.#output = new OutputDesk((to, message) => port.send(to, message));
     this.#flush = new HoldFlush({
       flushHolds: (to, epoch) => port.send(to, { type: "flushHolds", epoch }),
       holdsEnded: (process, reason) => this.objects.holderDied(process, reason),
@@ -87,7 +90,7 @@ export class Gcs {
         this.scheduler.drainNode(message.nodeId);
         return this.#port.send(rayletOf(message.nodeId), { type: "nodeDrained" });
       case "attachDriver":
-        return this.#attachDriver(from, message.namespace);
+        return this.#attachDriver(from, message);
       case "processJoined":
         this.#processes.set(message.process.processId, { ref: message.process, jobId: message.jobId });
         return;
@@ -110,6 +113,8 @@ export class Gcs {
         return this.scheduler.ended(message.leaseId);
       case "leaseLost":
         return this.actors.leaseLost(message.leaseId, message.reason);
+      case "workerOutput":
+        return this.#output.receive(from, message);
       case "stopCluster":
         return this.#stop();
       case "query":
@@ -169,7 +174,7 @@ export class Gcs {
         this.#registerObject(from.nodeId, message);
         return true;
       case "subscribeObject":
-        this.#subscribeObject(from.nodeId, message);
+        this.objects.subscribe(from.nodeId, message.objectId);
         return true;
       case "unsubscribeObject":
         this.objects.unsubscribe(from.nodeId, message.objectId);
@@ -228,11 +233,12 @@ export class Gcs {
     for (const nodeId of this.#nodes.keys()) this.#port.send(rayletOf(nodeId), { type: "clusterView", nodes });
   }
 
-  #attachDriver(from: ProcessRef, namespace: string): void {
+  #attachDriver(from: ProcessRef, { namespace, showsOutput }: MessageBody<"attachDriver">): void {
     const known = this.#jobs.get(from.processId);
     const jobId = known?.jobId ?? ((this.#nextJob++).toString(16).padStart(8, "0") as JobId);
     this.#jobs.set(from.processId, { jobId, namespace });
     this.#processes.set(from.processId, { ref: from, jobId });
+    if (showsOutput) this.#output.driverAttached(jobId, from);
     this.#port.send(from, { type: "jobStarted", jobId });
   }
 
@@ -259,6 +265,7 @@ export class Gcs {
 
   #endJob(driver: ProcessRef, jobId: JobId): void {
     this.#jobs.delete(driver.processId);
+    this.#output.jobEnded(jobId);
     // Before its actors are killed, so that raylets can ask them for what they recorded.
     for (const nodeId of this.#nodes.keys()) this.#port.send(rayletOf(nodeId), { type: "jobEnded", jobId, driver });
     this.actors.jobEnded(jobId);
@@ -291,10 +298,6 @@ export class Gcs {
     this.#port.send(rayletOf(node), { type: "objectRegistered", objectId });
   }
 
-  #subscribeObject(node: NodeId, message: MessageBody<"subscribeObject">): void {
-    this.objects.subscribe(node, message.objectId);
-  }
-
   #addHold(from: ProcessRef, object: ObjectId, { declare, runner }: MessageBody<"addHolds">): void {
     if (!this.#isAlive(from)) return;
     if (declare) this.objects.declare(from.processId, object, runner);
@@ -318,7 +321,7 @@ export class Gcs {
       COLLECT_FROM_NODES_MS,
     );
     for (const nodeId of nodes) {
-      const asked = about === "trace" ? subject : `#${about}`;
+      const asked = about === "trace" ? subject : `#${about}${subject}`;
       this.#port.send(rayletOf(nodeId), { type: "collect", query: number, subject: asked });
     }
   }
