@@ -87,6 +87,8 @@ Object.setPrototypeOf(InvalidOptionError.prototype, TypeError.prototype);
 export interface SerializationDetails extends ErrorDetails {
   /** Where in the value the obstacle is, such as `args[0].db.socket`. */
   readonly path?: string;
+  /** What is wrong there, to follow the path: "is a Socket, which cannot be copied to another process". */
+  readonly reason?: string;
   /** What the user can do about it. */
   readonly hint?: string;
 }
@@ -95,11 +97,13 @@ export interface SerializationDetails extends ErrorDetails {
 export class SerializationError extends MobulaError {
   static override readonly code = "SERIALIZATION";
   readonly path: string | undefined;
+  readonly reason: string | undefined;
   readonly hint: string | undefined;
 
   constructor(message: string, details: SerializationDetails = {}) {
     super(message, details);
     this.path = details.path;
+    this.reason = details.reason;
     this.hint = details.hint;
   }
 }

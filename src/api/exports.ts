@@ -36,6 +36,7 @@ export {
 export { getActor, kill } from "./actors.js";
 export { get, put, wait } from "./get.js";
 export { init, shutdown } from "./init.js";
+export { inspectSerializability } from "./inspect-serializability.js";
 export { remote } from "./remote.js";
 export { Barrier, Semaphore, Signal } from "./signal.js";
 export { availableResources, clusterResources, context, nodes } from "./state.js";

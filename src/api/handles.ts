@@ -41,6 +41,11 @@ export function rememberExports(exports: Readonly<Record<string, unknown>>): voi
   }
 }
 
+/** The name of one of the package's own exports. */
+export function nameOfExport(value: object): string | undefined {
+  return namesOfExports.get(value);
+}
+
 export const handleHooks: HandleHooks = {
   entryOf: (value) => (ObjectRefImpl.is(value) ? ObjectRefImpl.entryOf(value) : undefined),
   describe: (value, named) => {

@@ -17,6 +17,7 @@ export type {
   ActorOptions,
   Arg,
   Args,
+  CapturedPart,
   Cluster,
   Context,
   GetOptions,
@@ -26,6 +27,8 @@ export type {
   ObjectRef,
   RemoteFunction,
   SchedulingStrategy,
+  SerializabilityObstacle,
+  SerializabilityReport,
   TaskOptions,
   WaitOptions,
 } from "./types.js";

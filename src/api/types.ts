@@ -196,6 +196,39 @@ export interface Context {
   readonly signal: AbortSignal;
 }
 
+/** Something that cannot be shipped. */
+export interface SerializabilityObstacle {
+  /** Where it is: `add → variable "db" → .socket`, or `value.db.socket`. */
+  readonly path: string;
+  /** What is wrong with it, to follow the path. */
+  readonly reason: string;
+  /** What to do instead; empty where nothing is known. */
+  readonly hint: string;
+}
+
+/** What a function captures (its variables), or a value contains. */
+export interface CapturedPart {
+  /** The variable's name; of a value, `value.key`. */
+  readonly path: string;
+  /** `number`, `Map`, `Uint8Array`, `function` … */
+  readonly kind: string;
+  /** About what it adds; what two parts share counts for both. */
+  readonly sizeBytes: number;
+}
+
+export interface SerializabilityReport {
+  /** There are no obstacles. */
+  readonly ok: boolean;
+  /** The function's name, or `value`. */
+  readonly name: string;
+  /** Of everything that would travel, as far as it can. */
+  readonly sizeBytes: number;
+  readonly obstacles: readonly SerializabilityObstacle[];
+  readonly captured: readonly CapturedPart[];
+  /** All of it, to be read. */
+  toString(): string;
+}
+
 export interface NodeState {
   readonly nodeId: string;
   readonly address: string;

@@ -6,12 +6,11 @@
  */
 import { createHash } from "node:crypto";
 import { types } from "node:util";
-import type { SerializationError } from "../errors.js";
 import { assemble } from "./assemble.js";
 import { captureFunction } from "./capture-function.js";
 import { captureObject, SERIALIZE } from "./capture-object.js";
 import { captureClosed } from "./closed.js";
-import { type CaptureHooks, Graph, type Task } from "./graph.js";
+import { type CaptureHooks, type Found, Graph, type Task } from "./graph.js";
 import { inspectFunction, releaseInspected } from "./inspect.js";
 import { step } from "./obstacles.js";
 import { makerOf, originOf } from "./origins.js";
@@ -49,11 +48,7 @@ export interface CapturedGraph {
 }
 
 /** With `collected`, obstacles are listed there and the capture goes on without what they block. */
-export function captureGraph(
-  fn: CallableFunction,
-  hooks: CaptureHooks,
-  collected?: SerializationError[],
-): CapturedGraph {
+export function captureGraph(fn: CallableFunction, hooks: CaptureHooks, collected?: Found[]): CapturedGraph {
   expectNewPackages();
   const name = fn.name === "" ? "anonymous" : fn.name;
   const graph = new Graph(hooks, { name, location: () => locationOf(fn) }, { node: captureValue, rescue }, collected);

@@ -4,9 +4,9 @@
  * Nothing recurses along the captured data, so its depth does not matter; the list is worked off first in, first out,
  * so the path that an error names is a shortest one.
  */
-import { SerializationError } from "../errors.js";
+import { MobulaError, SerializationError } from "../errors.js";
 import { wellKnownName } from "./intrinsics.js";
-import { obstacle, PackageInternal, type Path, type Subject, step } from "./obstacles.js";
+import { obstacle, PackageInternal, type Path, pathText, type Subject, step } from "./obstacles.js";
 import type { External, PayloadNode, Ref, Shape } from "./payload.js";
 import { type Scope, ScopeTable } from "./scopes.js";
 import type { Script } from "./scripts.js";
@@ -75,6 +75,12 @@ export interface Work {
   rescue(graph: Graph, path: Path): boolean;
 }
 
+/** Something that stands in the way of a capture, in a list of all. */
+export interface Found {
+  readonly path: string;
+  readonly error: MobulaError;
+}
+
 export class Graph {
   readonly hooks: CaptureHooks;
   readonly subject: Subject;
@@ -96,10 +102,10 @@ export class Graph {
   readonly #partials: (() => void)[] = [];
   #next = 0;
   readonly #work: Work;
-  readonly #collected: SerializationError[] | undefined;
+  readonly #collected: Found[] | undefined;
 
   /** With `collected`, obstacles are listed there instead of ending the capture. */
-  constructor(hooks: CaptureHooks, subject: Subject, work: Work, collected?: SerializationError[]) {
+  constructor(hooks: CaptureHooks, subject: Subject, work: Work, collected?: Found[]) {
     this.hooks = hooks;
     this.subject = subject;
     this.#work = work;
@@ -204,16 +210,17 @@ export class Graph {
     try {
       this.nodes[task.id] = this.#work.node(this, task);
     } catch (error) {
-      this.#recover(error);
+      this.#recover(error, task.path);
       this.nodes[task.id] ??= { k: "obj" };
     }
   }
 
-  #recover(error: unknown): void {
+  #recover(error: unknown, path: Path): void {
     if (error instanceof PackageInternal && this.#work.rescue(this, error.path)) return;
     const refusal = error instanceof PackageInternal ? error.refusal : error;
-    if (this.#collected === undefined || !(refusal instanceof SerializationError)) throw refusal;
-    this.#collected.push(refusal);
+    if (this.#collected === undefined || !(refusal instanceof MobulaError)) throw refusal;
+    const where = refusal instanceof SerializationError ? refusal.path : undefined;
+    this.#collected.push({ path: where ?? pathText(path), error: refusal });
   }
 
   /** Refuse what only a package can make, unless there is another way to get it. */
@@ -227,6 +234,13 @@ export class Graph {
 
   refuse(path: Path, what: string, hint: string): never {
     throw obstacle(this.subject, path, what, hint);
+  }
+
+  /** The same where the capture can go on without it: when obstacles are listed, the others come too. */
+  obstruct(path: Path, what: string, hint: string): void {
+    const error = obstacle(this.subject, path, what, hint);
+    if (this.#collected === undefined) throw error;
+    this.#collected.push({ path: pathText(path), error });
   }
 
   #newId(value: unknown): number {

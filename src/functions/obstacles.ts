@@ -43,6 +43,7 @@ export function obstacle(subject: Subject, path: Path, what: string, hint: strin
   const place = location === undefined ? "" : `\n    ${subject.name} is defined at ${location}`;
   return new SerializationError(`cannot ship ${subject.name} to a worker: ${where} ${what} (hint: ${hint})${place}`, {
     path: where,
+    reason: what,
     hint,
   });
 }

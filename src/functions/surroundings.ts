@@ -10,19 +10,19 @@ import type { Subject } from "./subject.js";
 export function checkSurroundings(graph: Graph, { task, analysis, script, offset }: Subject): void {
   const [member] = analysis.privateNames;
   if (member !== undefined) {
-    graph.refuse(
+    graph.obstruct(
       task.path,
       `uses the private member #${member} of the class around it`,
       "ship the class itself, or give it a public method for this",
     );
   }
   if (analysis.usesSuper && analysis.kind !== "class") {
-    graph.refuse(task.path, "uses `super` of the object around it", "ship the object or class itself");
+    graph.obstruct(task.path, "uses `super` of the object around it", "ship the object or class itself");
   }
   const [lexical] = analysis.lexical;
   if (lexical === undefined) return;
   if (lexical !== "super" && script !== undefined && offset !== undefined && !hasOuterThis(script, offset)) return;
-  graph.refuse(
+  graph.obstruct(
     task.path,
     `uses \`${lexical}\` of the ${lexical === "arguments" ? "function" : "method"} around it`,
     "copy what it needs into a const before the function, or pass it as an argument",

@@ -85,7 +85,8 @@ function readVariable(graph: Graph, scope: Scope, name: string, path: Path): unk
   try {
     return scope.read(name);
   } catch {
-    return graph.refuse(path, "is not initialised yet", "call .remote() after the variable's declaration has run");
+    graph.obstruct(path, "is not initialised yet", "call .remote() after the variable's declaration has run");
+    return undefined;
   }
 }
 
@@ -134,6 +135,7 @@ function readMember(graph: Graph, module: object, member: string, path: Path): u
   try {
     return Reflect.get(module, member);
   } catch {
-    return graph.refuse(path, "is not initialised yet", "call .remote() after the module has been evaluated");
+    graph.obstruct(path, "is not initialised yet", "call .remote() after the module has been evaluated");
+    return undefined;
   }
 }

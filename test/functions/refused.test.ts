@@ -79,7 +79,7 @@ test("a report lists all obstacles and the sizes of what is captured", () => {
   const uses = () => [table.length, both];
   const { obstacles, variables, bytes } = inspectCapture(uses, hooks);
   assert.deepEqual(
-    obstacles.map((error) => error instanceof SerializationError && error.path),
+    obstacles.map(({ path }) => path),
     ['uses → variable "both" → .first', 'uses → variable "both" → .second → [0]'],
   );
   assert.deepEqual(

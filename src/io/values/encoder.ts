@@ -24,6 +24,12 @@ import * as tags from "./tags.js";
 import { writeTrailer } from "./trailer.js";
 import type { ValueWriter, WriterMark } from "./writer.js";
 
+/** Told of what cannot be copied, where, and why. To stop, it throws. */
+export type OnObstacle = (path: string, error: unknown) => void;
+
+/** The `errorDepth` of an encoding that tells of obstacles, outside of any error. */
+const INSPECTING_DEPTH = 1;
+
 /** How far an encoding has come, to return to when an attempt fails. */
 interface Mark {
   readonly writer: WriterMark;
@@ -47,13 +53,19 @@ export class Encoder implements Encoding {
   /** Numbers of the objects whose origins are being written (see writeOrigin). */
   readonly #reviving: number[] = [];
   #hooks!: ValueHooks;
+  #onObstacle: OnObstacle | undefined;
   #classes: AnyFunction[] = [];
   /** Prototypes of which it is known that their instances are nothing but properties, with the class. */
   readonly #plainClasses = new Map<object, number>();
 
-  /** Append a value. On failure the writer is as it was before. */
-  run(writer: ValueWriter, value: unknown, hooks: ValueHooks, label: string): void {
+  /**
+   * Append a value. On failure the writer is as it was before. With `onObstacle`, what cannot be copied is told and
+   * left out instead, as it is within errors: all of it is found, not only the first.
+   */
+  run(writer: ValueWriter, value: unknown, hooks: ValueHooks, label: string, onObstacle?: OnObstacle): void {
     this.writer = writer;
+    this.#onObstacle = onObstacle;
+    if (onObstacle !== undefined) this.errorDepth = INSPECTING_DEPTH;
     this.#hooks = hooks;
     this.path.begin(label);
     const first = writer.position;
@@ -78,6 +90,7 @@ export class Encoder implements Encoding {
     this.#seen.clear();
     this.#shapes.clear();
     this.errorDepth = 0;
+    this.#onObstacle = undefined;
     // The lists may have been handed out. Setting a length takes 40 ns, also if it is 0 already.
     if (this.handles.length > 0) this.handles = [];
     if (this.classIds.length > 0) this.classIds = [];
@@ -127,6 +140,7 @@ export class Encoder implements Encoding {
     try {
       write();
     } catch (error) {
+      if (mark.errorDepth === INSPECTING_DEPTH) this.#onObstacle?.(this.path.text(), explain(error, this.path));
       this.#rollBack(mark);
       // On the last of the stack a second attempt would fail as the first did, and so would that of each caller.
       if (instead !== undefined && isStackOverflow(error)) throw error;

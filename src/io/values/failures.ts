@@ -18,8 +18,9 @@ export function explain(failure: unknown, path: Path): unknown {
     return new ObjectTooLargeError(`${at} ${failure.message} (hint: ${SIZE_HINT})`);
   }
   const [hint, cause] = hintAndCause(failure);
-  const message = `${at} ${sentenceOf(failure)} (hint: ${hint})`;
-  return new SerializationError(message, { path: at, hint, ...(cause === undefined ? {} : { cause }) });
+  const reason = sentenceOf(failure);
+  const message = `${at} ${reason} (hint: ${hint})`;
+  return new SerializationError(message, { path: at, reason, hint, ...(cause === undefined ? {} : { cause }) });
 }
 
 /** What is wrong, to follow a path. */
