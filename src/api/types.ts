@@ -50,7 +50,7 @@ type TupleOf<T, N extends number, Acc extends readonly T[] = []> = number extend
 export type SchedulingStrategy = "default" | "spread" | { readonly nodeId: string; readonly soft?: boolean };
 
 export interface TaskOptions {
-  /** Shown in errors and traces. Default: the function's name. */
+  /** Shown in errors, traces and output. Default: the function's name. */
   readonly name?: string;
   /** Default 1. */
   readonly numCpus?: number;
