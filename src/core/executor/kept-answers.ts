@@ -16,13 +16,6 @@ import { taskIdOf } from "../../base/ids.js";
 import { MAX_KEPT_ANSWER_BYTES, MAX_KEPT_ANSWERS, MAX_PROMISED_RESULTS } from "../../base/limits.js";
 import type { Outcome } from "../owner/records.js";
 
-/** The part of a task that names it. */
-export interface Answered {
-  readonly context: ContextId;
-  readonly counter: number;
-  readonly outcome: Outcome;
-}
-
 export class KeptAnswers {
   // Four arrays instead of one of objects: this is written once for each small task.
   readonly #contexts: (ContextId | undefined)[] = new Array(MAX_KEPT_ANSWERS).fill(undefined);

@@ -19,13 +19,13 @@ import type { Failure, Message, MessageBody, NodeInfo } from "../../protocol/mes
 import { isActorLease } from "../actor-lease.js";
 import { COLLECT_FROM_NODES_MS, Collector } from "../collector.js";
 import type { Journey } from "../journey.js";
-import { recordOf } from "../resources.js";
 import { ActorTable } from "./actor-table.js";
 import { FunctionTable } from "./function-table.js";
 import { GlobalScheduler } from "./global-scheduler.js";
 import { HoldFlush } from "./hold-flush.js";
 import { ObjectTable } from "./object-table.js";
 import { OutputDesk } from "./output-desk.js";
+import { nodesView } from "./views.js";
 
 export interface GcsPort {
   send(to: ProcessRef, message: Message): void;
@@ -310,7 +310,7 @@ export class Gcs {
 
   #answer(from: ProcessRef, { query, about, subject }: MessageBody<"query">): void {
     const answer = (json: string) => this.#port.send(from, { type: "answer", query, json });
-    if (about === "nodes") return answer(JSON.stringify(this.#nodesView()));
+    if (about === "nodes") return answer(JSON.stringify(nodesView(this.scheduler.nodes())));
     const nodes = [...this.#nodes.keys()];
     const own = about === "trace" ? [this.traceOf(subject)] : [];
     const number = this.#collector.ask(
@@ -324,18 +324,6 @@ export class Gcs {
       const asked = about === "trace" ? subject : `#${about}${subject}`;
       this.#port.send(rayletOf(nodeId), { type: "collect", query: number, subject: asked });
     }
-  }
-
-  #nodesView(): readonly unknown[] {
-    return this.scheduler.nodes().map(({ info, available }) => ({
-      nodeId: info.nodeId,
-      address: `${info.host}:${info.port}`,
-      alive: true,
-      isHead: info.isHead,
-      resources: recordOf(info.total),
-      available: recordOf(available),
-      labels: Object.fromEntries(info.labels),
-    }));
   }
 
   #stop(): void {
