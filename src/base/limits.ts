@@ -57,6 +57,15 @@ export const MAX_GONE_ACTORS = 100_000;
 /** Actor calls that wait at an actor for an earlier call of the same caller. */
 export const MAX_CALLS_AHEAD = 1_000_000;
 export const DEFAULT_ACTOR_CONCURRENCY = 1_000;
+/** A worker may be busy with synchronous code for long: so long one dial waits for its answer, before the next. */
+export const WORKER_DIAL_TIMEOUT_MS = 60_000;
+/** Pauses between dials of a worker or an actor that cannot be reached. */
+export const FIRST_REDIAL_MS = 100;
+export const MAX_REDIAL_MS = 5_000;
+/** A leased worker that refuses this many dials in a row is given up, if its raylet has not said by then that it died. */
+export const MAX_REFUSED_DIALS = 8;
+/** How long the GCS may take to say why an actor's connection ended; then calls under way end as unavailable. */
+export const ACTOR_REASON_WAIT_MS = 5_000;
 
 // ── Resources ───────────────────────────────────────────────────────────────────────────────────────────────────────
 

@@ -6,6 +6,7 @@
  */
 import { MalformedBytes } from "../base/bytes.js";
 import type { ContextId, JobId, ProcessId, ProcessRef } from "../base/ids.js";
+import { WORKER_DIAL_TIMEOUT_MS } from "../base/limits.js";
 import type { Lease } from "../core/owner/key-queue.js";
 import type { Owner } from "../core/owner/owner.js";
 import type { ActorLink, Task, TaskTemplate } from "../core/owner/records.js";
@@ -13,6 +14,7 @@ import { ObjectEntry } from "../core/owner/records.js";
 import type { Address } from "../io/address.js";
 import type { Connection } from "../io/connection.js";
 import type { ProcessAddress } from "../protocol/messages.js";
+import { nowMs } from "./clock.js";
 import {
   ANSWER_HEADER_BYTES,
   type IncomingTemplate,
@@ -77,7 +79,7 @@ export class DirectLinks {
         this.#writeAttach(link, number, lease);
         this.#host.owner.leases.connected(lease);
       },
-      () => this.#host.owner.leases.disconnected(lease),
+      (isBusy) => this.#host.owner.leases.unreached(lease, isBusy),
     );
   }
 
@@ -142,17 +144,24 @@ export class DirectLinks {
     for (const link of this.#links.values()) link.connection?.close();
   }
 
-  #withLink(worker: ProcessRef, address: ProcessAddress, connected: (link: Link) => void, lost: () => void): void {
+  /** `unreached` is told whether the worker was there and did not answer: it may be in synchronous code. */
+  #withLink(
+    worker: ProcessRef,
+    address: ProcessAddress,
+    connected: (link: Link) => void,
+    unreached: (isBusy: boolean) => void,
+  ): void {
     const known = this.#links.get(worker.processId);
     if (known?.connection !== undefined) {
-      queueMicrotask(() => (known.connection === undefined ? lost() : connected(known)));
+      queueMicrotask(() => (known.connection === undefined ? unreached(false) : connected(known)));
       return;
     }
+    const sinceMs = nowMs();
     const isLocal = worker.nodeId === this.#host.self.nodeId;
     const where = isLocal ? { unixPath: address.unixPath } : { host: address.host, port: address.port };
     this.#host.dial(where, worker).then(
       (connection) => connected(this.#open(worker, connection)),
-      () => lost(),
+      () => unreached(nowMs() - sinceMs >= WORKER_DIAL_TIMEOUT_MS),
     );
   }
 

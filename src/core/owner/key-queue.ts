@@ -5,9 +5,16 @@
  */
 import { Deque } from "../../base/deque.js";
 import type { LeaseId, ProcessRef } from "../../base/ids.js";
-import { MAX_OPEN_REQUESTS_PER_KEY, MAX_PIPELINE_DEPTH, PIPELINE_BELOW_MS } from "../../base/limits.js";
+import {
+  FIRST_REDIAL_MS,
+  MAX_OPEN_REQUESTS_PER_KEY,
+  MAX_PIPELINE_DEPTH,
+  MAX_REDIAL_MS,
+  PIPELINE_BELOW_MS,
+} from "../../base/limits.js";
 import { SequenceMap } from "../../base/sequence-map.js";
 import type { Failure, ProcessAddress } from "../../protocol/messages.js";
+import { Backoff } from "../backoff.js";
 import type { Amounts } from "../resources.js";
 import type { Task, TaskTemplate } from "./records.js";
 
@@ -16,13 +23,15 @@ export interface Lease {
   readonly queue: KeyQueue;
   readonly worker: ProcessRef;
   readonly address: ProcessAddress;
-  state: "connecting" | "open" | "broken";
+  /** "unreached": a dial failed, another follows. "broken": the connection was lost. */
+  state: "connecting" | "unreached" | "open" | "broken";
   /** Pushed and unanswered, oldest first. */
   readonly inFlight: SequenceMap<Task>;
   nextSequence: number;
   idleSinceMs: number;
   wantedSinceMs: number;
   brokenSinceMs: number;
+  readonly dials: Backoff;
   /** Its task waits in `get`: the lease does not count when it is asked whether more are needed. */
   blocked: boolean;
   /** The shell's way to the worker. */
@@ -30,6 +39,8 @@ export interface Lease {
   /** It has handed tasks back: nothing more is pushed until its task has answered. */
   stalled: boolean;
 }
+
+const WANTED_TENURE_MS = 100; // a wanted lease may be kept busy this long
 
 /** Tasks that may run on each other's leases: one waiting line, the leases and the open requests of one scheduling key. */
 export class KeyQueue {
@@ -59,6 +70,19 @@ export class KeyQueue {
   forgetRunTimes(): void {
     this.#history = 0;
     this.#samples = 0;
+  }
+
+  /** The open lease with the fewest tasks in flight, if it may take one more. */
+  bestLease(nowMs: number): Lease | undefined {
+    let best: Lease | undefined;
+    let fewest = this.depth;
+    for (const lease of this.leases) {
+      if (lease.state !== "open" || lease.stalled || lease.inFlight.size >= fewest) continue;
+      if (lease.wantedSinceMs > 0 && nowMs - lease.wantedSinceMs > WANTED_TENURE_MS) continue;
+      best = lease;
+      fewest = lease.inFlight.size;
+    }
+    return best;
   }
 
   /** How many tasks a worker may have at once: one, until the median run time is known to be short. */
@@ -101,6 +125,7 @@ export function newLease(
     idleSinceMs: nowMs,
     wantedSinceMs: 0,
     brokenSinceMs: 0,
+    dials: new Backoff(FIRST_REDIAL_MS, MAX_REDIAL_MS),
     blocked: false,
     route: undefined,
     stalled: false,

@@ -13,13 +13,12 @@
  */
 import { assert } from "../../base/assert.js";
 import { type LeaseId, type NodeId, type ProcessRef, rayletOf } from "../../base/ids.js";
-import { LEASE_IDLE_MS, MAX_OPEN_REQUESTS_PER_KEY, PIPELINE_BELOW_MS } from "../../base/limits.js";
+import { LEASE_IDLE_MS, MAX_OPEN_REQUESTS_PER_KEY, MAX_REFUSED_DIALS, PIPELINE_BELOW_MS } from "../../base/limits.js";
 import type { Failure, LeaseRequest, Message, ProcessAddress } from "../../protocol/messages.js";
 import type { Amounts } from "../resources.js";
 import { capacityFor, describeQueue, KeyQueue, type Lease, lostMessage, newLease } from "./key-queue.js";
 import type { Outcome, Task, TaskTemplate } from "./records.js";
 
-const WANTED_TENURE_MS = 100; // a wanted lease may be kept busy this long
 const REASON_WAIT_MS = 2_000; // so long the reason of a worker's death is waited for
 
 export interface LeasePoolPort {
@@ -27,7 +26,7 @@ export interface LeasePoolPort {
   send(to: ProcessRef, message: Message): void;
   /** The request for a task's lease: what the schedulers need to know, and the task itself if it is small. */
   leaseRequest(leaseId: LeaseId, task: Task): LeaseRequest;
-  /** Dial the worker; `connected` or `disconnected` follow, never within the call. */
+  /** Dial the worker; `connected` or `unreached` follow, never within the call. */
   connect(lease: Lease): void;
   /** Hot path: write the task into the worker's connection. */
   push(lease: Lease, task: Task): void;
@@ -166,11 +165,20 @@ export class LeasePool {
     this.#returnIfIdle(lease);
   }
 
-  /** The raylet will say why the worker died. */
+  /** The connection was lost: the raylet will say why the worker died. */
   disconnected(lease: Lease): void {
     if (this.#leases.get(lease.id) !== lease || lease.state === "broken") return;
     lease.state = "broken";
     lease.brokenSinceMs = this.#nowMs;
+  }
+
+  /** It is dialled again: its raylet would say if it had died. `isBusy`: it may be in synchronous code of the task. */
+  unreached(lease: Lease, isBusy: boolean): void {
+    if (this.#leases.get(lease.id) !== lease || lease.state !== "connecting") return;
+    if (isBusy) lease.dials.succeeded();
+    else lease.dials.failed(this.#nowMs);
+    lease.state = "unreached";
+    if (lease.dials.failures >= MAX_REFUSED_DIALS) this.disconnected(lease);
   }
 
   /** Hot path: one call for each answered task. */
@@ -243,6 +251,9 @@ export class LeasePool {
         const message = `the connection to worker ${lease.worker.processId} on node ${lease.worker.nodeId} was lost`;
         this.#port.send(rayletOf(lease.worker.nodeId), { type: "returnLease", leaseId: lease.id });
         this.leaseLost(lease.id, { code: "WORKER_CRASHED", message });
+      } else if (lease.state === "unreached" && lease.dials.isOver(nowMs)) {
+        lease.state = "connecting";
+        this.#port.connect(lease);
       } else if (lease.state === "open" && lease.inFlight.size === 0 && nowMs - lease.idleSinceMs > LEASE_IDLE_MS) {
         this.#return(lease);
       }
@@ -281,7 +292,7 @@ export class LeasePool {
   /** Hot path: fill the open leases, then ask for more if tasks are left. */
   #pump(queue: KeyQueue): void {
     while (queue.tasks.length > 0) {
-      const lease = this.#bestLease(queue);
+      const lease = queue.bestLease(this.#nowMs);
       if (lease === undefined) break;
       const task = queue.tasks.shift();
       if (task === undefined || task.state !== "queued") continue;
@@ -296,19 +307,6 @@ export class LeasePool {
     task.sequence = sequence;
     lease.inFlight.set(sequence, task);
     this.#port.push(lease, task);
-  }
-
-  /** The open lease with the fewest tasks in flight, if it may take one more. */
-  #bestLease(queue: KeyQueue): Lease | undefined {
-    let best: Lease | undefined;
-    let fewest = queue.depth;
-    for (const lease of queue.leases) {
-      if (lease.state !== "open" || lease.stalled || lease.inFlight.size >= fewest) continue;
-      if (lease.wantedSinceMs > 0 && this.#nowMs - lease.wantedSinceMs > WANTED_TENURE_MS) continue;
-      best = lease;
-      fewest = lease.inFlight.size;
-    }
-    return best;
   }
 
   #requestMore(queue: KeyQueue): void {
