@@ -11,7 +11,7 @@ import type { VirtualStore } from "./virtual-store.js";
 interface Writing {
   readonly value: SimValue;
   readonly holder: ProcessRef;
-  readonly done: (failure: Failure | undefined) => void;
+  readonly done: ((failure: Failure | undefined) => void)[];
 }
 
 export class ObjectWriter {
@@ -26,7 +26,9 @@ export class ObjectWriter {
 
   /** `done` is called once: when the object table has the object, or with the reason why not. */
   store(objectId: ObjectId, value: SimValue, holder: ProcessRef, done: (failure: Failure | undefined) => void): void {
-    this.#writing.set(objectId, { value, holder, done });
+    const known = this.#writing.get(objectId);
+    if (known !== undefined) return void known.done.push(done); // a task runs here twice: the first result stands
+    this.#writing.set(objectId, { value, holder, done: [done] });
     this.#send({ type: "createObject", objectId, sizeBytes: value.sizeBytes });
   }
 
@@ -58,6 +60,6 @@ export class ObjectWriter {
   #end(objectId: ObjectId, failure: Failure | undefined): void {
     const writing = this.#writing.get(objectId);
     this.#writing.delete(objectId);
-    writing?.done(failure);
+    for (const done of writing?.done ?? []) done(failure);
   }
 }

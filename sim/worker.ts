@@ -70,6 +70,8 @@ export class Worker extends OwnerProcess implements WorkerDoor {
         const task: IncomingTask = { spec: message.task, method: "", caller: message.task.owner };
         return this.#executor.dispatch(message.leaseId, task);
       }
+      case "askUse":
+        return this.sendToRaylet({ type: "workerUse", inUse: this.owner.isInUse });
       case "createActor":
         return this.#createActor(message.leaseId, message.actor);
       default:

@@ -143,6 +143,8 @@ export class WorkerProcess {
       case "dispatchTask":
         this.#executor.dispatch(message.leaseId, taskOfSpec(message.task));
         return;
+      case "askUse":
+        return this.core.raylet.sendToRaylet({ type: "workerUse", inUse: this.core.owner.isInUse });
       case "createActor":
         return void this.#createActor(message.leaseId, message.actor);
       default:

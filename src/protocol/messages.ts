@@ -238,7 +238,12 @@ export const MESSAGES = {
   /** Make an object local (`fetch`), or just say when it exists. `forTask` names the journey the steps belong to. */
   getObject: message(OWNERS, ["raylet"], struct({ objectId, fetch: flag })),
   objectReady: message(["raylet"], OWNERS, struct({ objectId, local: flag, offset: size, sizeBytes: size })),
-  objectFailed: message(["raylet"], OWNERS, struct({ objectId, reason: failure })),
+  /** From its owner to the GCS: no store takes the value, so nobody else will have it. */
+  objectFailed: message(
+    ["raylet", "gcs", "driver", "worker"],
+    ["driver", "worker", "gcs"],
+    struct({ objectId, reason: failure }),
+  ),
   cancelGet: message(OWNERS, ["raylet"], struct({ objectId })),
   /** The reader is done with the block that `objectReady` named. */
   releaseBlock: message(OWNERS, ["raylet"], struct({ objectId })),
@@ -332,6 +337,9 @@ export const MESSAGES = {
   stopNode: message(["gcs"], ["raylet"], struct({ reason: text() })),
   /** Words for the user of a driver: a demand that cannot be met, a line of a worker's output. */
   tellUser: message(["raylet", "gcs"], ["driver"], struct({ stream: oneOf("stdout", "stderr"), line: text() })),
+  /** A spare worker is asked before it is stopped: does it own tasks, objects or handles that are still in use? */
+  askUse: message(["raylet"], ["worker"], struct({})),
+  workerUse: message(["worker"], ["raylet"], struct({ inUse: flag })),
 } as const;
 
 export type MessageType = keyof typeof MESSAGES;

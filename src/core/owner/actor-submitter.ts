@@ -169,6 +169,10 @@ export class ActorSubmitter {
     return false;
   }
 
+  get hasLinks(): boolean {
+    return this.#links.size > 0;
+  }
+
   find(actorId: ActorId): ActorLink | undefined {
     return this.#links.get(actorId);
   }

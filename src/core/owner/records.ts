@@ -57,6 +57,8 @@ export class ObjectEntry {
   /** Our hold in the object table; "wanted" while it is being asked for. */
   hold: "none" | "held" = "none";
   storing = false;
+  /** The store refused the small value when its ref left: it lives here alone. */
+  unstored = false;
   pulling = false;
   task: Task | undefined;
   /**

@@ -26,6 +26,7 @@ class World {
     const say = this.#lines.add;
     this.resources = new NodeResources(amountsOf({ CPU: cpus }));
     this.pool = new WorkerPool(N1, workers, {
+      send: () => {},
       startWorker: (worker) => {
         this.#workers.set(worker.processId, `w${this.#workers.size + 1}`);
         say("start a worker");

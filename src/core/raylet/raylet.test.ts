@@ -238,6 +238,43 @@ test("a worker's death is told once, with its leases; its blocks, pins and wishe
   assert.equal(w.raylet.store.usedBytes, 0);
 });
 
+test("a second writer of an object waits for the first one's seal and its registration", () => {
+  const w = new World();
+  w.running("L1");
+  create(w, "c");
+  const again = { type: "createObject", objectId: object("c"), sizeBytes: kib(4) } as const;
+  w.send(w.worker(1), again);
+  assert.deepEqual(w.asked(), ["d: objectCreated c"]);
+  seal(w, "c");
+  assert.deepEqual(w.asked(), ["GCS: registerObject c"]);
+  w.send(GCS, { type: "objectRegistered", objectId: object("c") });
+  assert.deepEqual(w.asked(), ["d: objectSealed c", "w1: objectSealed c"]);
+  w.send(w.worker(1), again); // a task ran again later: the first result stands
+  assert.deepEqual(w.asked(), ["w1: objectSealed c"]);
+});
+
+test("when the first writer gives up or dies, the one that waits writes; one that has died itself does not", () => {
+  const w = new World();
+  w.running("L1");
+  const again = { type: "createObject", objectId: object("c"), sizeBytes: kib(4) } as const;
+  create(w, "c");
+  w.send(w.worker(1), again);
+  w.send(D, { type: "abortObject", objectId: object("c") });
+  assert.deepEqual(w.asked(), ["d: objectCreated c", "w1: objectCreated c"]);
+  create(w, "c");
+  assert.deepEqual(w.asked(), []);
+  w.raylet.processDied(w.worker(1), failure("WORKER_CRASHED"));
+  assert.ok(w.asked().includes("d: objectCreated c"));
+
+  const f = new World();
+  f.running("L1");
+  create(f, "c");
+  f.send(f.worker(1), again);
+  f.raylet.processDied(f.worker(1), failure("WORKER_CRASHED"));
+  f.send(D, { type: "abortObject", objectId: object("c") });
+  assert.equal(f.raylet.store.usedBytes, 0);
+});
+
 test("what a dead writer was going to make is fetched from elsewhere for those who want it", () => {
   const w = new World();
   w.running("L1");

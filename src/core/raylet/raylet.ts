@@ -100,7 +100,7 @@ export class Raylet {
     this.#collector.died(ref.processId);
     this.store.processDied(ref.processId);
     this.objects.processDied(ref.processId);
-    this.objects.writersGone();
+    this.#blocks.processDied(ref.processId);
     this.scheduler.workerDied(ref.processId, reason);
     if (local?.role === "worker") this.scheduler.workerOwnerDied(ref.processId);
     else this.scheduler.ownerDied(ref.processId);
@@ -121,6 +121,7 @@ export class Raylet {
   /** A transfer that `fetchObject` began has ended. */
   fetched(object: ObjectId, ok: boolean): void {
     this.objects.fetched(object, ok);
+    this.#blocks.writersGone();
     this.#report();
   }
 
@@ -181,6 +182,9 @@ export class Raylet {
         return true;
       case "settleActor":
         this.scheduler.settleActor(message.leaseId);
+        return true;
+      case "workerUse":
+        this.pool.answeredUse(from, message.inUse);
         return true;
       case "workerReady":
         if (this.pool.ready(from, message.pid, message.unixPath)) this.scheduler.dispatch();

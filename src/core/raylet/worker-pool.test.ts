@@ -23,6 +23,7 @@ class World {
         this.#names.set(processId, `w${this.#names.size + 1}`);
         this.#lines.add("start");
       },
+      send: ({ processId }, { type }) => this.#lines.add(`${type} ${this.#names.get(processId)}`),
       killWorker: ({ processId }, why) => this.#lines.add(`kill ${this.#names.get(processId)}: ${why}`),
     });
     this.pool.tick(1);
@@ -156,6 +157,30 @@ test("spare workers go after their time; warm ones and busy ones stay", () => {
   w.take("L1");
   w.pool.tick(WORKER_IDLE_MS + 2);
   assert.deepEqual(w.asked(), ["kill w2: it was idle"]);
+});
+
+test("a spare worker that has run something is asked first: it stays while it owns something", () => {
+  const w = new World();
+  w.ready(1);
+  w.take("L1");
+  w.giveBack("w1", "L1");
+  w.pool.tick(WORKER_IDLE_MS + 2);
+  assert.deepEqual(w.asked(), ["askUse w1"]);
+  w.pool.answeredUse(w.slot("w1").ref, true);
+  w.pool.tick(WORKER_IDLE_MS + 3);
+  assert.deepEqual(w.asked(), []);
+  w.pool.tick(2 * WORKER_IDLE_MS + 4);
+  assert.deepEqual(w.asked(), ["askUse w1"]);
+  w.take("L2");
+  w.pool.answeredUse(w.slot("w1").ref, false); // it has been given a lease meanwhile
+  assert.deepEqual(w.asked(), []);
+  w.giveBack("w1", "L2");
+  w.pool.answeredUse(w.slot("w1").ref, false); // an old answer
+  assert.deepEqual(w.asked(), []);
+  w.pool.tick(3 * WORKER_IDLE_MS + 5);
+  w.pool.tick(3 * WORKER_IDLE_MS + 6);
+  w.pool.answeredUse(w.slot("w1").ref, false);
+  assert.deepEqual(w.asked(), ["askUse w1", "kill w1: it was idle"]);
 });
 
 test("a job's workers end with it", () => {

@@ -5,7 +5,7 @@
  *
  * Decides: when a worker is started or stopped, and which worker serves a lease. A worker belongs to one job from its
  * first lease on. A worker whose leases are all blocked in `get` may serve another one of its job, so nested tasks need
- * no more processes than there are CPUs.
+ * no more processes than there are CPUs. A spare worker is stopped only when it owns nothing that others may need.
  * Does not know: resources, queues.
  *
  * Invariant: I-07 workers are bounded; I-08 a job's workers end with it.
@@ -18,9 +18,11 @@ import {
   WORKER_IDLE_MS,
   WORKER_START_TIMEOUT_MS,
 } from "../../base/limits.js";
+import type { Message } from "../../protocol/messages.js";
 
 export interface WorkerPoolPort {
   startWorker(worker: ProcessRef): void;
+  send(worker: ProcessRef, message: Message): void;
   killWorker(worker: ProcessRef, why: string): void;
 }
 
@@ -35,6 +37,8 @@ export interface WorkerSlot {
   readonly blocked: Set<LeaseId>;
   /** When it was started, or last became idle. */
   sinceMs: number;
+  /** It has been asked since it became idle. */
+  asked: boolean;
 }
 
 /** What a lease asks of its worker. */
@@ -80,6 +84,7 @@ export class WorkerPool {
     slot.jobId = need.jobId;
     slot.exclusive = need.exclusive;
     slot.leases.add(need.leaseId);
+    slot.asked = false;
     return slot;
   }
 
@@ -137,6 +142,15 @@ export class WorkerPool {
     }
   }
 
+  /** Who owns what others need stays, and is asked again later. An answer from before its last lease says nothing. */
+  answeredUse(worker: ProcessRef, inUse: boolean): void {
+    const slot = this.#slots.get(worker.processId);
+    if (slot === undefined || !slot.asked || !isIdle(slot)) return;
+    slot.asked = false;
+    slot.sinceMs = this.#nowMs;
+    if (!inUse && this.#spare() > this.#warm) this.#port.killWorker(slot.ref, "it was idle");
+  }
+
   tick(nowMs: number): void {
     this.#nowMs = nowMs;
     let idle = this.#spare();
@@ -147,7 +161,9 @@ export class WorkerPool {
         this.#port.killWorker(slot.ref, `it did not register within ${WORKER_START_TIMEOUT_MS} ms`);
       } else if (isIdle(slot) && age > WORKER_IDLE_MS && idle > this.#warm) {
         idle--;
-        this.#port.killWorker(slot.ref, "it was idle");
+        if (slot.jobId === undefined) this.#port.killWorker(slot.ref, "it was idle");
+        else if (!slot.asked) this.#port.send(slot.ref, { type: "askUse" });
+        slot.asked = true;
       }
     }
   }
@@ -175,6 +191,7 @@ export class WorkerPool {
       leases: new Set(),
       blocked: new Set(),
       sinceMs: this.#nowMs,
+      asked: false,
     };
     this.#slots.set(ref.processId, slot);
     this.#port.startWorker(ref);
