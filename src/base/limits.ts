@@ -17,6 +17,10 @@ export const MAX_ARGUMENTS = 100_000;
 /** Object table rows of one cluster. Beyond it, registration is refused with `ObjectStoreFullError`. */
 export const MAX_OBJECTS = 10_000_000;
 export const MAX_WAITERS_PER_OBJECT = 10_000;
+/** An object that is held and that nobody has said he will make: so long its owner's word is waited for. */
+export const DECLARATION_WAIT_MS = 2_000;
+/** Objects that one raylet is bringing to its node, or waits for. */
+export const MAX_PULLS = 1_000_000;
 export const MAX_CONTAINED_REFS = 1_000_000;
 /** How often a raylet asks another replica before it gives a fetch up. */
 export const MAX_FETCH_ATTEMPTS = 5;
@@ -141,6 +145,11 @@ export const MAX_SOCKET_PATH_BYTES = 107;
 
 /** Journey records that one process keeps: about the last 1,000 tasks. */
 export const JOURNEY_RING_RECORDS = 8_192;
+/** A longer name in a record is cut. */
+export const MAX_RECORD_DETAIL = 1_000;
+/** Questions about the cluster (`trace`) that one process gathers answers to, and the answers to one together. */
+export const MAX_QUESTIONS = 1_024;
+export const MAX_ANSWER_CHARACTERS = 16 * MIB;
 /** Ladders of ended drivers and workers stay with their raylet for this long, if there is room. */
 export const KEPT_LADDERS_MS = 10 * 60 * 1_000;
 export const MAX_KEPT_LADDERS_BYTES = 32 * MIB;

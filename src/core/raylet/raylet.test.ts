@@ -238,6 +238,16 @@ test("a worker's death is told once, with its leases; its blocks, pins and wishe
   assert.equal(w.raylet.store.usedBytes, 0);
 });
 
+test("an object that the object table has no room for is not kept, and its writer is told", () => {
+  const w = new World();
+  create(w, "c");
+  seal(w, "c");
+  w.asked();
+  w.send(GCS, { type: "objectRefused", objectId: object("c"), reason: failure("OBJECT_STORE_FULL") });
+  assert.deepEqual(w.asked(), ["d: objectRefused c OBJECT_STORE_FULL"]);
+  assert.equal(w.raylet.store.usedBytes, 0);
+});
+
 test("a second writer of an object waits for the first one's seal and its registration", () => {
   const w = new World();
   w.running("L1");

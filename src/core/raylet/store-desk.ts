@@ -4,7 +4,7 @@
  * Lecture: steps `storeResult` and `registerObject`.
  */
 import { GCS, type ObjectId, type ProcessId, type ProcessRef } from "../../base/ids.js";
-import type { Message, MessageBody } from "../../protocol/messages.js";
+import type { Failure, Message, MessageBody } from "../../protocol/messages.js";
 import type { Journey } from "../journey.js";
 import type { StoreIndex } from "../store/store-index.js";
 import { type ObjectManager, storeFull } from "./object-manager.js";
@@ -44,6 +44,9 @@ export class StoreDesk {
       case "abortObject":
         this.#store.abort(message.objectId);
         this.writersGone();
+        return true;
+      case "objectRefused":
+        this.#registrationRefused(message.objectId, message.reason);
         return true;
       case "objectRegistered":
         this.#objectRegistered(message.objectId);
@@ -124,5 +127,13 @@ export class StoreDesk {
     const writers = this.#sealing.get(objectId) ?? [];
     this.#sealing.delete(objectId);
     for (const writer of writers) this.#port.sendToLocal(writer, { type: "objectSealed", objectId });
+  }
+
+  /** The object table has no room: nobody could ever find the object. */
+  #registrationRefused(objectId: ObjectId, reason: Failure): void {
+    const writers = this.#sealing.get(objectId) ?? [];
+    this.#sealing.delete(objectId);
+    this.#store.free(objectId);
+    for (const writer of writers) this.#port.sendToLocal(writer, { type: "objectRefused", objectId, reason });
   }
 }
