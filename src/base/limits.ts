@@ -13,7 +13,11 @@ export const MAX_INLINE_BYTES = 102_400;
 /** A task whose inline arguments exceed this is not carried by its lease request; its owner pushes it. */
 export const MAX_LEASE_ARGUMENT_BYTES = KIB;
 export const MAX_RETURNS = 10_000;
-export const MAX_ARGUMENTS = 100_000;
+export const MAX_ARGUMENTS = 65_535;
+/** Small arguments, or results, of one task travel with it up to this sum; the others become objects of the store. */
+export const MAX_INLINE_SUM_BYTES = 16 * MIB;
+/** An error that a task threw and that is larger, with all its properties, arrives as its words alone. */
+export const MAX_ERROR_BYTES = 16 * MIB;
 /** Object table rows of one cluster. Beyond it, registration is refused with `ObjectStoreFullError`. */
 export const MAX_OBJECTS = 10_000_000;
 export const MAX_WAITERS_PER_OBJECT = 10_000;
@@ -22,6 +26,8 @@ export const DECLARATION_WAIT_MS = 2_000;
 /** Objects that one raylet is bringing to its node, or waits for. */
 export const MAX_PULLS = 1_000_000;
 export const MAX_CONTAINED_REFS = 1_000_000;
+/** Holds in one message: more go in several. */
+export const MAX_HOLDS_PER_MESSAGE = 100_000;
 /** How often a raylet asks another replica before it gives a fetch up. */
 export const MAX_FETCH_ATTEMPTS = 5;
 /** Objects that one raylet fetches at the same time. */
@@ -77,6 +83,9 @@ export const ACTOR_REASON_WAIT_MS = 5_000;
 export const RESOURCE_UNITS = 10_000;
 export const MAX_RESOURCE_AMOUNT = 1e15 / RESOURCE_UNITS;
 export const MAX_RESOURCE_KINDS = 256;
+/** Of these, CPU, GPU, memory and objectStoreMemory are ours. */
+export const MAX_CUSTOM_RESOURCES = MAX_RESOURCE_KINDS - 4;
+export const MAX_LABELS = 256;
 
 // ── Processes and nodes ─────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -93,6 +102,8 @@ export const HEARTBEAT_MS = 1_000;
 export const NODE_TIMEOUT_MS = 10_000;
 /** Last lines of a worker's stderr that its crash error quotes. */
 export const STDERR_TAIL_LINES = 20;
+/** Of each of them. */
+export const MAX_QUOTED_LINE = 2_000;
 /** A longer line of a process's output is cut into pieces. */
 export const MAX_LOG_LINE_BYTES = 64 * KIB;
 /** Log directories of ended sessions that are kept for reading. */
@@ -136,7 +147,10 @@ export const TRANSFER_STALL_MS = 10_000;
 export const MAX_IDLE_TRANSFERS_PER_PEER = 2;
 export const MAX_IDLE_TRANSFERS = 32;
 export const TRANSFER_IDLE_MS = 10_000;
+/** Names, and words for people. A longer name is refused where it is given, longer words are cut. */
 export const MAX_TEXT_BYTES = 64 * KIB;
+/** The name of a resource or a label. */
+export const MAX_KEY_BYTES = 256;
 export const MAX_ID_BYTES = 64;
 /** Unix socket paths longer than this are silently cut by the kernel. */
 export const MAX_SOCKET_PATH_BYTES = 107;

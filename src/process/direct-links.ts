@@ -6,10 +6,10 @@
  */
 import { MalformedBytes } from "../base/bytes.js";
 import type { ContextId, JobId, ProcessId, ProcessRef } from "../base/ids.js";
-import { WORKER_DIAL_TIMEOUT_MS } from "../base/limits.js";
+import { MAX_FRAME_BYTES, WORKER_DIAL_TIMEOUT_MS } from "../base/limits.js";
 import type { Lease } from "../core/owner/key-queue.js";
 import type { Owner } from "../core/owner/owner.js";
-import type { ActorLink, Task, TaskTemplate } from "../core/owner/records.js";
+import type { ActorLink, Outcome, Task, TaskTemplate } from "../core/owner/records.js";
 import { ObjectEntry } from "../core/owner/records.js";
 import type { Address } from "../io/address.js";
 import type { Connection } from "../io/connection.js";
@@ -117,6 +117,12 @@ export class DirectLinks {
     const writer = link.connection.beginFrame(FRAME.push);
     writePushHeader(writer, number, task, template);
     writeArguments(writer, task.args as readonly unknown[], isEntry);
+    if (writer.length > MAX_FRAME_BYTES) {
+      return this.#refuse(link.connection, task, (outcome) => {
+        this.#host.owner.leases.answered(lease, task.sequence, outcome, 0);
+        this.#host.owner.leases.settle(lease);
+      });
+    }
     link.connection.endFrame();
   }
 
@@ -128,7 +134,20 @@ export class DirectLinks {
     const writer = link.connection.beginFrame(FRAME.call);
     writeCallHeader(writer, task, template);
     writeArguments(writer, task.args as readonly unknown[], isEntry);
+    if (writer.length > MAX_FRAME_BYTES) {
+      return this.#refuse(link.connection, task, (outcome) =>
+        this.#host.owner.actors.answered(actor, task.sequence, outcome),
+      );
+    }
     link.connection.endFrame();
+  }
+
+  /** What refs brought together is too large for a frame: its peer would close the connection. */
+  #refuse(connection: Connection, task: Task, answer: (outcome: Outcome) => void): void {
+    connection.abandonFrame();
+    const { name } = task.template;
+    const message = `the arguments of ${name} (${task.id}) are too large together: small values that refs name travel with a task, up to ${MAX_FRAME_BYTES} bytes. Pass the refs inside an array, and get() them in the task`;
+    queueMicrotask(() => answer({ kind: "failed", code: "OBJECT_TOO_LARGE", message }));
   }
 
   abort(where: Lease | ActorLink, task: Task): void {

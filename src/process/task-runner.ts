@@ -4,6 +4,7 @@
  * Lecture: steps `executeTask` and `storeResult`.
  */
 import { type ActorId, type ObjectId, objectIdOf, type ProcessRef, TASK_ID_DIGITS, taskIdOf } from "../base/ids.js";
+import { MAX_INLINE_SUM_BYTES } from "../base/limits.js";
 import type { Outcome, Result } from "../core/owner/records.js";
 import { InvalidOptionError, type TaskInfo } from "../errors.js";
 import type { AnyFunction } from "../io/values/index.js";
@@ -225,10 +226,12 @@ export class TaskRunner {
   #store(task: WorkerTask, encodings: readonly Encoding[], host: RunHost, run: unknown): Outcome | undefined {
     const results: Result[] = [];
     let storing = 0;
+    let inlineBytes = 0;
     let failure: Failure | undefined;
     for (const [index, { stored, isLarge }] of encodings.entries()) {
       results.push({ kind: "inline", value: stored });
-      if (!isLarge && !task.storeResult) continue;
+      inlineBytes += stored instanceof EncodedBytes ? stored.bytes.length : 0;
+      if (!isLarge && !task.storeResult && inlineBytes <= MAX_INLINE_SUM_BYTES) continue;
       storing++;
       const objectId = objectIdOf(taskIdOf(task.template.context, task.counter), index);
       this.#core.storeResult(objectId, stored, false, host.ownerOf(run), (error, sizeBytes) => {

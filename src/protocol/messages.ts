@@ -20,7 +20,9 @@ import {
   MAX_ARGUMENTS,
   MAX_CONTAINED_REFS,
   MAX_FUNCTION_BYTES,
+  MAX_HOLDS_PER_MESSAGE,
   MAX_INLINE_BYTES,
+  MAX_LABELS,
   MAX_NODES,
   MAX_RESOURCE_KINDS,
 } from "../base/limits.js";
@@ -40,6 +42,7 @@ import {
   u16,
   u32,
   union,
+  words,
 } from "./schema.js";
 
 export type Role = "driver" | "worker" | "raylet" | "gcs" | "tool";
@@ -55,7 +58,7 @@ const functionId = id<FunctionId>();
 export const processRef: Field<ProcessRef> = struct({ nodeId, processId: id<ProcessId>() });
 
 /** Bad news: the code of an error class, and its words. */
-const failure = struct({ code: text(64), message: text() });
+const failure = struct({ code: text(64), message: words() });
 export type Failure = Infer<typeof failure>;
 
 /** Amounts by resource name, in 1/10,000 (see base/limits.ts). */
@@ -140,7 +143,7 @@ const nodeInfo = struct({
   port: u16,
   isHead: flag,
   total: amounts,
-  labels: map(text(), MAX_RESOURCE_KINDS),
+  labels: map(text(), MAX_LABELS),
 });
 export type NodeInfo = Infer<typeof nodeInfo>;
 
@@ -178,7 +181,7 @@ export const MESSAGES = {
   jobEnded: message(["gcs"], ["raylet"], struct({ jobId, driver: processRef })),
 
   // ── Function table (lecture step 0) ──────────────────────────────────────────────────────────────────────────────
-  registerFunction: message(OWNERS, ["gcs"], struct({ functionId, name: text(), payload: blob(MAX_FUNCTION_BYTES) })),
+  registerFunction: message(OWNERS, ["gcs"], struct({ functionId, name: words(), payload: blob(MAX_FUNCTION_BYTES) })),
   fetchFunction: message(["worker", "driver", "raylet"], ["gcs", "raylet"], struct({ functionId })),
   functionFound: message(
     ["gcs", "raylet"],
@@ -193,7 +196,7 @@ export const MESSAGES = {
   queueLease: message(["gcs"], ["raylet"], leaseRequest),
   /** A raylet's word on its own resources is final: it gives a lease back that the GCS placed on stale news. */
   leaseSpilled: message(["raylet"], ["gcs"], struct({ request: leaseRequest, available: amounts })),
-  leaseInfeasible: message(["gcs"], OWNERS, struct({ leaseId, reason: text() })),
+  leaseInfeasible: message(["gcs"], OWNERS, struct({ leaseId, reason: words() })),
   leaseRefused: message(["gcs", "raylet"], OWNERS, struct({ leaseId, reason: failure })),
   leaseGranted: message(
     ["raylet"],
@@ -221,7 +224,7 @@ export const MESSAGES = {
   taskBlocked: message(["worker"], ["raylet"], struct({ leaseId })),
   taskResumed: message(["worker"], ["raylet"], struct({ leaseId })),
   /** The task outlived its `timeoutMs`: the owner asks for the end of the worker that it leased. */
-  killLeasedWorker: message(OWNERS, ["raylet"], struct({ leaseId, why: text() })),
+  killLeasedWorker: message(OWNERS, ["raylet"], struct({ leaseId, why: words() })),
   killProcess: message(["gcs"], ["raylet"], struct({ process: processRef, reason: failure })),
 
   // ── Store of the own node ────────────────────────────────────────────────────────────────────────────────────────
@@ -277,10 +280,10 @@ export const MESSAGES = {
   addHolds: message(
     OWNERS,
     ["gcs"],
-    struct({ sequence: u32, objects: list(id<ObjectId | ActorId>(), MAX_CONTAINED_REFS), declare: flag }),
+    struct({ sequence: u32, objects: list(id<ObjectId | ActorId>(), MAX_HOLDS_PER_MESSAGE), declare: flag }),
   ),
   holdsAdded: message(["gcs"], OWNERS, struct({ sequence: u32 })),
-  releaseHolds: message(OWNERS, ["gcs"], struct({ objects: list(id<ObjectId | ActorId>(), MAX_CONTAINED_REFS) })),
+  releaseHolds: message(OWNERS, ["gcs"], struct({ objects: list(id<ObjectId | ActorId>(), MAX_HOLDS_PER_MESSAGE) })),
   /** A process of the job died: say when every hold you took so far has been sent. */
   flushHolds: message(["gcs"], OWNERS, struct({ epoch: u32 })),
   holdsFlushed: message(OWNERS, ["gcs"], struct({ epoch: u32 })),
@@ -305,7 +308,7 @@ export const MESSAGES = {
   actorCreated: message(
     ["worker"],
     ["gcs"],
-    struct({ actorId, leaseId, failure: optional(struct({ message: text(), error: blob(MAX_INLINE_BYTES) })) }),
+    struct({ actorId, leaseId, failure: optional(struct({ message: words(), error: blob(MAX_INLINE_BYTES) })) }),
   ),
   /** The raylet of an actor's lease keeps only what the living actor holds. */
   settleActor: message(["gcs"], ["raylet"], struct({ leaseId })),
@@ -321,10 +324,10 @@ export const MESSAGES = {
   query: message(
     ASKERS,
     ["gcs"],
-    struct({ query: u32, about: oneOf("nodes", "trace", "workers", "traffic"), subject: text() }),
+    struct({ query: u32, about: oneOf("nodes", "trace", "workers", "traffic"), subject: words() }),
   ),
   answer: message(["gcs"], ASKERS, struct({ query: u32, json: text(64 * 1024 * 1024) })),
-  collect: message(["gcs", "raylet"], ["raylet", "driver", "worker"], struct({ query: u32, subject: text() })),
+  collect: message(["gcs", "raylet"], ["raylet", "driver", "worker"], struct({ query: u32, subject: words() })),
   collected: message(
     ["raylet", "driver", "worker"],
     ["gcs", "raylet"],
@@ -334,9 +337,9 @@ export const MESSAGES = {
   keepLadders: message(["driver"], ["raylet"], struct({ json: text(64 * 1024 * 1024) })),
   stopCluster: message(["tool", "driver"], ["gcs"], struct({})),
   /** The GCS asks a raylet to stop, with everything on its node. */
-  stopNode: message(["gcs"], ["raylet"], struct({ reason: text() })),
+  stopNode: message(["gcs"], ["raylet"], struct({ reason: words() })),
   /** Words for the user of a driver: a demand that cannot be met, a line of a worker's output. */
-  tellUser: message(["raylet", "gcs"], ["driver"], struct({ stream: oneOf("stdout", "stderr"), line: text() })),
+  tellUser: message(["raylet", "gcs"], ["driver"], struct({ stream: oneOf("stdout", "stderr"), line: words() })),
   /** A spare worker is asked before it is stopped: does it own tasks, objects or handles that are still in use? */
   askUse: message(["raylet"], ["worker"], struct({})),
   workerUse: message(["worker"], ["raylet"], struct({ inUse: flag })),
