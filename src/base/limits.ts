@@ -95,6 +95,11 @@ export const MAX_WORKERS_PER_NODE = 1_024;
 export const MAX_STARTING_WORKERS = 16;
 /** A worker that does not register within this time is killed. */
 export const WORKER_START_TIMEOUT_MS = 60_000;
+/** Pauses between starts of workers that end before they have registered. */
+export const FIRST_WORKER_RESTART_MS = 100;
+export const MAX_WORKER_RESTART_MS = 5_000;
+/** After so many failed starts in a row, requests that no worker of the node can serve are refused. */
+export const MAX_FAILED_STARTS = 5;
 /** Spare idle workers are stopped after this time. */
 export const WORKER_IDLE_MS = 10_000;
 export const HEARTBEAT_MS = 1_000;

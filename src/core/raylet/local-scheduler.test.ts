@@ -283,7 +283,7 @@ test("a worker's death loses its leases, and what they held is free", () => {
   w.asked();
   const worker = w.scheduler.workerOf(lease("L1"));
   assert.ok(worker !== undefined);
-  w.pool.remove(worker.processId);
+  w.pool.remove(worker.processId, failure("WORKER_CRASHED"));
   w.scheduler.workerDied(worker.processId, failure("WORKER_CRASHED"));
   w.scheduler.workerDied(worker.processId, failure("WORKER_CRASHED"));
   assert.deepEqual(w.asked(), ["L1 is lost: WORKER_CRASHED", "L2 gets w2"]);
@@ -312,7 +312,7 @@ test("when a worker dies, the tasks that it owned end with their workers, and no
   assert.deepEqual(w.asked(), ["kill w1"]);
   assert.equal(w.freeCpus(), 0);
   const worker = w.scheduler.workerOf(lease("L1"))?.processId ?? processId("");
-  w.pool.remove(worker);
+  w.pool.remove(worker, failure("WORKER_CRASHED"));
   w.scheduler.workerDied(worker, failure("WORKER_CRASHED"));
   assert.equal(w.freeCpus(), 1);
 });

@@ -124,9 +124,7 @@ export class LocalScheduler {
 
   argumentFailed(leaseId: LeaseId, reason: Failure): void {
     const queued = this.#queued.get(leaseId);
-    if (queued === undefined) return;
-    this.#forget(queued);
-    this.#port.leaseRefused(queued.request, reason, queued.placed);
+    if (queued !== undefined) this.#refuse(queued.request, reason);
   }
 
   /** The owner needs it no more. A lease that is granted already is for the owner to return. */
@@ -279,6 +277,11 @@ export class LocalScheduler {
           break;
         }
         const slot = this.#pool.take(request, isActorLease(request));
+        const failure = slot === undefined ? this.#pool.startFailure : undefined;
+        if (failure !== undefined) {
+          this.#refuse(request, failure);
+          continue;
+        }
         if (slot === undefined) {
           withoutWorker += shape.size;
           break;
@@ -377,6 +380,13 @@ export class LocalScheduler {
     if (granted.blocked) this.#resources.takeResuming(cpuOf(granted.held));
     this.#resources.giveBack(granted.held);
     this.#pool.giveBack(worker.processId, request.leaseId);
+  }
+
+  #refuse(request: LeaseRequest, reason: Failure): void {
+    const queued = this.#queued.get(request.leaseId);
+    assert(queued !== undefined, "a request is refused while it waits");
+    this.#forget(queued);
+    this.#port.leaseRefused(request, reason, queued.placed);
   }
 
   #forget(queued: Queued): void {

@@ -5,7 +5,7 @@ import { test } from "node:test";
 import { Lines, leaseRequest, line, nodeInfo } from "../../../test/support/messages.js";
 import { failure, job, kib, lease, node, object, process, task } from "../../../test/support/names.js";
 import { GCS, type ProcessRef } from "../../base/ids.js";
-import { HEARTBEAT_MS } from "../../base/limits.js";
+import { HEARTBEAT_MS, MAX_FAILED_STARTS, MAX_WORKER_RESTART_MS } from "../../base/limits.js";
 import type { Message } from "../../protocol/messages.js";
 import { Journey } from "../journey.js";
 import { amountsOf } from "../resources.js";
@@ -128,6 +128,23 @@ test("bad news of an actor's lease goes to the GCS, which asked for it", () => {
   assert.deepEqual(w.asked().slice(-2), ["w1: openLease A.0", "GCS: leaseGranted A.0"]);
   w.raylet.processDied(w.worker(1), failure("WORKER_CRASHED"));
   assert.deepEqual(w.asked(), ["GCS: leaseLost A.0 WORKER_CRASHED", "GCS: processDied w1 WORKER_CRASHED"]);
+});
+
+test("requests that wait for a worker are refused when none starts, with the last reason; later ones are tried again", () => {
+  const w = new World({ cpus: 2 });
+  w.send(D, { ...leaseRequest("L1"), type: "requestLease" });
+  w.send(D, { ...leaseRequest("L2"), type: "requestLease" });
+  for (let start = 1; start <= MAX_FAILED_STARTS; start++) {
+    w.raylet.tick(start * MAX_WORKER_RESTART_MS);
+    for (const slot of [...w.raylet.pool.all()]) w.raylet.processDied(slot.ref, failure("WORKER_CRASHED"));
+  }
+  const refused = w.asked().filter((said) => said.startsWith("d: "));
+  assert.deepEqual(refused, ["d: leaseRefused L1 WORKER_CRASHED", "d: leaseRefused L2 WORKER_CRASHED"]);
+  w.send(D, { ...leaseRequest("L3"), type: "requestLease" });
+  assert.deepEqual(w.asked(), ["d: leaseRefused L3 WORKER_CRASHED"]);
+  w.raylet.tick((MAX_FAILED_STARTS + 1) * MAX_WORKER_RESTART_MS);
+  w.send(D, { ...leaseRequest("L4"), type: "requestLease" });
+  assert.match(w.asked().join(), /start w\d+$/);
 });
 
 test("the worker of a task that outlived its time is killed", () => {

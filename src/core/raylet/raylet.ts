@@ -95,7 +95,7 @@ export class Raylet {
   /** Its connection ended or its process did. Both may be told; the first counts. */
   processDied(ref: ProcessRef, reason: Failure): void {
     const local = this.#locals.get(ref.processId);
-    const slot = this.pool.remove(ref.processId);
+    const slot = this.pool.remove(ref.processId, reason);
     if (!this.#locals.delete(ref.processId) && slot === undefined) return;
     this.#collector.died(ref.processId);
     this.store.processDied(ref.processId);
@@ -128,6 +128,7 @@ export class Raylet {
   tick(nowMs: number): void {
     this.#nowMs = nowMs;
     this.pool.tick(nowMs);
+    this.scheduler.dispatch(); // a worker that did not start may be tried again
     this.#collector.tick(nowMs);
     this.#kept.tick(nowMs);
     // A heartbeat, and news in case a report crossed a placement.
