@@ -33,7 +33,7 @@ export class DirectLinks {
 
   connectLease(lease: Lease): void {
     this.#dial(lease.worker, (link) => {
-      if (link === undefined) return this.#owner.leases.disconnected(lease);
+      if (link === undefined) return this.#owner.leases.unreached(lease, false);
       link.leases.set(lease.id, lease);
       link.end.send({ kind: "attach", leaseId: lease.id });
       this.#owner.leases.connected(lease);

@@ -11,7 +11,7 @@ import type { VirtualStore } from "./virtual-store.js";
 interface Writing {
   readonly value: SimValue;
   readonly holder: ProcessRef | undefined;
-  readonly done: (failure: Failure | undefined) => void;
+  readonly done: ((failure: Failure | undefined) => void)[];
 }
 
 export class ObjectWriter {
@@ -31,7 +31,9 @@ export class ObjectWriter {
     holder: ProcessRef | undefined,
     done: (failure: Failure | undefined) => void,
   ): void {
-    this.#writing.set(objectId, { value, holder, done });
+    const known = this.#writing.get(objectId);
+    if (known !== undefined) return void known.done.push(done); // a task runs here twice: the first result stands
+    this.#writing.set(objectId, { value, holder, done: [done] });
     this.#send({ type: "createObject", objectId, sizeBytes: value.sizeBytes });
   }
 
@@ -63,6 +65,6 @@ export class ObjectWriter {
   #end(objectId: ObjectId, failure: Failure | undefined): void {
     const writing = this.#writing.get(objectId);
     this.#writing.delete(objectId);
-    writing?.done(failure);
+    for (const done of writing?.done ?? []) done(failure);
   }
 }

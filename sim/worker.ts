@@ -72,6 +72,8 @@ export class Worker extends OwnerProcess implements WorkerDoor {
       }
       case "promoteResult":
         return this.#runner.promoteResult(message.objectId);
+      case "askUse":
+        return this.sendToRaylet({ type: "workerUse", inUse: this.owner.isInUse });
       case "createActor":
         return this.#createActor(message.leaseId, message.actor);
       default:

@@ -1,7 +1,7 @@
 /** Actor classes and the handles of living actors. */
 import { inspect } from "node:util";
 import { type ActorId, GCS, type ObjectId, taskIdOf } from "../base/ids.js";
-import { DEFAULT_ACTOR_CONCURRENCY, MAX_LEASE_ARGUMENT_BYTES } from "../base/limits.js";
+import { DEFAULT_ACTOR_CONCURRENCY, MAX_INLINE_SUM_BYTES, MAX_LEASE_ARGUMENT_BYTES } from "../base/limits.js";
 import { whenReadyForTask } from "../core/owner/dependents.js";
 import type { ActorLink, TaskTemplate } from "../core/owner/records.js";
 import { ObjectEntry } from "../core/owner/records.js";
@@ -9,7 +9,7 @@ import { type Amounts, NOTHING } from "../core/resources.js";
 import { ActorNotFoundError, InvalidOptionError } from "../errors.js";
 import type { CoreProcess } from "../process/core-process.js";
 import { EncodedBytes } from "../process/encoded-bytes.js";
-import { checkOptions, demandOf, show, strategyOf } from "./options.js";
+import { checkOptions, checkText, demandOf, show, strategyOf } from "./options.js";
 import { type FunctionCell, refsOf, refuseMore, registered } from "./remote-function.js";
 import { currentLineage, type Runtime, requireRuntime, runtimeOrNothing } from "./runtime.js";
 import type {
@@ -52,6 +52,7 @@ const finalizer = new FinalizationRegistry<HandleTracker>(releaseHandle);
 export function makeActorClass(type: ConcreteClass, options: ActorOptions): unknown {
   checkOptions("actor", options);
   const name = type.name === "" ? "anonymous" : type.name;
+  checkText("the class's name", name);
   const cell = { name, fn: type as unknown as AnyFunction, functionId: undefined, registeredIn: undefined };
   return classOf({ cell, options, methods: methodsOf(type) });
 }
@@ -98,6 +99,13 @@ function createActor(state: ClassState, args: readonly unknown[]): object {
   const demand = demandOf(options, 1);
   const namespace = options.namespace ?? runtime.namespace;
   const register = (large: readonly ObjectEntry[], stored: readonly unknown[]) => {
+    const inline = core.controlArguments(stored);
+    const bytes = inline.reduce((sum, arg) => sum + (arg.kind === "value" ? arg.bytes.length : 0), 0);
+    if (bytes > MAX_INLINE_SUM_BYTES) {
+      const message = `the arguments of actor ${cell.name} (${actorId}) have ${bytes} bytes together, ${MAX_INLINE_SUM_BYTES} are allowed: put() them, or pass them in one array`;
+      core.owner.actors.actorState(actorId, "dead", undefined, undefined, { code: "OBJECT_TOO_LARGE", message });
+      return;
+    }
     core.raylet.send(GCS, {
       type: "registerActor",
       actorId,
@@ -111,7 +119,7 @@ function createActor(state: ClassState, args: readonly unknown[]): object {
       held: heldBy(options, demand),
       strategy: strategyOf(options.schedulingStrategy),
       maxConcurrency: options.maxConcurrency ?? DEFAULT_ACTOR_CONCURRENCY,
-      arguments: core.controlArguments(stored),
+      arguments: inline,
       largeArguments: large.map((entry) => ({ objectId: entry.id, sizeBytes: entry.sizeBytes })),
     });
   };
@@ -252,9 +260,11 @@ function methodOf(handle: object, state: HandleState, name: string, options: Met
 }
 
 function methodTemplate(state: HandleState, name: string, options: MethodOptions): TaskTemplate {
+  const label = options.name ?? `${state.className}.${name}`;
+  checkText("the name of the call, its class and method,", label);
   return {
     functionId: state.link.actorId,
-    name: options.name ?? `${state.className}.${name}`,
+    name: label,
     method: name,
     numReturns: options.numReturns ?? 1,
     maxRetries: 0,
@@ -282,6 +292,8 @@ export async function getActor<C>(
   const namespace = options.namespace ?? runtime.namespace;
   if (typeof name !== "string" || name === "")
     throw new InvalidOptionError(`getActor() takes a name, got ${show(name)}`);
+  checkText("the actor's name", name);
+  checkOptions("actor", { namespace });
   const found = await runtime.findActor(name, namespace);
   if (found === undefined) {
     throw new ActorNotFoundError(

@@ -1,5 +1,14 @@
 /** Options as users give them, checked key by key, and what the machines make of them. */
-import { MAX_RESOURCE_AMOUNT, MAX_RETURNS } from "../base/limits.js";
+import { utf8Bytes } from "../base/bytes.js";
+import {
+  MAX_CUSTOM_RESOURCES,
+  MAX_ID_BYTES,
+  MAX_KEY_BYTES,
+  MAX_LABELS,
+  MAX_RESOURCE_AMOUNT,
+  MAX_RETURNS,
+  MAX_TEXT_BYTES,
+} from "../base/limits.js";
 import { type Amounts, amountsOf } from "../core/resources.js";
 import { InvalidOptionError } from "../errors.js";
 import type { Strategy } from "../protocol/messages.js";
@@ -165,6 +174,7 @@ function amounts(name: string, value: unknown): void {
   if (typeof value !== "object" || value === null) {
     throw new InvalidOptionError(`${name} must be an object of numbers, got ${show(value)}`);
   }
+  keys(name, value, MAX_CUSTOM_RESOURCES);
   for (const [key, each] of Object.entries(value)) {
     if (key === "CPU" || key === "GPU" || key === "memory" || key === "objectStoreMemory") {
       throw new InvalidOptionError(`${name}.${key}: use numCpus, numGpus, memory or objectStoreMemory instead`);
@@ -177,11 +187,29 @@ function texts(name: string, value: unknown): void {
   if (typeof value !== "object" || value === null) {
     throw new InvalidOptionError(`${name} must be an object of strings, got ${show(value)}`);
   }
+  keys(name, value, MAX_LABELS);
   for (const [key, each] of Object.entries(value)) text(`${name}.${key}`, each);
 }
 
 function text(name: string, value: unknown): void {
   if (typeof value !== "string") throw new InvalidOptionError(`${name} must be a string, got ${show(value)}`);
+  checkText(name, value);
+}
+
+/** Text that travels as it is: a peer would refuse a longer one with the connection. @throws InvalidOptionError */
+export function checkText(what: string, value: string, maxBytes = MAX_TEXT_BYTES): void {
+  if (value.length * 3 <= maxBytes) return;
+  const bytes = utf8Bytes(value);
+  if (bytes <= maxBytes) return;
+  throw new InvalidOptionError(`${what} has ${bytes} bytes, at most ${maxBytes} are allowed: use a shorter one`);
+}
+
+function keys(name: string, value: object, most: number): void {
+  const names = Object.keys(value);
+  if (names.length > most) {
+    throw new InvalidOptionError(`${name} has ${names.length} names, at most ${most} are allowed`);
+  }
+  for (const key of names) checkText(`a name in ${name}`, key, MAX_KEY_BYTES);
 }
 
 function flag(name: string, value: unknown): void {
@@ -196,7 +224,7 @@ function abortSignal(name: string, value: unknown): void {
 function strategy(name: string, value: unknown): void {
   if (value === "default" || value === "spread") return;
   const nodeId: unknown = typeof value === "object" && value !== null ? Reflect.get(value, "nodeId") : undefined;
-  if (typeof nodeId === "string") return;
+  if (typeof nodeId === "string") return checkText(`${name}.nodeId`, nodeId, MAX_ID_BYTES);
   throw new InvalidOptionError(`${name} must be "default", "spread" or { nodeId, soft? }, got ${show(value)}`);
 }
 

@@ -4,7 +4,7 @@ import { DEFAULT_MAX_RETRIES, MAX_PENDING_CALLS } from "../base/limits.js";
 import type { TaskTemplate } from "../core/owner/records.js";
 import { InvalidOptionError, PendingCallsLimitError } from "../errors.js";
 import { ObjectRefImpl } from "./object-ref.js";
-import { checkOptions, demandOf, show, strategyOf } from "./options.js";
+import { checkOptions, checkText, demandOf, show, strategyOf } from "./options.js";
 import { currentLineage, type Runtime, requireRuntime } from "./runtime.js";
 import type { AnyFunction, TaskOptions } from "./types.js";
 
@@ -36,6 +36,7 @@ export function makeRemoteFunction(fn: AnyFunction, options: TaskOptions): unkno
     );
   }
   const name = fn.name === "" ? "anonymous" : fn.name;
+  checkText("the function's name", name);
   return handleOf({ cell: { name, fn, functionId: undefined, registeredIn: undefined }, options });
 }
 

@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
-import { ByteReader, ByteWriter, MalformedBytes, readUtf8, writeUtf8 } from "./bytes.js";
+import { ByteReader, ByteWriter, cutText, MalformedBytes, readUtf8, utf8Bytes, writeUtf8 } from "./bytes.js";
 
 const LIMIT = 10_000;
 
@@ -172,4 +172,23 @@ test("overlong forms, surrogates and what lies beyond Unicode are refused", () =
   for (const bytes of refused) {
     assert.throws(() => readUtf8(Uint8Array.from(bytes), 0, bytes.length), MalformedBytes, bytes.join());
   }
+});
+
+test("a text is cut at whole characters, and only when it is too long", () => {
+  assert.equal(cutText("short", 5), "short");
+  assert.equal(cutText("äöü", 6), "äöü");
+  assert.equal(cutText("äöü", 5), "ä…");
+  assert.equal(cutText("shorter", 6), "sho…");
+  assert.equal(cutText("🙂🙂", 8), "🙂🙂");
+  assert.equal(cutText("🙂🙂", 7), "🙂…");
+  fc.assert(
+    fc.property(fc.string({ unit: "binary" }), fc.integer({ min: 3, max: 40 }), (text, maxBytes) => {
+      const writer = new ByteWriter();
+      writer.text(cutText(text, maxBytes));
+      assert.ok(writer.length - 4 <= maxBytes);
+      writer.reset();
+      writer.text(text);
+      assert.equal(utf8Bytes(text), writer.length - 4);
+    }),
+  );
 });

@@ -205,6 +205,33 @@ export function writeUtf8(target: Uint8Array, at: number, text: string): number 
   return offset;
 }
 
+/** How many bytes a text has in UTF-8, as `writeUtf8` writes it. */
+export function utf8Bytes(text: string): number {
+  return cutAt(text, Number.POSITIVE_INFINITY).bytes;
+}
+
+/** The text, or as much of its beginning as fits into so many bytes of UTF-8, ending in an ellipsis. */
+export function cutText(text: string, maxBytes: number): string {
+  if (text.length * 3 <= maxBytes || utf8Bytes(text) <= maxBytes) return text;
+  return `${text.slice(0, cutAt(text, maxBytes - ELLIPSIS_BYTES).length)}…`;
+}
+
+const ELLIPSIS_BYTES = 3;
+
+/** The longest beginning of a text that has at most so many bytes: whole characters, in UTF-16 units and bytes. */
+function cutAt(text: string, maxBytes: number): { readonly length: number; readonly bytes: number } {
+  let bytes = 0;
+  let i = 0;
+  while (i < text.length) {
+    const code = text.codePointAt(i) ?? 0;
+    const size = code < 0x80 ? 1 : code < 0x800 ? 2 : code < 0x1_0000 ? 3 : 4;
+    if (bytes + size > maxBytes) break;
+    bytes += size;
+    i += size === 4 ? 2 : 1;
+  }
+  return { length: i, bytes };
+}
+
 /** Read text; anything that is not well-formed UTF-8 is refused. */
 export function readUtf8(source: Uint8Array, start: number, end: number): string {
   let text = "";

@@ -13,11 +13,21 @@ export const MAX_INLINE_BYTES = 102_400;
 /** A task whose inline arguments exceed this is not carried by its lease request; its owner pushes it. */
 export const MAX_LEASE_ARGUMENT_BYTES = KIB;
 export const MAX_RETURNS = 10_000;
-export const MAX_ARGUMENTS = 100_000;
+export const MAX_ARGUMENTS = 65_535;
+/** Small arguments, or results, of one task travel with it up to this sum; the others become objects of the store. */
+export const MAX_INLINE_SUM_BYTES = 16 * MIB;
+/** An error that a task threw and that is larger, with all its properties, arrives as its words alone. */
+export const MAX_ERROR_BYTES = 16 * MIB;
 /** Object table rows of one cluster. Beyond it, registration is refused with `ObjectStoreFullError`. */
 export const MAX_OBJECTS = 10_000_000;
 export const MAX_WAITERS_PER_OBJECT = 10_000;
+/** An object that is held and that nobody has said he will make: so long its owner's word is waited for. */
+export const DECLARATION_WAIT_MS = 2_000;
+/** Objects that one raylet is bringing to its node, or waits for. */
+export const MAX_PULLS = 1_000_000;
 export const MAX_CONTAINED_REFS = 1_000_000;
+/** Holds in one message: more go in several. */
+export const MAX_HOLDS_PER_MESSAGE = 100_000;
 /** How often a raylet asks another replica before it gives a fetch up. */
 export const MAX_FETCH_ATTEMPTS = 5;
 /** Objects that one raylet fetches at the same time. */
@@ -64,6 +74,15 @@ export const MAX_GONE_ACTORS = 100_000;
 /** Actor calls that wait at an actor for an earlier call of the same caller. */
 export const MAX_CALLS_AHEAD = 1_000_000;
 export const DEFAULT_ACTOR_CONCURRENCY = 1_000;
+/** A worker may be busy with synchronous code for long: so long one dial waits for its answer, before the next. */
+export const WORKER_DIAL_TIMEOUT_MS = 60_000;
+/** Pauses between dials of a worker or an actor that cannot be reached. */
+export const FIRST_REDIAL_MS = 100;
+export const MAX_REDIAL_MS = 5_000;
+/** A leased worker that refuses this many dials in a row is given up, if its raylet has not said by then that it died. */
+export const MAX_REFUSED_DIALS = 8;
+/** How long the GCS may take to say why an actor's connection ended; then calls under way end as unavailable. */
+export const ACTOR_REASON_WAIT_MS = 5_000;
 
 // ── Resources ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -71,6 +90,9 @@ export const DEFAULT_ACTOR_CONCURRENCY = 1_000;
 export const RESOURCE_UNITS = 10_000;
 export const MAX_RESOURCE_AMOUNT = 1e15 / RESOURCE_UNITS;
 export const MAX_RESOURCE_KINDS = 256;
+/** Of these, CPU, GPU, memory and objectStoreMemory are ours. */
+export const MAX_CUSTOM_RESOURCES = MAX_RESOURCE_KINDS - 4;
+export const MAX_LABELS = 256;
 
 // ── Processes and nodes ─────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -80,6 +102,11 @@ export const MAX_WORKERS_PER_NODE = 1_024;
 export const MAX_STARTING_WORKERS = 16;
 /** A worker that does not register within this time is killed. */
 export const WORKER_START_TIMEOUT_MS = 60_000;
+/** Pauses between starts of workers that end before they have registered. */
+export const FIRST_WORKER_RESTART_MS = 100;
+export const MAX_WORKER_RESTART_MS = 5_000;
+/** After so many failed starts in a row, requests that no worker of the node can serve are refused. */
+export const MAX_FAILED_STARTS = 5;
 /** Spare idle workers are stopped after this time. */
 export const WORKER_IDLE_MS = 10_000;
 export const HEARTBEAT_MS = 1_000;
@@ -87,6 +114,8 @@ export const HEARTBEAT_MS = 1_000;
 export const NODE_TIMEOUT_MS = 10_000;
 /** Last lines of a worker's stderr that its crash error quotes. */
 export const STDERR_TAIL_LINES = 20;
+/** Of each of them. */
+export const MAX_QUOTED_LINE = 2_000;
 /** A line of a process's output with more UTF-16 units is cut into pieces. */
 export const MAX_LOG_LINE_LENGTH = 64 * KIB;
 /** Output of a job's workers that one node keeps for its driver; lines beyond it are dropped, and counted. */
@@ -151,7 +180,10 @@ export const MAX_IDLE_TRANSFERS = 32;
 export const TRANSFER_IDLE_MS = 10_000;
 /** One UTF-16 unit of a text takes at most this many bytes. */
 export const MAX_UTF8_BYTES = 3;
+/** Names, and words for people. A longer name is refused where it is given, longer words are cut. */
 export const MAX_TEXT_BYTES = 64 * KIB;
+/** The name of a resource or a label. */
+export const MAX_KEY_BYTES = 256;
 export const MAX_ID_BYTES = 64;
 /** Unix socket paths longer than this are silently cut by the kernel. */
 export const MAX_SOCKET_PATH_BYTES = 107;
@@ -160,6 +192,11 @@ export const MAX_SOCKET_PATH_BYTES = 107;
 
 /** Journey records that one process keeps: about the last 1,000 tasks. */
 export const JOURNEY_RING_RECORDS = 8_192;
+/** A longer name in a record is cut. */
+export const MAX_RECORD_DETAIL = 1_000;
+/** Questions about the cluster (`trace`) that one process gathers answers to, and the answers to one together. */
+export const MAX_QUESTIONS = 1_024;
+export const MAX_ANSWER_CHARACTERS = 16 * MIB;
 /** Ladders of ended drivers and workers stay with their raylet for this long, if there is room. */
 export const KEPT_LADDERS_MS = 10 * 60 * 1_000;
 export const MAX_KEPT_LADDERS_BYTES = 32 * MIB;

@@ -2,6 +2,7 @@
 // Method: ask, and let answers, deaths and time come by hand.
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { MAX_ANSWER_CHARACTERS, MAX_QUESTIONS } from "../base/limits.js";
 import { Collector } from "./collector.js";
 
 function world(...whom: readonly string[]) {
@@ -42,4 +43,20 @@ test("the slow are waited for as long as was said, and what has come by then cou
 
 test("with nobody to ask, it is finished at once", () => {
   assert.deepEqual(world().finished, [["own"]]);
+});
+
+test("beyond the limit the oldest question is answered with what has come", () => {
+  const { collector, query, finished } = world("p", "q");
+  collector.answered(query, "p", "p1", true);
+  for (let i = 1; i < MAX_QUESTIONS; i++) collector.ask(1_000, ["p"], [], () => {});
+  assert.deepEqual(finished, []);
+  collector.ask(1_000, ["p"], [], () => {});
+  assert.deepEqual(finished, [["own", "p1"]]);
+});
+
+test("an answer that would be too much is left out; smaller ones count", () => {
+  const { collector, query, finished } = world("p", "q");
+  collector.answered(query, "p", "x".repeat(MAX_ANSWER_CHARACTERS + 1), true);
+  collector.answered(query, "q", "q1", true);
+  assert.deepEqual(finished, [["own", "q1"]]);
 });

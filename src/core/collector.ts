@@ -1,18 +1,21 @@
 /**
  * Gathers answers to one question from many processes (`mobula trace`): asked once, finished when all have answered,
  * died, or had their time.
+ *
+ * Invariant: I-07 questions are bounded, and so is what one is answered with: the oldest question is answered early, and
+ * what would be too much of an answer is left out.
  */
-import { assert } from "../base/assert.js";
+import { MAX_ANSWER_CHARACTERS, MAX_QUESTIONS } from "../base/limits.js";
 
 /** How long a raylet waits for slow or busy processes. */
 const COLLECT_TIMEOUT_MS = 2_000;
 /** How long the GCS waits for raylets, which have waited for their processes before. */
 export const COLLECT_FROM_NODES_MS = 2 * COLLECT_TIMEOUT_MS;
-const MAX_QUESTIONS = 1_024;
 
 interface Question {
   readonly waitingFor: Set<string>;
   readonly answers: string[];
+  characters: number;
   readonly deadlineMs: number;
   readonly finish: (answers: readonly string[]) => void;
 }
@@ -29,18 +32,21 @@ export class Collector {
     finish: (answers: readonly string[]) => void,
     timeoutMs = COLLECT_TIMEOUT_MS,
   ): number {
-    assert(this.#questions.size < MAX_QUESTIONS, "questions under way are bounded");
+    const [oldest] = this.#questions.keys();
+    if (this.#questions.size >= MAX_QUESTIONS && oldest !== undefined) this.#giveUp(oldest);
     const query = this.#next++;
     const waitingFor = new Set(whom);
-    if (waitingFor.size === 0) finish(own);
-    else this.#questions.set(query, { waitingFor, answers: [...own], deadlineMs: nowMs + timeoutMs, finish });
+    const question: Question = { waitingFor, answers: [], characters: 0, deadlineMs: nowMs + timeoutMs, finish };
+    for (const json of own) add(question, json);
+    if (waitingFor.size === 0) finish(question.answers);
+    else this.#questions.set(query, question);
     return query;
   }
 
   answered(query: number, who: string, json: string, last: boolean): void {
     const question = this.#questions.get(query);
     if (question === undefined) return; // too late, or answered twice
-    question.answers.push(json);
+    add(question, json);
     if (last && question.waitingFor.delete(who)) this.#finishIfDone(query, question);
   }
 
@@ -52,10 +58,15 @@ export class Collector {
 
   tick(nowMs: number): void {
     for (const [query, question] of [...this.#questions]) {
-      if (nowMs < question.deadlineMs) continue;
-      question.waitingFor.clear();
-      this.#finishIfDone(query, question);
+      if (nowMs >= question.deadlineMs) this.#giveUp(query);
     }
+  }
+
+  /** It is answered with what has come. */
+  #giveUp(query: number): void {
+    const question = this.#questions.get(query);
+    question?.waitingFor.clear();
+    if (question !== undefined) this.#finishIfDone(query, question);
   }
 
   #finishIfDone(query: number, question: Question): void {
@@ -63,4 +74,10 @@ export class Collector {
     this.#questions.delete(query);
     question.finish(question.answers);
   }
+}
+
+function add(question: Question, json: string): void {
+  if (question.characters + json.length > MAX_ANSWER_CHARACTERS) return;
+  question.answers.push(json);
+  question.characters += json.length;
 }

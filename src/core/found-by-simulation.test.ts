@@ -137,7 +137,7 @@ test("a request that is told again after its lease has ended is not granted agai
 });
 
 test("an actor gets a fresh process: one that has run tasks may own objects that others wait for (seed 2542)", () => {
-  const pool = new WorkerPool(node("N1"), 1, { startWorker: () => {}, killWorker: () => {} });
+  const pool = new WorkerPool(node("N1"), 1, { send: () => {}, startWorker: () => {}, killWorker: () => {} });
   pool.prestart(1);
   const [slot] = pool.all();
   assert.ok(slot !== undefined);

@@ -61,6 +61,7 @@ class Node {
     const total = amountsOf({ CPU: cpus });
     this.resources = new NodeResources(total);
     this.#pool = new WorkerPool(node("N1"), cpus, {
+      send: () => {},
       startWorker: (worker) => this.#startWorker(worker),
       killWorker: () => {},
     });

@@ -4,7 +4,7 @@
  * The transition that does a step records it, so that deleting the work deletes the line. Each process keeps one ring
  * of fixed size; nothing is sent until somebody asks (`mobula trace`).
  */
-import { JOURNEY_RING_RECORDS } from "../base/limits.js";
+import { JOURNEY_RING_RECORDS, MAX_RECORD_DETAIL } from "../base/limits.js";
 
 export type Plane = "control" | "data" | "–";
 
@@ -128,7 +128,7 @@ export class Journey {
       node: this.#node,
       timeMs: this.#times[at] ?? 0,
       skipped: REASONS[this.#reasons[at] ?? 0] ?? "",
-      detail: this.#details[at] ?? "",
+      detail: this.#details[at]?.slice(0, MAX_RECORD_DETAIL) ?? "",
     };
   }
 }

@@ -4,7 +4,7 @@
  */
 import type { JobId, ObjectId, ProcessRef } from "../base/ids.js";
 import { GCS } from "../base/ids.js";
-import { MAX_LEASE_ARGUMENT_BYTES, MAX_TASK_DEPTH } from "../base/limits.js";
+import { MAX_LEASE_ARGUMENT_BYTES, MAX_TASK_DEPTH, WORKER_DIAL_TIMEOUT_MS } from "../base/limits.js";
 import { Journey } from "../core/journey.js";
 import { Owner } from "../core/owner/owner.js";
 import type { ActorLink, Task, TaskTemplate } from "../core/owner/records.js";
@@ -293,6 +293,7 @@ export class CoreProcess {
       identity: { role: this.#options.role, nodeId, processId },
       secret: this.#options.secret,
       target: worker.processId,
+      timeoutMs: WORKER_DIAL_TIMEOUT_MS,
     });
   }
 

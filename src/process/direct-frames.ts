@@ -12,7 +12,7 @@
  *     handBack  u16 lease, u8 blocked, u32 count, u32 sequence ...
  *     abort     u16 lease, u32 sequence
  */
-import { ByteReader, type ByteWriter, MalformedBytes } from "../base/bytes.js";
+import { ByteReader, type ByteWriter, cutText, MalformedBytes } from "../base/bytes.js";
 import type { ContextId, FunctionId, JobId, ObjectId } from "../base/ids.js";
 import { MAX_ID_BYTES, MAX_INLINE_BYTES, MAX_RETURNS, MAX_TEXT_BYTES } from "../base/limits.js";
 import type { ObjectEntry, Outcome, Result, Task } from "../core/owner/records.js";
@@ -235,7 +235,7 @@ export function writeOutcome(writer: ByteWriter, outcome: Outcome): void {
   } else {
     writer.u8(ANSWER.failed);
     writer.text(outcome.code);
-    writer.text(outcome.message.slice(0, MAX_TEXT_BYTES / 4));
+    writer.text(cutText(outcome.message, MAX_TEXT_BYTES));
   }
 }
 

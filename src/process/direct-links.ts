@@ -6,13 +6,15 @@
  */
 import { MalformedBytes } from "../base/bytes.js";
 import type { ContextId, JobId, ProcessId, ProcessRef } from "../base/ids.js";
+import { MAX_FRAME_BYTES, WORKER_DIAL_TIMEOUT_MS } from "../base/limits.js";
 import type { Lease } from "../core/owner/key-queue.js";
 import type { Owner } from "../core/owner/owner.js";
-import type { ActorLink, Task, TaskTemplate } from "../core/owner/records.js";
+import type { ActorLink, Outcome, Task, TaskTemplate } from "../core/owner/records.js";
 import { ObjectEntry } from "../core/owner/records.js";
 import type { Address } from "../io/address.js";
 import type { Connection } from "../io/connection.js";
 import type { ProcessAddress } from "../protocol/messages.js";
+import { nowMs } from "./clock.js";
 import {
   ANSWER_HEADER_BYTES,
   type IncomingTemplate,
@@ -77,7 +79,7 @@ export class DirectLinks {
         this.#writeAttach(link, number, lease);
         this.#host.owner.leases.connected(lease);
       },
-      () => this.#host.owner.leases.disconnected(lease),
+      (isBusy) => this.#host.owner.leases.unreached(lease, isBusy),
     );
   }
 
@@ -115,6 +117,12 @@ export class DirectLinks {
     const writer = link.connection.beginFrame(FRAME.push);
     writePushHeader(writer, number, task, template);
     writeArguments(writer, task.args as readonly unknown[], isEntry);
+    if (writer.length > MAX_FRAME_BYTES) {
+      return this.#refuse(link.connection, task, (outcome) => {
+        this.#host.owner.leases.answered(lease, task.sequence, outcome, 0);
+        this.#host.owner.leases.settle(lease);
+      });
+    }
     link.connection.endFrame();
   }
 
@@ -126,7 +134,20 @@ export class DirectLinks {
     const writer = link.connection.beginFrame(FRAME.call);
     writeCallHeader(writer, task, template);
     writeArguments(writer, task.args as readonly unknown[], isEntry);
+    if (writer.length > MAX_FRAME_BYTES) {
+      return this.#refuse(link.connection, task, (outcome) =>
+        this.#host.owner.actors.answered(actor, task.sequence, outcome),
+      );
+    }
     link.connection.endFrame();
+  }
+
+  /** What refs brought together is too large for a frame: its peer would close the connection. */
+  #refuse(connection: Connection, task: Task, answer: (outcome: Outcome) => void): void {
+    connection.abandonFrame();
+    const { name } = task.template;
+    const message = `the arguments of ${name} (${task.id}) are too large together: small values that refs name travel with a task, up to ${MAX_FRAME_BYTES} bytes. Pass the refs inside an array, and get() them in the task`;
+    queueMicrotask(() => answer({ kind: "failed", code: "OBJECT_TOO_LARGE", message }));
   }
 
   abort(where: Lease | ActorLink, task: Task): void {
@@ -142,17 +163,24 @@ export class DirectLinks {
     for (const link of this.#links.values()) link.connection?.close();
   }
 
-  #withLink(worker: ProcessRef, address: ProcessAddress, connected: (link: Link) => void, lost: () => void): void {
+  /** `unreached` is told whether the worker was there and did not answer: it may be in synchronous code. */
+  #withLink(
+    worker: ProcessRef,
+    address: ProcessAddress,
+    connected: (link: Link) => void,
+    unreached: (isBusy: boolean) => void,
+  ): void {
     const known = this.#links.get(worker.processId);
     if (known?.connection !== undefined) {
-      queueMicrotask(() => (known.connection === undefined ? lost() : connected(known)));
+      queueMicrotask(() => (known.connection === undefined ? unreached(false) : connected(known)));
       return;
     }
+    const sinceMs = nowMs();
     const isLocal = worker.nodeId === this.#host.self.nodeId;
     const where = isLocal ? { unixPath: address.unixPath } : { host: address.host, port: address.port };
     this.#host.dial(where, worker).then(
       (connection) => connected(this.#open(worker, connection)),
-      () => lost(),
+      () => unreached(nowMs() - sinceMs >= WORKER_DIAL_TIMEOUT_MS),
     );
   }
 

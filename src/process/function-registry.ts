@@ -6,8 +6,8 @@
  */
 import { hash96 } from "../base/hash.js";
 import type { FunctionId } from "../base/ids.js";
-import { MAX_FUNCTION_BYTES } from "../base/limits.js";
-import { ObjectTooLargeError } from "../errors.js";
+import { MAX_FUNCTION_BYTES, MAX_FUNCTIONS } from "../base/limits.js";
+import { ObjectLostError, ObjectTooLargeError } from "../errors.js";
 import { type CaptureHooks, capture, type External, hashOf, Reviver } from "../functions/index.js";
 import type { AnyFunction } from "../io/values/index.js";
 import type { Message } from "../protocol/messages.js";
@@ -21,6 +21,7 @@ export interface FunctionRegistryHooks {
 interface Fetching {
   readonly promise: Promise<AnyFunction>;
   readonly found: (payload: Uint8Array) => void;
+  readonly failed: (error: Error) => void;
 }
 
 export class FunctionRegistry {
@@ -104,20 +105,29 @@ export class FunctionRegistry {
     if (known !== undefined) return Promise.resolve(known);
     const fetching = this.#fetching.get(functionId);
     if (fetching !== undefined) return fetching.promise;
-    let found: (payload: Uint8Array) => void = () => {};
-    const payload = new Promise<Uint8Array>((resolve) => {
+    let found: Fetching["found"] = () => {};
+    let failed: Fetching["failed"] = () => {};
+    const payload = new Promise<Uint8Array>((resolve, reject) => {
       found = resolve;
+      failed = reject;
     });
     const promise = payload.then((bytes) => this.#reviver.revive(functionId, bytes));
     const done = () => this.#fetching.delete(functionId);
     promise.then(done, done);
-    this.#fetching.set(functionId, { promise, found });
+    this.#fetching.set(functionId, { promise, found, failed });
     this.#sendToGcs({ type: "fetchFunction", functionId });
     return promise;
   }
 
   /** The function table's answer. */
   functionFound(functionId: FunctionId, payload: Uint8Array): void {
-    this.#fetching.get(functionId)?.found(payload);
+    if (payload.length > 0) this.#fetching.get(functionId)?.found(payload);
+    else this.#fetching.get(functionId)?.failed(dropped(functionId));
   }
+}
+
+function dropped(functionId: FunctionId): Error {
+  return new ObjectLostError(
+    `function ${functionId} is not in the function table any more, which keeps the last ${MAX_FUNCTIONS}: call remote() once for each function, outside of loops, and pass what changes as arguments`,
+  );
 }

@@ -12,8 +12,10 @@ interface Writing {
   readonly sizeBytes: number;
   readonly holder: ProcessRef | undefined;
   readonly contains: readonly ObjectId[];
-  readonly done: (failure: Failure | undefined, sizeBytes: number) => void;
+  readonly done: Done[];
 }
+
+type Done = (failure: Failure | undefined, sizeBytes: number) => void;
 
 export class ObjectWriter {
   readonly #arena: () => Arena;
@@ -31,10 +33,12 @@ export class ObjectWriter {
     pieces: readonly Uint8Array[],
     holder: ProcessRef | undefined,
     contains: readonly ObjectId[],
-    done: (failure: Failure | undefined, sizeBytes: number) => void,
+    done: Done,
   ): void {
+    const known = this.#writing.get(objectId);
+    if (known !== undefined) return void known.done.push(done); // a task runs here twice: the first result stands
     const sizeBytes = pieces.reduce((sum, piece) => sum + piece.length, 0);
-    this.#writing.set(objectId, { pieces, sizeBytes, holder, contains, done });
+    this.#writing.set(objectId, { pieces, sizeBytes, holder, contains, done: [done] });
     this.#send({ type: "createObject", objectId, sizeBytes });
   }
 
@@ -73,6 +77,6 @@ export class ObjectWriter {
   #end(objectId: ObjectId, failure: Failure | undefined): void {
     const writing = this.#writing.get(objectId);
     this.#writing.delete(objectId);
-    writing?.done(failure, writing.sizeBytes);
+    for (const done of writing?.done ?? []) done(failure, writing?.sizeBytes ?? 0);
   }
 }

@@ -5,6 +5,7 @@
  * Lecture: step `storeResult`.
  */
 import { indexOfObject, type ObjectId, objectIdOf, type ProcessRef, taskIdOf, taskOfObject } from "../base/ids.js";
+import { MAX_INLINE_SUM_BYTES } from "../base/limits.js";
 import { KeptAnswers } from "../core/executor/kept-answers.js";
 import type { Outcome, Result } from "../core/owner/records.js";
 import type { Failure } from "../protocol/messages.js";
@@ -57,9 +58,11 @@ export class Results {
     done: (outcome: Outcome) => void,
   ): Outcome | undefined {
     const results: Result[] = encodings.map(({ stored }) => ({ kind: "inline", value: stored }));
-    const large = encodings.flatMap(({ stored, isLarge }, index) =>
-      isLarge || all ? [{ index, value: stored, isError: false }] : [],
-    );
+    let inlineBytes = 0;
+    const large = encodings.flatMap(({ stored, isLarge }, index) => {
+      if (!isLarge) inlineBytes += bytesOf(stored);
+      return isLarge || all || inlineBytes > MAX_INLINE_SUM_BYTES ? [{ index, value: stored, isError: false }] : [];
+    });
     if (large.length === 0) return { kind: "returned", results };
     const taskId = taskIdOf(template.context, counter);
     this.#seal(taskId, large, owner, (failure) => done(failure ?? { kind: "returned", results }), results);

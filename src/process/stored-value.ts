@@ -2,7 +2,7 @@
  * Values as processes keep them: a primitive as it is, everything else encoded, so that each `get` gives a fresh copy
  * and nobody's later change is seen. What the machines call opaque.
  */
-import { ByteReader, ByteWriter } from "../base/bytes.js";
+import { ByteReader, ByteWriter, cutText } from "../base/bytes.js";
 import { MAX_TEXT_BYTES } from "../base/limits.js";
 import { decodePrimitive, NOT_PRIMITIVE, tryEncodePrimitive, ValueWriter } from "../io/values/index.js";
 import type { Failure } from "../protocol/messages.js";
@@ -50,7 +50,7 @@ export function failurePieces(failure: Failure): readonly Uint8Array[] {
   header[0] = FAILURE_BYTE;
   const words = new ByteWriter();
   words.text(failure.code);
-  words.text(failure.message);
+  words.text(cutText(failure.message, MAX_TEXT_BYTES));
   return [header, words.copy()];
 }
 

@@ -1,14 +1,24 @@
 /**
  * Values of user code to stored values and back, with everything they name: refs, handles, functions, classes.
  */
+import { cutText } from "../base/bytes.js";
 import type { ObjectId } from "../base/ids.js";
-import { MAX_INLINE_BYTES } from "../base/limits.js";
+import {
+  MAX_ARGUMENTS,
+  MAX_CONTAINED_REFS,
+  MAX_ERROR_BYTES,
+  MAX_INLINE_BYTES,
+  MAX_INLINE_SUM_BYTES,
+  MAX_TEXT_BYTES,
+} from "../base/limits.js";
 import type { Owner } from "../core/owner/owner.js";
 import { type Held, ObjectEntry } from "../core/owner/records.js";
 import {
   errorFromCode,
+  InvalidOptionError,
   MobulaError,
   markAsTaskError,
+  ObjectTooLargeError,
   SerializationError,
   TaskError,
   type TaskInfo,
@@ -94,6 +104,12 @@ export class ValueCodec {
    * that nobody's later change is seen. A large argument becomes an object of its own.
    */
   encodeArguments(args: readonly unknown[], owner: Owner, lineage: Lineage): EncodedArguments {
+    if (args.length > MAX_ARGUMENTS) {
+      throw new InvalidOptionError(
+        `a call has ${args.length} arguments, at most ${MAX_ARGUMENTS} are allowed: pass them in one array`,
+      );
+    }
+    let inlineBytes = 0;
     let prepared: unknown[] | undefined;
     let dependencies: ObjectEntry[] | undefined;
     let nested: Held[] | undefined;
@@ -105,7 +121,8 @@ export class ValueCodec {
       if (entry === undefined) {
         const { encoded, named } = this.#encode(arg, `args[${i}]`);
         const bytes = new EncodedBytes(copyOf(encoded), named.ids, named.held);
-        if (bytes.bytes.length <= MAX_INLINE_BYTES) {
+        inlineBytes += bytes.bytes.length;
+        if (bytes.bytes.length <= MAX_INLINE_BYTES && inlineBytes <= MAX_INLINE_SUM_BYTES) {
           prepared[i] = bytes;
           if (named.held.length > 0) nested = [...(nested ?? []), ...named.held];
           continue;
@@ -137,19 +154,32 @@ export class ValueCodec {
 
   // ── Errors ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
-  /** What a task threw, with the place: always encodable. */
+  /** What a task threw, with the place: always encodable, and never too large for an answer. */
   encodeError(thrown: unknown, task: TaskInfo): EncodedBytes {
+    const error = this.#encodeError(thrown, task);
+    if (error.bytes.length <= MAX_ERROR_BYTES) return error;
+    const why = `its ${error.bytes.length} bytes are too many, ${MAX_ERROR_BYTES} are allowed`;
+    return this.#errorInWords(thrown, task, why);
+  }
+
+  #encodeError(thrown: unknown, task: TaskInfo): EncodedBytes {
     if (thrown instanceof MobulaError && !(thrown instanceof TaskError)) {
       const { code, message } = thrown;
-      return new EncodedBytes(copyOf(encodeValue({ code, message, task }, this.#hooks, "error")));
+      return new EncodedBytes(
+        copyOf(encodeValue({ code, message: cutText(message, MAX_TEXT_BYTES), task }, this.#hooks, "error")),
+      );
     }
     try {
       return new EncodedBytes(copyOf(encodeValue({ thrown, task }, this.#hooks, "error")));
     } catch (error) {
-      const why = error instanceof Error ? error.message : String(error);
-      const words = `${describeThrown(thrown)} (it could not be copied as it is: ${why})`;
-      return new EncodedBytes(copyOf(encodeValue({ thrown: new Error(words), task }, this.#hooks, "error")));
+      return this.#errorInWords(thrown, task, error instanceof Error ? error.message : String(error));
     }
+  }
+
+  #errorInWords(thrown: unknown, task: TaskInfo, why: string): EncodedBytes {
+    const what = cutText(describeThrown(thrown), MAX_TEXT_BYTES);
+    const error = new Error(`${what} (it could not be copied as it is: ${cutText(why, MAX_TEXT_BYTES)})`);
+    return new EncodedBytes(copyOf(encodeValue({ thrown: error, task }, this.#hooks, "error")));
   }
 
   /** A fresh error object for each `get`. */
@@ -189,6 +219,11 @@ export class ValueCodec {
     this.#named = named;
     try {
       const encoded = encodeValue(value, this.#hooks, label);
+      if (named.ids.length > MAX_CONTAINED_REFS) {
+        throw new ObjectTooLargeError(
+          `${label} contains ${named.ids.length} refs and handles, at most ${MAX_CONTAINED_REFS} are allowed: put() parts of it`,
+        );
+      }
       for (const held of named.held) if (held instanceof ObjectEntry) this.#escape(held);
       return { encoded, named };
     } finally {

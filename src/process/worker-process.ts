@@ -161,6 +161,8 @@ export class WorkerProcess {
         return;
       case "promoteResult":
         return this.#runner.results.promoteResult(message.objectId);
+      case "askUse":
+        return this.core.raylet.sendToRaylet({ type: "workerUse", inUse: this.core.owner.isInUse });
       case "createActor":
         return void this.#createActor(message.leaseId, message.actor);
       default:

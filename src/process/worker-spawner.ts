@@ -1,6 +1,8 @@
 /** The worker processes of a node as children: their start, their output, their end. */
 import type { Socket } from "node:net";
+import { cutText } from "../base/bytes.js";
 import type { ProcessId, ProcessRef } from "../base/ids.js";
+import { MAX_QUOTED_LINE } from "../base/limits.js";
 import { sendSocket } from "../io/pass-socket.js";
 import type { Child, Exit } from "../io/spawn.js";
 import type { Failure, OutputLine } from "../protocol/messages.js";
@@ -75,7 +77,10 @@ export class WorkerSpawner {
 function exitReason(worker: ProcessRef, pid: number | undefined, exit: Exit, reason: string | undefined): Failure {
   const how = exit.signal === null ? `exit code ${exit.code}` : `signal ${exit.signal}`;
   const ended = reason === undefined ? `ended with ${how}` : `was ended (${how}): ${reason}`;
-  const tail = exit.stderrTail.length === 0 ? "" : `; its last words on stderr:\n${exit.stderrTail.join("\n")}`;
+  const tail =
+    exit.stderrTail.length === 0
+      ? ""
+      : `; its last words on stderr:\n${exit.stderrTail.map((line) => cutText(line, MAX_QUOTED_LINE)).join("\n")}`;
   const where = `worker ${worker.processId} (pid ${pid ?? "none"}) on node ${worker.nodeId}`;
   const started =
     exit.error === undefined ? `${where} ${ended}` : `${where} could not be started: ${exit.error.message}`;

@@ -20,7 +20,9 @@ import {
   MAX_ARGUMENTS,
   MAX_CONTAINED_REFS,
   MAX_FUNCTION_BYTES,
+  MAX_HOLDS_PER_MESSAGE,
   MAX_INLINE_BYTES,
+  MAX_LABELS,
   MAX_LOG_LINE_LENGTH,
   MAX_NODES,
   MAX_OUTPUT_BATCH_LINES,
@@ -44,6 +46,7 @@ import {
   u16,
   u32,
   union,
+  words,
 } from "./schema.js";
 
 export type Role = "driver" | "worker" | "raylet" | "gcs" | "tool";
@@ -59,7 +62,7 @@ const functionId = id<FunctionId>();
 export const processRef: Field<ProcessRef> = struct({ nodeId, processId: id<ProcessId>() });
 
 /** Bad news: the code of an error class, and its words. */
-const failure = struct({ code: text(64), message: text() });
+const failure = struct({ code: text(64), message: words() });
 export type Failure = Infer<typeof failure>;
 
 /** Amounts by resource name, in 1/10,000 (see base/limits.ts). */
@@ -144,7 +147,7 @@ const nodeInfo = struct({
   port: u16,
   isHead: flag,
   total: amounts,
-  labels: map(text(), MAX_RESOURCE_KINDS),
+  labels: map(text(), MAX_LABELS),
 });
 export type NodeInfo = Infer<typeof nodeInfo>;
 
@@ -191,7 +194,7 @@ export const MESSAGES = {
   jobEnded: message(["gcs"], ["raylet"], struct({ jobId, driver: processRef })),
 
   // ── Function table (lecture step 0) ──────────────────────────────────────────────────────────────────────────────
-  registerFunction: message(OWNERS, ["gcs"], struct({ functionId, name: text(), payload: blob(MAX_FUNCTION_BYTES) })),
+  registerFunction: message(OWNERS, ["gcs"], struct({ functionId, name: words(), payload: blob(MAX_FUNCTION_BYTES) })),
   fetchFunction: message(["worker", "driver", "raylet"], ["gcs", "raylet"], struct({ functionId })),
   functionFound: message(
     ["gcs", "raylet"],
@@ -206,7 +209,7 @@ export const MESSAGES = {
   queueLease: message(["gcs"], ["raylet"], leaseRequest),
   /** A raylet's word on its own resources is final: it gives a lease back that the GCS placed on stale news. */
   leaseSpilled: message(["raylet"], ["gcs"], struct({ request: leaseRequest, available: amounts })),
-  leaseInfeasible: message(["gcs"], OWNERS, struct({ leaseId, reason: text() })),
+  leaseInfeasible: message(["gcs"], OWNERS, struct({ leaseId, reason: words() })),
   leaseRefused: message(["gcs", "raylet"], OWNERS, struct({ leaseId, reason: failure })),
   leaseGranted: message(
     ["raylet"],
@@ -239,7 +242,7 @@ export const MESSAGES = {
   taskBlocked: message(["worker"], ["raylet"], struct({ leaseId })),
   taskResumed: message(["worker"], ["raylet"], struct({ leaseId })),
   /** The task outlived its `timeoutMs`: the owner asks for the end of the worker that it leased. */
-  killLeasedWorker: message(OWNERS, ["raylet"], struct({ leaseId, why: text() })),
+  killLeasedWorker: message(OWNERS, ["raylet"], struct({ leaseId, why: words() })),
   killProcess: message(["gcs"], ["raylet"], struct({ process: processRef, reason: failure })),
 
   // ── Store of the own node ────────────────────────────────────────────────────────────────────────────────────────
@@ -256,7 +259,12 @@ export const MESSAGES = {
   /** Make an object local (`fetch`), or just say when it exists. `forTask` names the journey the steps belong to. */
   getObject: message(OWNERS, ["raylet"], struct({ objectId, fetch: flag })),
   objectReady: message(["raylet"], OWNERS, struct({ objectId, local: flag, offset: size, sizeBytes: size })),
-  objectFailed: message(["raylet"], OWNERS, struct({ objectId, reason: failure })),
+  /** From its owner to the GCS: no store takes the value, so nobody else will have it. */
+  objectFailed: message(
+    ["raylet", "gcs", "driver", "worker"],
+    ["driver", "worker", "gcs"],
+    struct({ objectId, reason: failure }),
+  ),
   cancelGet: message(OWNERS, ["raylet"], struct({ objectId })),
   /** The reader is done with the block that `objectReady` named. */
   releaseBlock: message(OWNERS, ["raylet"], struct({ objectId })),
@@ -295,7 +303,7 @@ export const MESSAGES = {
     ["gcs"],
     struct({
       sequence: u32,
-      objects: list(id<ObjectId | ActorId>(), MAX_CONTAINED_REFS),
+      objects: list(id<ObjectId | ActorId>(), MAX_HOLDS_PER_MESSAGE),
       declare: flag,
       runner: optional(processRef),
     }),
@@ -303,7 +311,7 @@ export const MESSAGES = {
   /** Somebody waits for a result of yours whose owner may be busy: put it into the store. */
   promoteResult: message(["gcs"], ["worker"], struct({ objectId })),
   holdsAdded: message(["gcs"], OWNERS, struct({ sequence: u32 })),
-  releaseHolds: message(OWNERS, ["gcs"], struct({ objects: list(id<ObjectId | ActorId>(), MAX_CONTAINED_REFS) })),
+  releaseHolds: message(OWNERS, ["gcs"], struct({ objects: list(id<ObjectId | ActorId>(), MAX_HOLDS_PER_MESSAGE) })),
   /** A process of the job died: say when every hold you took so far has been sent. */
   flushHolds: message(["gcs"], OWNERS, struct({ epoch: u32 })),
   holdsFlushed: message(OWNERS, ["gcs"], struct({ epoch: u32 })),
@@ -328,7 +336,7 @@ export const MESSAGES = {
   actorCreated: message(
     ["worker"],
     ["gcs"],
-    struct({ actorId, leaseId, failure: optional(struct({ message: text(), error: blob(MAX_INLINE_BYTES) })) }),
+    struct({ actorId, leaseId, failure: optional(struct({ message: words(), error: blob(MAX_INLINE_BYTES) })) }),
   ),
   /** The raylet of an actor's lease keeps only what the living actor holds. */
   settleActor: message(["gcs"], ["raylet"], struct({ leaseId })),
@@ -344,10 +352,10 @@ export const MESSAGES = {
   query: message(
     ASKERS,
     ["gcs"],
-    struct({ query: u32, about: oneOf("nodes", "trace", "workers", "traffic", "output"), subject: text() }),
+    struct({ query: u32, about: oneOf("nodes", "trace", "workers", "traffic", "output"), subject: words() }),
   ),
   answer: message(["gcs"], ASKERS, struct({ query: u32, json: text(64 * 1024 * 1024) })),
-  collect: message(["gcs", "raylet"], ["raylet", "driver", "worker"], struct({ query: u32, subject: text() })),
+  collect: message(["gcs", "raylet"], ["raylet", "driver", "worker"], struct({ query: u32, subject: words() })),
   collected: message(
     ["raylet", "driver", "worker"],
     ["gcs", "raylet"],
@@ -357,7 +365,7 @@ export const MESSAGES = {
   keepLadders: message(["driver"], ["raylet"], struct({ json: text(64 * 1024 * 1024) })),
   stopCluster: message(["tool", "driver"], ["gcs"], struct({})),
   /** The GCS asks a raylet to stop, with everything on its node. */
-  stopNode: message(["gcs"], ["raylet"], struct({ reason: text() })),
+  stopNode: message(["gcs"], ["raylet"], struct({ reason: words() })),
   /** What workers of a job wrote on one node, for the user of its driver. A node numbers its batches. */
   workerOutput: message(
     ["raylet", "gcs"],
@@ -366,6 +374,9 @@ export const MESSAGES = {
   ),
   /** That batch has been shown, or nobody wants it: the next may come. */
   outputShown: message(["driver", "gcs"], ["raylet"], struct({ jobId, sequence: u32 })),
+  /** A spare worker is asked before it is stopped: does it own tasks, objects or handles that are still in use? */
+  askUse: message(["raylet"], ["worker"], struct({})),
+  workerUse: message(["worker"], ["raylet"], struct({ inUse: flag })),
 } as const;
 
 export type MessageType = keyof typeof MESSAGES;

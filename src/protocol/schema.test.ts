@@ -23,6 +23,7 @@ import {
   u16,
   u32,
   union,
+  words,
 } from "./schema.js";
 
 function encode<T>(field: Field<T>, value: T): Uint8Array {
@@ -115,4 +116,9 @@ test("a field describes itself as it decodes", () => {
       parts: { circle: { kind: "struct", parts: { radius: { kind: "size" } } }, point: { kind: "struct", parts: {} } },
     },
   });
+});
+
+test("words that are too long are cut by who writes them; longer ones on the wire are refused", () => {
+  assert.equal(decode(words(10), encode(words(10), "x".repeat(11))), `${"x".repeat(7)}…`);
+  refused(words(10), text(11), "x".repeat(11));
 });

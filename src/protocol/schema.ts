@@ -5,8 +5,8 @@
  * every id a form, every choice a list. A message that decodes is a message that is valid. (Why not a general
  * serializer: it would decode first and be checked afterwards, and it costs start-up time in every process.)
  */
-import { type ByteReader, type ByteWriter, MalformedBytes } from "../base/bytes.js";
-import { MAX_ID_BYTES, MAX_TEXT_BYTES } from "../base/limits.js";
+import { type ByteReader, type ByteWriter, cutText, MalformedBytes } from "../base/bytes.js";
+import { MAX_ID_BYTES, MAX_KEY_BYTES, MAX_TEXT_BYTES } from "../base/limits.js";
 
 /** What a field may hold, as data: message tables of documents and generated test values come from it. */
 export type Form =
@@ -56,7 +56,16 @@ export const flag: Field<boolean> = {
   },
 };
 
-/** Text for people: names, reasons. */
+/** Words for people, such as reasons: who writes more than the limit is cut short. */
+export function words(maxBytes = MAX_TEXT_BYTES): Field<string> {
+  return {
+    form: { kind: "text", maxBytes },
+    write: (w, v) => w.text(cutText(v, maxBytes)),
+    read: (r) => r.text(maxBytes),
+  };
+}
+
+/** Names and other text that must arrive as it is: who writes it has checked its length. */
 export function text(maxBytes = MAX_TEXT_BYTES): Field<string> {
   return { form: { kind: "text", maxBytes }, write: (w, v) => w.text(v), read: (r) => r.text(maxBytes) };
 }
@@ -122,7 +131,7 @@ export function list<T>(field: Field<T>, maxItems: number): Field<readonly T[]> 
 
 /** A record from names to values; on arrival a `Map`, so that a name can never be taken for a prototype. */
 export function map<T>(field: Field<T>, maxItems: number): Field<ReadonlyMap<string, T>> {
-  const entries = list(struct({ name: text(256), value: field }), maxItems);
+  const entries = list(struct({ name: text(MAX_KEY_BYTES), value: field }), maxItems);
   return {
     form: { kind: "map", of: field.form, maxItems },
     write: (w, v) => {

@@ -5,6 +5,7 @@ import { test } from "node:test";
 import fc from "fast-check";
 import { Lines, line } from "../../../test/support/messages.js";
 import { lease } from "../../../test/support/names.js";
+import { MAX_CALLS_AHEAD } from "../../base/limits.js";
 import type { Outcome } from "../owner/records.js";
 import { ActorExecutor, type Call } from "./actor-executor.js";
 
@@ -20,22 +21,27 @@ class World {
   during: (call: Call) => void = () => {};
   readonly #lines = new Lines();
 
-  constructor(maxConcurrency = 1_000) {
+  constructor(maxConcurrency = 1_000, maxAhead = MAX_CALLS_AHEAD) {
     const say = this.#lines.add;
-    this.executor = new ActorExecutor(lease("A.0"), maxConcurrency, {
-      sendToRaylet: (message) => say(line(message)),
-      prepare: (call) => {
-        this.calls.set(call.task, call);
-        return !String(call.task).includes("fetch");
+    this.executor = new ActorExecutor(
+      lease("A.0"),
+      maxConcurrency,
+      {
+        sendToRaylet: (message) => say(line(message)),
+        prepare: (call) => {
+          this.calls.set(call.task, call);
+          return !String(call.task).includes("fetch");
+        },
+        execute: (call) => {
+          say(`run ${call.task}`);
+          this.started.push(String(call.task));
+          this.during(call);
+          return String(call.task).includes("async") ? undefined : DONE;
+        },
+        answer: (caller, call, outcome) => say(`${caller}: ${call.task} ${outcome.kind}`),
       },
-      execute: (call) => {
-        say(`run ${call.task}`);
-        this.started.push(String(call.task));
-        this.during(call);
-        return String(call.task).includes("async") ? undefined : DONE;
-      },
-      answer: (caller, call, outcome) => say(`${caller}: ${call.task} ${outcome.kind}`),
-    });
+      maxAhead,
+    );
   }
 
   push(caller: string, ...tasks: readonly string[]): void {
@@ -163,6 +169,14 @@ const plans = fc.record({
     { minLength: 1, maxLength: 15, size: "max" },
   ),
   choices: fc.infiniteStream(fc.nat(1_000)),
+});
+
+test("a caller whose calls are too many has those beyond the limit refused; the actor goes on", () => {
+  const w = new World(1, 2);
+  w.push("d", "async a", "b", "c", "d");
+  assert.deepEqual(w.asked(), ["run async a", "d: d failed"]);
+  w.executor.finished(w.call("async a"), DONE);
+  assert.deepEqual(w.asked(), ["d: async a returned", "run b", "d: b returned", "run c", "d: c returned"]);
 });
 
 test("in every order of events each call runs once, in its caller's order, and all are answered", () => {

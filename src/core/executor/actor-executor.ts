@@ -35,12 +35,14 @@ export class ActorExecutor {
   readonly #port: ActorExecutorPort;
   readonly #leaseId: LeaseId;
   readonly #maxConcurrency: number;
+  readonly #maxAhead: number;
   readonly #queues = new Map<Caller, Deque<Call>>();
   readonly #running = new Set<Call>();
   #blocked = 0;
   #saidBlocked = false;
 
-  constructor(leaseId: LeaseId, maxConcurrency: number, port: ActorExecutorPort) {
+  constructor(leaseId: LeaseId, maxConcurrency: number, port: ActorExecutorPort, maxAhead = MAX_CALLS_AHEAD) {
+    this.#maxAhead = maxAhead;
     this.#leaseId = leaseId;
     this.#maxConcurrency = maxConcurrency;
     this.#port = port;
@@ -54,7 +56,10 @@ export class ActorExecutor {
       queue = new Deque();
       this.#queues.set(caller, queue);
     }
-    assert(queue.length < MAX_CALLS_AHEAD, "calls waiting at an actor are bounded by their caller");
+    if (queue.length >= this.#maxAhead) {
+      const message = `${this.#maxAhead} calls of one caller wait at the actor, which is the limit: get() some results first`;
+      return this.#port.answer(caller, call, { kind: "failed", code: "PENDING_CALLS_LIMIT", message });
+    }
     queue.push(call);
     if (queue.length === 1) this.#drain(queue);
   }

@@ -217,11 +217,6 @@ export class Executor {
     return lines.join("\n");
   }
 
-  get isIdle(): boolean {
-    for (const lease of this.#leases.values()) if (lease.current !== undefined || lease.preparing > 0) return false;
-    return true;
-  }
-
   check(): void {
     for (const lease of this.#leases.values()) {
       assert(

@@ -52,6 +52,7 @@ interface Row {
 
 export class ActorTable {
   readonly #port: ActorTablePort;
+  readonly #maxActors: number;
   readonly #rows = new Map<ActorId, Row>();
   readonly #names = new Map<string, ActorId>();
   readonly #byLease = new Map<LeaseId, ActorId>();
@@ -60,15 +61,19 @@ export class ActorTable {
   readonly #gone = new Recent<ActorId>(MAX_GONE_ACTORS);
   #nowMs = 0;
 
-  constructor(port: ActorTablePort) {
+  constructor(port: ActorTablePort, maxActors = MAX_ACTORS) {
     this.#port = port;
+    this.#maxActors = maxActors;
   }
 
   /** Lecture, `registerActor`. Idempotent: the actor's id is derived from the call that makes it. */
   register(spec: ActorSpec): "registered" | "refused" {
     if (this.#rows.has(spec.actorId)) return "registered";
     if (this.#gone.has(spec.actorId)) return "refused";
-    assert(this.#rows.size < MAX_ACTORS, "the actor table is bounded");
+    if (this.#rows.size >= this.#maxActors) {
+      this.refuse(spec);
+      return "refused";
+    }
     const row: Row = {
       spec,
       leaseId: `${spec.actorId}.0` as LeaseId,
@@ -94,6 +99,16 @@ export class ActorTable {
     this.#byLease.set(row.leaseId, spec.actorId);
     this.#port.leaseActorWorker(leaseRequestOf(row));
     return "registered";
+  }
+
+  /** There is no room for it: its handles are told that it is dead. */
+  refuse({ actorId, name, owner }: ActorSpec): void {
+    this.#gone.add(actorId);
+    const message = `actor ${name} (${actorId}) cannot be made: the cluster has room for ${this.#maxActors} actors, which is the limit. kill() some, or drop their handles`;
+    const view = { ...goneView(actorId), reason: { code: "ACTOR_DIED", message } };
+    for (const to of this.#early.get(actorId)?.subscribers.values() ?? []) this.#port.announce(to, view);
+    this.#early.delete(actorId);
+    this.#port.announce(owner, view);
   }
 
   /** A raylet granted the lease: its worker becomes the actor. Idempotent: a second word of the same grant is no other. */
@@ -203,6 +218,7 @@ export class ActorTable {
   }
 
   check(): void {
+    assert(this.#rows.size <= this.#maxActors, "the actor table is bounded");
     const workers = new Set<ProcessId>();
     for (const row of this.#rows.values()) {
       if (row.state === "alive") assert(row.worker !== undefined, "a living actor has a process");

@@ -4,13 +4,14 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Lines } from "../../../test/support/messages.js";
 import { func, process } from "../../../test/support/names.js";
-import { FunctionTable } from "./function-table.js";
+import { MAX_FUNCTIONS } from "../../base/limits.js";
+import { FunctionTable, type FunctionTablePort } from "./function-table.js";
 
-function world() {
+function world(maxFunctions = MAX_FUNCTIONS) {
   const lines = new Lines();
-  const table = new FunctionTable({
-    functionFound: (to, functionId, payload) => lines.add(`${to.processId}: ${functionId} = ${payload.join()}`),
-  });
+  const functionFound: FunctionTablePort["functionFound"] = (to, functionId, payload) =>
+    lines.add(`${to.processId}: ${functionId} = ${payload.join()}`);
+  const table = new FunctionTable({ functionFound }, maxFunctions);
   const asked = () => {
     table.check();
     return lines.take();
@@ -44,4 +45,16 @@ test("a process that died waits for nothing any more", () => {
   table.forgetProcess(process("w1"));
   table.register(func("add"), Uint8Array.of(1));
   assert.deepEqual(asked(), []);
+});
+
+test("beyond the limit the oldest function goes, and who asks for it is not left waiting", () => {
+  const { table, asked } = world(1);
+  table.register(func("old"), Uint8Array.of(1));
+  table.register(func("new"), Uint8Array.of(2));
+  table.fetch(process("w1"), func("old"));
+  table.fetch(process("w1"), func("new"));
+  assert.deepEqual(asked(), ["w1: old = ", "w1: new = 2"]);
+  table.register(func("old"), Uint8Array.of(1));
+  table.fetch(process("w1"), func("old"));
+  assert.deepEqual(asked(), ["w1: old = 1"]);
 });

@@ -7,6 +7,10 @@
 import { assert } from "../../base/assert.js";
 import type { FunctionId, ProcessRef } from "../../base/ids.js";
 import { MAX_FUNCTIONS } from "../../base/limits.js";
+import { Recent } from "../recent.js";
+
+/** The payload of a function that the table has no more: no function is empty. */
+const DROPPED = new Uint8Array(0);
 
 export interface FunctionTablePort {
   functionFound(to: ProcessRef, functionId: FunctionId, payload: Uint8Array): void;
@@ -14,12 +18,15 @@ export interface FunctionTablePort {
 
 export class FunctionTable {
   readonly #port: FunctionTablePort;
+  readonly #maxFunctions: number;
+  readonly #dropped = new Recent<FunctionId>(MAX_FUNCTIONS);
   readonly #payloads = new Map<FunctionId, Uint8Array>();
   /** Processes that asked before the function was registered: a call may overtake its registration. */
   readonly #waiters = new Map<FunctionId, Map<string, ProcessRef>>();
 
-  constructor(port: FunctionTablePort) {
+  constructor(port: FunctionTablePort, maxFunctions = MAX_FUNCTIONS) {
     this.#port = port;
+    this.#maxFunctions = maxFunctions;
   }
 
   /** Lecture, `registerFunction`. The same id always names the same bytes, so a second message changes nothing. */
@@ -33,7 +40,7 @@ export class FunctionTable {
   }
 
   fetch(from: ProcessRef, functionId: FunctionId): void {
-    const payload = this.#payloads.get(functionId);
+    const payload = this.#payloads.get(functionId) ?? (this.#dropped.has(functionId) ? DROPPED : undefined);
     if (payload !== undefined) {
       this.#port.functionFound(from, functionId, payload);
       return;
@@ -50,16 +57,18 @@ export class FunctionTable {
   }
 
   check(): void {
-    assert(this.#payloads.size <= MAX_FUNCTIONS, "the function table is bounded");
+    assert(this.#payloads.size <= this.#maxFunctions, "the function table is bounded");
     for (const functionId of this.#waiters.keys()) {
       assert(!this.#payloads.has(functionId), "nobody waits for a function that is registered");
     }
   }
 
-  /** Beyond the limit the oldest goes; who still calls it registers it again with its next first call. */
+  /** Beyond the limit the oldest goes; a worker that has not had it is told so. */
   #dropOldest(): void {
-    if (this.#payloads.size <= MAX_FUNCTIONS) return;
+    if (this.#payloads.size <= this.#maxFunctions) return;
     const oldest = this.#payloads.keys().next();
-    if (!oldest.done) this.#payloads.delete(oldest.value);
+    if (oldest.done) return;
+    this.#payloads.delete(oldest.value);
+    this.#dropped.add(oldest.value);
   }
 }

@@ -5,11 +5,11 @@ import { test } from "node:test";
 import { ADDRESS, actorSpec, Lines, leaseRequest, line, nodeInfo } from "../../../test/support/messages.js";
 import { actor, failure, func, job, lease, node, object, process } from "../../../test/support/names.js";
 import { GCS, type ProcessRef, rayletOf } from "../../base/ids.js";
-import { HEARTBEAT_MS, NODE_TIMEOUT_MS } from "../../base/limits.js";
+import { DECLARATION_WAIT_MS, HEARTBEAT_MS, NODE_TIMEOUT_MS } from "../../base/limits.js";
 import type { Message } from "../../protocol/messages.js";
 import { Journey } from "../journey.js";
 import { amountsOf } from "../resources.js";
-import { Gcs } from "./gcs.js";
+import { Gcs, type GcsLimits } from "./gcs.js";
 
 /** Actors are known by the length of their ids. */
 const A = actor("a".repeat(32));
@@ -24,7 +24,7 @@ class World {
   readonly #lines = new Lines();
 
   /** Nodes N1 and N2, driver d on N1 with job 1, and its worker w on N2. */
-  constructor() {
+  constructor(limits: Partial<GcsLimits> = {}) {
     const say = this.#lines.add;
     this.gcs = new Gcs(
       {
@@ -33,6 +33,7 @@ class World {
         stop: (reason) => say(`stop: ${reason}`),
       },
       this.journey,
+      limits,
     );
     this.gcs.tick(HEARTBEAT_MS);
     this.send(N1, { type: "registerNode", ...nodeInfo("N1") });
@@ -235,6 +236,101 @@ test("a worker's holds end when its job's other processes have flushed theirs, n
   assert.deepEqual(w.asked(), ["d: holdsAdded"]);
   w.send(D, { type: "releaseHolds", objects: [object("c")] });
   assert.deepEqual(w.asked(), ["N2: freeObject c"]);
+});
+
+test("who holds a ref whose owner died before its word of the object is told, when all living have been heard", () => {
+  const w = new World();
+  const subscribe = { type: "subscribeObject", objectId: object("c"), forTask: undefined } as const;
+  w.send(N2, { type: "processDied", process: W, reason: failure("WORKER_CRASHED") });
+  w.hold(D, "c", A); // the ref came straight from w; an actor is not made by an owner
+  w.send(N1, subscribe);
+  w.send(D, { type: "holdsFlushed", epoch: 1 });
+  w.gcs.tick(2 * HEARTBEAT_MS);
+  w.asked();
+  w.gcs.tick(2 * HEARTBEAT_MS + DECLARATION_WAIT_MS);
+  w.gcs.tick(3 * HEARTBEAT_MS + DECLARATION_WAIT_MS);
+  assert.deepEqual(w.asked(), ["d: flushHolds 2"]);
+  w.send(D, { type: "holdsFlushed", epoch: 2 });
+  assert.deepEqual(w.asked(), ["N1: objectGone c OWNER_DIED"]);
+  w.send(N1, subscribe);
+  assert.deepEqual(w.asked(), ["N1: objectGone c OWNER_DIED"]);
+});
+
+test("an owner that is busy says late what it makes: nobody is told that it died", () => {
+  const w = new World();
+  w.hold(D, "c");
+  w.send(N1, { type: "subscribeObject", objectId: object("c"), forTask: undefined });
+  w.gcs.tick(2 * HEARTBEAT_MS);
+  w.gcs.tick(2 * HEARTBEAT_MS + DECLARATION_WAIT_MS);
+  assert.deepEqual(w.asked(), ["d: holdsAdded", "d: flushHolds 1", "w: flushHolds 1"]);
+  w.send(D, { type: "holdsFlushed", epoch: 1 });
+  w.send(W, { type: "addHolds", sequence: 1, objects: [object("c")], declare: true, runner: undefined });
+  w.send(W, { type: "holdsFlushed", epoch: 1 });
+  assert.deepEqual(w.asked(), ["w: holdsAdded"]);
+  w.send(W, { type: "objectFailed", objectId: object("c"), reason: failure("OBJECT_STORE_FULL") });
+  assert.deepEqual(w.asked(), ["N1: objectGone c OBJECT_STORE_FULL"]);
+});
+
+// ── Limits ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+test("an object table that is full refuses what needs a row, with a typed error, and goes on with the rest", () => {
+  const w = new World({ maxObjects: 2 });
+  w.hold(D, "a");
+  w.register("b");
+  w.asked();
+  w.hold(D, "a", "b");
+  w.hold(W, "c");
+  w.register("d");
+  assert.deepEqual(w.asked(), [
+    "d: holdsAdded",
+    ...["w: objectFailed c OBJECT_STORE_FULL", "w: holdsAdded"],
+    "N2: objectRefused d OBJECT_STORE_FULL",
+  ]);
+  w.send(N2, { type: "registerObject", objectId: object("a"), sizeBytes: 1, holder: D, contains: [object("e")] });
+  w.send(D, { type: "registerActor", ...actorSpec(A) });
+  assert.deepEqual(w.asked(), [
+    "N2: objectRefused a OBJECT_STORE_FULL",
+    ...["d: objectFailed A OBJECT_STORE_FULL", "d: actorState A dead ACTOR_DIED"],
+  ]);
+  w.send(D, { type: "releaseHolds", objects: [object("b")] });
+  w.register("d");
+  assert.deepEqual(w.asked(), ["N2: freeObject b", "N2: objectRegistered d"]);
+});
+
+test("an actor table that is full refuses an actor; its handles are told that it is dead, and why", () => {
+  const w = new World({ maxActors: 1 });
+  w.actor();
+  const B = actor("b".repeat(32));
+  w.send(W, { type: "subscribeActor", actorId: B }); // its handle is there before it is registered
+  w.send(D, { type: "registerActor", ...actorSpec(B) });
+  w.send(D, { type: "registerActor", ...actorSpec(B) });
+  const dead = `actorState ${B} dead ACTOR_DIED`;
+  assert.deepEqual(w.asked(), [`w: ${dead}`, `d: ${dead}`]);
+  w.send(D, { type: "releaseHolds", objects: [A] });
+  w.asked();
+  w.send(D, { type: "registerActor", ...actorSpec("c".repeat(32)) });
+  assert.match(w.asked().join(), /queueLease c+.0/);
+});
+
+test("a scheduler whose queue is full refuses requests, and takes them again when there is room", () => {
+  const w = new World({ maxQueuedLeases: 2 });
+  const large = { demand: amountsOf({ CPU: 9 }) };
+  for (const name of ["L1", "L2", "L3"]) w.send(N1, { ...leaseRequest(name, large), type: "placeLease" });
+  w.send(D, { type: "registerActor", ...actorSpec(A) });
+  assert.deepEqual(w.asked().slice(2), [
+    "d: leaseRefused L3 PENDING_CALLS_LIMIT",
+    ...["d: actorState A dead PENDING_CALLS_LIMIT", "d: leaseRefused A.0 PENDING_CALLS_LIMIT"],
+  ]);
+  w.send(N1, { type: "cancelLease", leaseId: lease("L1") });
+  w.send(N1, { ...leaseRequest("L4"), type: "placeLease" });
+  assert.deepEqual(w.asked(), ["d: leaseCancelled L1", "N1: queueLease L4"]);
+});
+
+test("a node beyond the limit is told to stop; the cluster goes on", () => {
+  const w = new World({ maxNodes: 2 });
+  w.send(rayletOf(node("N3")), { type: "registerNode", ...nodeInfo("N3") });
+  assert.match(w.asked().join("; "), /^N3: stopNode the cluster has 2 nodes, which is the limit[^;]*$/);
+  assert.equal(w.gcs.nodeCount, 2);
 });
 
 test("a driver's death ends its job on every node, its actors and its objects", () => {

@@ -14,7 +14,7 @@ import {
   rayletOf,
   TASK_ID_DIGITS,
 } from "../../base/ids.js";
-import { NODE_TIMEOUT_MS } from "../../base/limits.js";
+import { MAX_ACTORS, MAX_NODES, MAX_OBJECTS, MAX_QUEUED_LEASES, NODE_TIMEOUT_MS } from "../../base/limits.js";
 import type { Failure, Message, MessageBody, NodeInfo } from "../../protocol/messages.js";
 import { isActorLease } from "../actor-lease.js";
 import { COLLECT_FROM_NODES_MS, Collector } from "../collector.js";
@@ -23,6 +23,7 @@ import { ActorTable } from "./actor-table.js";
 import { FunctionTable } from "./function-table.js";
 import { GlobalScheduler } from "./global-scheduler.js";
 import { HoldFlush } from "./hold-flush.js";
+import { ObjectDesk } from "./object-desk.js";
 import { ObjectTable } from "./object-table.js";
 import { OutputDesk } from "./output-desk.js";
 import { nodesView } from "./views.js";
@@ -34,6 +35,21 @@ export interface GcsPort {
   /** Everything ends: the shell stops its own node too. */
   stop(reason: string): void;
 }
+
+/** How large its tables may become. What is asked of it beyond is refused, and it goes on. */
+export interface GcsLimits {
+  readonly maxNodes: number;
+  readonly maxObjects: number;
+  readonly maxActors: number;
+  readonly maxQueuedLeases: number;
+}
+
+const LIMITS: GcsLimits = {
+  maxNodes: MAX_NODES,
+  maxObjects: MAX_OBJECTS,
+  maxActors: MAX_ACTORS,
+  maxQueuedLeases: MAX_QUEUED_LEASES,
+};
 
 interface NodeRecord {
   readonly info: NodeInfo;
@@ -51,29 +67,39 @@ export class Gcs {
   readonly actors: ActorTable;
   readonly scheduler: GlobalScheduler;
   readonly #port: GcsPort;
+  readonly #limits: GcsLimits;
   readonly #journey: Journey;
   readonly #nodes = new Map<NodeId, NodeRecord>();
   readonly #processes = new Map<ProcessId, ProcessRecord>();
   readonly #jobs = new Map<ProcessId, { readonly jobId: JobId; readonly namespace: string }>();
   readonly #flush: HoldFlush;
   readonly #output: OutputDesk;
+  readonly #desk: ObjectDesk;
   readonly #collector = new Collector();
   #nextJob = 1;
   #nowMs = 0;
 
-  constructor(port: GcsPort, journey: Journey) {
+  constructor(port: GcsPort, journey: Journey, limits: Partial<GcsLimits> = {}) {
     this.#port = port;
+    this.#limits = { ...LIMITS, ...limits };
     this.#journey = journey;
     this.functions = new FunctionTable({
       functionFound: (to, functionId, payload) => port.send(to, { type: "functionFound", functionId, payload }),
     });
-    this.objects = new ObjectTable(this.#objectPort());
-    this.scheduler = new GlobalScheduler(this.#schedulerPort(), this.objects);
-    this.actors = new ActorTable(this.#actorPort());
+    const { maxObjects, maxQueuedLeases, maxActors } = this.#limits;
+    this.objects = new ObjectTable(this.#objectPort(), maxObjects);
+    this.scheduler = new GlobalScheduler(this.#schedulerPort(), this.objects, maxQueuedLeases);
+    this.actors = new ActorTable(this.#actorPort(), maxActors);
     this.#output = new OutputDesk((to, message) => port.send(to, message));
-    this.#flush = new HoldFlush({
-      flushHolds: (to, epoch) => port.send(to, { type: "flushHolds", epoch }),
-      holdsEnded: (process, reason) => this.objects.holderDied(process, reason),
+    this.#flush = new HoldFlush((to, epoch) => port.send(to, { type: "flushHolds", epoch }));
+    this.#desk = new ObjectDesk(this.objects, journey, {
+      send: (to, message) => port.send(to, message),
+      isAlive: (process) => this.#isAlive(process),
+      flushAll: (ended) =>
+        this.#flush.begin(
+          [...this.#processes.values()].filter(hasJob).map(({ ref }) => ref),
+          ended,
+        ),
     });
   }
 
@@ -121,8 +147,10 @@ export class Gcs {
         return this.#answer(from, message);
       case "collected":
         return this.#collector.answered(message.query, from.processId, message.json, message.last);
+      case "holdsFlushed":
+        return this.#flush.flushed(from.processId, message.epoch);
       default:
-        if (!this.#receiveForObjects(from, message)) this.#receiveForActors(from, message);
+        if (!this.#desk.receive(from, message)) this.#receiveForActors(from, message);
     }
   }
 
@@ -132,6 +160,7 @@ export class Gcs {
     this.#collector.tick(nowMs);
     this.scheduler.tick(nowMs);
     this.actors.tick(nowMs);
+    this.#desk.tick(nowMs);
     for (const [nodeId, node] of [...this.#nodes]) {
       if (node.heardAtMs === 0) node.heardAtMs = nowMs;
       if (nowMs - node.heardAtMs > NODE_TIMEOUT_MS) this.nodeDied(nodeId, `silent for ${NODE_TIMEOUT_MS} ms`);
@@ -168,40 +197,11 @@ export class Gcs {
     return this.#nodes.size;
   }
 
-  #receiveForObjects(from: ProcessRef, message: Message): boolean {
-    switch (message.type) {
-      case "registerObject":
-        this.#registerObject(from.nodeId, message);
-        return true;
-      case "subscribeObject":
-        this.objects.subscribe(from.nodeId, message.objectId);
-        return true;
-      case "unsubscribeObject":
-        this.objects.unsubscribe(from.nodeId, message.objectId);
-        return true;
-      case "dropLocation":
-        this.objects.dropLocation(message.nodeId, message.objectId);
-        return true;
-      case "addHolds":
-        for (const object of message.objects) this.#addHold(from, object as ObjectId, message);
-        this.#port.send(from, { type: "holdsAdded", sequence: message.sequence });
-        return true;
-      case "releaseHolds":
-        for (const object of message.objects) this.objects.release(from.processId, object as ObjectId);
-        return true;
-      case "holdsFlushed":
-        this.#flush.flushed(from.processId, message.epoch);
-        return true;
-      default:
-        return false;
-    }
-  }
-
   #receiveForActors(from: ProcessRef, message: Message): void {
     switch (message.type) {
       case "registerActor":
         if (!this.#isAlive(from)) return; // its last words: nobody holds the actor
-        this.objects.addHold(from.processId, message.actorId as string as ObjectId);
+        if (!this.#desk.addHold(from, message.actorId as string as ObjectId)) return this.actors.refuse(message);
         this.#journey.record("registerActor", message.actorId, message.name);
         this.actors.register(message);
         return;
@@ -223,6 +223,10 @@ export class Gcs {
   }
 
   #registerNode(info: NodeInfo & { readonly type: "registerNode" }): void {
+    if (!this.#nodes.has(info.nodeId) && this.#nodes.size >= this.#limits.maxNodes) {
+      const reason = `the cluster has ${this.#limits.maxNodes} nodes, which is the limit: remove some, or start another cluster`;
+      return this.#port.send(rayletOf(info.nodeId), { type: "stopNode", reason });
+    }
     this.#nodes.set(info.nodeId, { info, heardAtMs: this.#nowMs });
     this.scheduler.addNode(info);
     this.#sendClusterView();
@@ -253,7 +257,9 @@ export class Gcs {
     if (job !== undefined) this.#endJob(process, job.jobId);
     else if (record?.jobId !== undefined) this.#tellOtherNodes(process, reason);
     const mates = [...this.#processes.values()].filter((p) => p.jobId !== undefined && p.jobId === record?.jobId);
-    this.#flush.begin(process.processId, ownerDied(process, reason), job === undefined ? mates.map((p) => p.ref) : []);
+    const why = ownerDied(process, reason);
+    const living = job === undefined ? mates.map((p) => p.ref) : [];
+    this.#flush.begin(living, () => this.objects.holderDied(process.processId, why));
   }
 
   /** A worker that died may own leases anywhere; its own raylet knows of its death. */
@@ -288,20 +294,6 @@ export class Gcs {
   #actorCreated(message: MessageBody<"actorCreated">): void {
     if (message.failure === undefined) return this.actors.created(message.actorId, message.leaseId);
     this.actors.failed(message.actorId, { code: "ACTOR_DIED", message: message.failure.message });
-  }
-
-  #registerObject(node: NodeId, message: MessageBody<"registerObject">): void {
-    const { objectId, sizeBytes, holder, contains } = message;
-    const living = holder !== undefined && this.#isAlive(holder) ? holder.processId : undefined;
-    const told = this.objects.register(node, objectId, sizeBytes, living, contains);
-    if (told) this.#journey.record("notifyWaiters", objectId);
-    this.#port.send(rayletOf(node), { type: "objectRegistered", objectId });
-  }
-
-  #addHold(from: ProcessRef, object: ObjectId, { declare, runner }: MessageBody<"addHolds">): void {
-    if (!this.#isAlive(from)) return;
-    if (declare) this.objects.declare(from.processId, object, runner);
-    else this.objects.addHold(from.processId, object);
   }
 
   #isAlive(process: ProcessRef): boolean {
@@ -385,6 +377,11 @@ export class Gcs {
       announce: (to, actor) => this.#port.send(to, { type: "actorState", ...actor }),
     };
   }
+}
+
+/** Only those have holds. */
+function hasJob(process: ProcessRecord): boolean {
+  return process.jobId !== undefined;
 }
 
 function ownerDied(process: ProcessRef, reason: Failure): Failure {

@@ -60,6 +60,7 @@ interface Placed {
 
 export class GlobalScheduler {
   readonly #port: GlobalSchedulerPort;
+  readonly #maxQueued: number;
   readonly #objects: ObjectTable;
   readonly #nodes = new Map<NodeId, NodeView>();
   /** Requests that no node can take now, oldest first. */
@@ -74,8 +75,9 @@ export class GlobalScheduler {
   #spreadFrom = 0;
   #nowMs = 0;
 
-  constructor(port: GlobalSchedulerPort, objects: ObjectTable) {
+  constructor(port: GlobalSchedulerPort, objects: ObjectTable, maxQueued = MAX_QUEUED_LEASES) {
     this.#port = port;
+    this.#maxQueued = maxQueued;
     this.#objects = objects;
   }
 
@@ -113,6 +115,7 @@ export class GlobalScheduler {
   placeTask(request: LeaseRequest): void {
     const { leaseId } = request;
     if (this.#placed.has(leaseId) || this.#waiting.has(leaseId) || this.#settled.has(leaseId)) return;
+    if (this.#waiting.size + this.#placed.size >= this.#maxQueued) return this.#refuseMore(request);
     const choice = this.#choose(request);
     if (choice === "refuse") {
       const node = request.strategy.kind === "node" ? request.strategy.nodeId : "";
@@ -208,7 +211,7 @@ export class GlobalScheduler {
   }
 
   check(): void {
-    assert(this.#waiting.size <= MAX_QUEUED_LEASES, "the queue of unplaced requests is bounded");
+    assert(this.#waiting.size + this.#placed.size <= this.#maxQueued, "the queue of requests is bounded");
     for (const leaseId of this.#waiting.keys()) {
       assert(!this.#placed.has(leaseId), "a request waits or is placed, never both");
     }
@@ -225,6 +228,12 @@ export class GlobalScheduler {
     this.#port.leaseCancelled(request.owner, request.leaseId);
   }
 
+  #refuseMore({ owner, leaseId, name }: LeaseRequest): void {
+    const message = `${name}: the cluster has ${this.#maxQueued} requests for workers waiting, which is the limit. get() some results before more is submitted`;
+    this.#settled.add(leaseId);
+    this.#port.leaseRefused(owner, leaseId, "PENDING_CALLS_LIMIT", message);
+  }
+
   #placeWaiting(): void {
     for (const request of [...this.#waiting.values()]) {
       if (this.#free(request).length === 0) continue;
@@ -234,7 +243,6 @@ export class GlobalScheduler {
   }
 
   #wait(request: LeaseRequest): void {
-    assert(this.#waiting.size < MAX_QUEUED_LEASES, "the queue of unplaced requests is bounded");
     this.#waiting.set(request.leaseId, request);
     const nodes = this.#candidates(request);
     const feasible = nodes.filter((node) => fits(request.demand, node.info.total));

@@ -4,24 +4,24 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
 import { Lines } from "../../../test/support/messages.js";
-import { failure, process, processId } from "../../../test/support/names.js";
+import { process, processId } from "../../../test/support/names.js";
 import { HoldFlush } from "./hold-flush.js";
-
-const CRASHED = failure("WORKER_CRASHED");
 
 function world() {
   const lines = new Lines();
-  const flush = new HoldFlush({
-    flushHolds: (to, epoch) => lines.add(`${to.processId}: flush ${epoch}`),
-    holdsEnded: (dead, reason) => lines.add(`${dead} ended: ${reason.code}`),
-  });
-  return { flush, asked: lines.take.bind(lines) };
+  const flush = new HoldFlush((to, epoch) => lines.add(`${to.processId}: flush ${epoch}`));
+  const begin = (dead: string, living: readonly string[]) =>
+    flush.begin(
+      living.map((name) => process(name)),
+      () => lines.add(`${dead} ended`),
+    );
+  return { flush, begin, asked: lines.take.bind(lines) };
 }
 
 test("without anybody to ask, the holds end at once", () => {
-  const { flush, asked } = world();
-  flush.begin(processId("d"), CRASHED, []);
-  assert.deepEqual(asked(), ["d ended: WORKER_CRASHED"]);
+  const { begin, asked } = world();
+  begin("d", []);
+  assert.deepEqual(asked(), ["d ended"]);
 });
 
 test("the holds end after the last answer, whatever the order, and only once", () => {
@@ -29,32 +29,28 @@ test("the holds end after the last answer, whatever the order, and only once", (
   const answers = fc.shuffledSubarray([...mates, ...mates], { minLength: 6 });
   fc.assert(
     fc.property(answers, fc.array(fc.boolean(), { minLength: 6, maxLength: 6 }), (order, deaths) => {
-      const { flush, asked } = world();
-      flush.begin(
-        processId("w"),
-        CRASHED,
-        mates.map((name) => process(name)),
-      );
+      const { flush, begin, asked } = world();
+      begin("w", mates);
       assert.deepEqual(asked(), ["p: flush 1", "q: flush 1", "r: flush 1"]);
       const heard = new Set<string>();
       for (const [index, name] of order.entries()) {
         if (deaths[index] === true) flush.died(processId(name));
         else flush.flushed(processId(name), 1);
         const isLast = !heard.has(name) && heard.add(name).size === mates.length;
-        assert.deepEqual(asked(), isLast ? ["w ended: WORKER_CRASHED"] : []);
+        assert.deepEqual(asked(), isLast ? ["w ended"] : []);
       }
     }),
   );
 });
 
 test("two deaths are flushed apart; an answer to one is none to the other", () => {
-  const { flush, asked } = world();
-  flush.begin(processId("v"), CRASHED, [process("p")]);
-  flush.begin(processId("w"), CRASHED, [process("p")]);
+  const { flush, begin, asked } = world();
+  begin("v", ["p"]);
+  begin("w", ["p"]);
   asked();
   flush.flushed(processId("p"), 2);
-  assert.deepEqual(asked(), ["w ended: WORKER_CRASHED"]);
+  assert.deepEqual(asked(), ["w ended"]);
   flush.flushed(processId("p"), 3);
   flush.died(processId("p"));
-  assert.deepEqual(asked(), ["v ended: WORKER_CRASHED"]);
+  assert.deepEqual(asked(), ["v ended"]);
 });

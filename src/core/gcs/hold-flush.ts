@@ -1,36 +1,30 @@
 /**
- * When a process dies, its holds end only after the living processes of its job have sent theirs: one of them may have
+ * Asks processes to send every hold that they have taken so far. When one dies, its holds end only after the living processes of its job have sent theirs: one of them may have
  * received a ref from the dead process whose new hold is still under way. Each is asked to flush; connections keep
  * order, so the answer comes after every hold.
  */
 import type { ProcessId, ProcessRef } from "../../base/ids.js";
-import type { Failure } from "../../protocol/messages.js";
-
-export interface HoldFlushPort {
-  flushHolds(to: ProcessRef, epoch: number): void;
-  holdsEnded(process: ProcessId, reason: Failure): void;
-}
 
 interface Flush {
-  readonly dead: ProcessId;
-  readonly reason: Failure;
+  readonly ended: () => void;
   readonly waitingFor: Set<ProcessId>;
 }
 
 export class HoldFlush {
-  readonly #port: HoldFlushPort;
+  readonly #flushHolds: (to: ProcessRef, epoch: number) => void;
   readonly #flushes = new Map<number, Flush>();
   #nextEpoch = 1;
 
-  constructor(port: HoldFlushPort) {
-    this.#port = port;
+  constructor(flushHolds: (to: ProcessRef, epoch: number) => void) {
+    this.#flushHolds = flushHolds;
   }
 
-  begin(dead: ProcessId, reason: Failure, living: readonly ProcessRef[]): void {
+  /** `ended` is called once, when each of the living has answered or died: within this call if there is none. */
+  begin(living: readonly ProcessRef[], ended: () => void): void {
     const epoch = this.#nextEpoch++;
     const waitingFor = new Set(living.map((process) => process.processId));
-    this.#flushes.set(epoch, { dead, reason, waitingFor });
-    for (const process of living) this.#port.flushHolds(process, epoch);
+    this.#flushes.set(epoch, { ended, waitingFor });
+    for (const process of living) this.#flushHolds(process, epoch);
     this.#endIfDone(epoch);
   }
 
@@ -51,6 +45,6 @@ export class HoldFlush {
     const flush = this.#flushes.get(epoch);
     if (flush === undefined || flush.waitingFor.size > 0) return;
     this.#flushes.delete(epoch);
-    this.#port.holdsEnded(flush.dead, flush.reason);
+    flush.ended();
   }
 }

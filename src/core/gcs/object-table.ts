@@ -12,7 +12,14 @@
  * Invariants: I-05 freed only when unreachable, and then freed; I-07 every table is bounded.
  */
 import { assert } from "../../base/assert.js";
-import type { ActorId, NodeId, ObjectId, ProcessId, ProcessRef } from "../../base/ids.js";
+import {
+  type ActorId,
+  type NodeId,
+  type ObjectId,
+  type ProcessId,
+  type ProcessRef,
+  TASK_ID_DIGITS,
+} from "../../base/ids.js";
 import { MAX_OBJECTS, MAX_WAITERS_PER_OBJECT } from "../../base/limits.js";
 import type { Failure } from "../../protocol/messages.js";
 
@@ -57,9 +64,24 @@ export class ObjectTable {
   /** Nodes waiting for an object that is not registered yet: the lecture's callbacks. */
   readonly #waiters = new Map<ObjectId, Set<NodeId>>();
   readonly #heldBy = new Map<HolderId, Set<ObjectId>>();
+  readonly #strays = new Set<ObjectId>();
+  readonly maxObjects: number;
 
-  constructor(port: ObjectTablePort) {
+  constructor(port: ObjectTablePort, maxObjects = MAX_OBJECTS) {
     this.#port = port;
+    this.maxObjects = maxObjects;
+  }
+
+  /** Objects that somebody holds, that do not exist, and that nobody has said he is going to make. */
+  get strays(): ReadonlySet<ObjectId> {
+    return this.#strays;
+  }
+
+  /** Whether all of them have a row, or can have one. Asked before `register`, `declare` and `addHold`. */
+  hasRoomFor(objects: readonly ObjectId[]): boolean {
+    if (this.#rows.size + objects.length <= this.maxObjects) return true;
+    const missing = new Set(objects.filter((object) => !this.#rows.has(object)));
+    return this.#rows.size + missing.size <= this.maxObjects;
   }
 
   get size(): number {
@@ -86,7 +108,10 @@ export class ObjectTable {
       return "answered";
     }
     const waiters = this.#waiters.get(object) ?? new Set();
-    assert(waiters.size < MAX_WAITERS_PER_OBJECT, "a node waits at most once for an object");
+    if (waiters.size >= MAX_WAITERS_PER_OBJECT || this.#waiters.size >= this.maxObjects) {
+      this.#port.objectGone(waiter, object, tooManyWait(object));
+      return "answered";
+    }
     this.#waiters.set(object, waiters.add(waiter));
     if (row?.runner !== undefined) this.#port.promoteResult(row.runner, object);
     return "waiting";
@@ -126,6 +151,7 @@ export class ObjectTable {
     row.maker = undefined;
     row.runner = undefined;
     row.gone = undefined;
+    this.#strays.delete(object);
     return this.#notifyWaiters(object, row);
   }
 
@@ -135,6 +161,7 @@ export class ObjectTable {
    */
   declare(maker: ProcessId, object: ObjectId, runner?: ProcessRef): void {
     const row = this.#rows.get(object) ?? this.#add(object);
+    this.#strays.delete(object);
     this.#hold(maker, object, row);
     if (row.locations.size > 0) return;
     row.maker = maker;
@@ -143,7 +170,20 @@ export class ObjectTable {
   }
 
   addHold(holder: HolderId, object: ObjectId): void {
-    this.#hold(holder, object, this.#rows.get(object) ?? this.#add(object));
+    const row = this.#rows.get(object);
+    this.#hold(holder, object, row ?? this.#add(object));
+    if (row === undefined && object.length !== TASK_ID_DIGITS) this.#strays.add(object); // actors are not made here
+  }
+
+  /** Its owner, which was going to make it, cannot. */
+  makerFailed(maker: ProcessId, object: ObjectId, reason: Failure): void {
+    if (this.#rows.get(object)?.maker === maker) this.fail(object, reason);
+  }
+
+  /** There will be no value. Those who wait are told now, those who ask later then. */
+  fail(object: ObjectId, reason: Failure): void {
+    const row = this.#rows.get(object);
+    if (row !== undefined && row.locations.size === 0) this.#fail(object, row, reason);
   }
 
   /** A holder let go. The last one to go frees every copy, and lets go of what the object contained. */
@@ -176,7 +216,12 @@ export class ObjectTable {
 
   /** Every invariant of this table. Runs after each call in the simulator and in tests. */
   check(): void {
-    assert(this.#rows.size <= MAX_OBJECTS, "the object table is bounded");
+    assert(this.#rows.size <= this.maxObjects, "the object table is bounded");
+    for (const stray of this.#strays) {
+      const row = this.#rows.get(stray);
+      assert(row !== undefined && row.locations.size === 0, "a stray is held and does not exist");
+      assert(row.maker === undefined && row.gone === undefined, "a stray has no maker and no end");
+    }
     for (const [object, row] of this.#rows) {
       assert(row.holders.size > 0, "an unreachable object has been freed");
       assert(row.locations.size === 0 || !this.#waiters.has(object), "nobody waits for an object that exists");
@@ -195,7 +240,7 @@ export class ObjectTable {
   }
 
   #add(object: ObjectId): Row {
-    assert(this.#rows.size < MAX_OBJECTS, "the object table is bounded");
+    assert(this.#rows.size < this.maxObjects, "the object table is bounded");
     const row: Row = {
       sizeBytes: 0,
       locations: new Set(),
@@ -233,6 +278,7 @@ export class ObjectTable {
     if (row.holders.size > 0) return [];
     for (const node of row.locations) this.#port.freeObject(node, object);
     this.#rows.delete(object);
+    this.#strays.delete(object);
     this.#port.unreachable(object);
     return row.contains;
   }
@@ -249,10 +295,18 @@ export class ObjectTable {
   /** Those who wait are told now, those who ask later then. */
   #fail(object: ObjectId, row: Row, reason: Failure): void {
     row.gone = reason;
+    this.#strays.delete(object);
     const waiters = this.#waiters.get(object);
     this.#waiters.delete(object);
     for (const waiter of waiters ?? []) this.#port.objectGone(waiter, object, reason);
   }
+}
+
+function tooManyWait(object: ObjectId): Failure {
+  return {
+    code: "PENDING_CALLS_LIMIT",
+    message: `object ${object} cannot be waited for: at most ${MAX_WAITERS_PER_OBJECT} nodes wait for one object, and the cluster for ${MAX_OBJECTS} objects. Wait for fewer at a time`,
+  };
 }
 
 function lost(object: ObjectId, node: NodeId): Failure {

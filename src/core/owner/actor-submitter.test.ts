@@ -6,6 +6,7 @@ import fc from "fast-check";
 import { ADDRESS, Lines, line } from "../../../test/support/messages.js";
 import { actor, failure, process } from "../../../test/support/names.js";
 import { namedTask, outcomeLine, RETURNED } from "../../../test/support/owner.js";
+import { ACTOR_REASON_WAIT_MS, FIRST_REDIAL_MS, MAX_REDIAL_MS } from "../../base/limits.js";
 import { ActorSubmitter } from "./actor-submitter.js";
 import type { ActorLink, Task } from "./records.js";
 
@@ -33,7 +34,7 @@ class World {
 
   /** A call; `missing` of its arguments are not ready. */
   submit(name: string, missing = 0): Task {
-    const task = namedTask(name);
+    const task = namedTask(name, { maxRetries: 0 });
     task.missing = missing;
     this.submitter.submit(this.link, task);
     return task;
@@ -143,21 +144,92 @@ test("an actor that never lived fails its calls with the reason", () => {
   assert.deepEqual(w.asked(), ["leave", "a failed ACTOR_NAME_TAKEN"]);
 });
 
-test("a lost connection waits for the GCS to say why; without a word the calls fail after a while", () => {
+test("a dial that failed is made again as long as the GCS says that the actor lives, with growing pauses", () => {
+  const w = new World();
+  w.submit("a");
+  w.alive();
+  assert.deepEqual(w.asked(), ["dial"]);
+  let now = 1_000;
+  w.submitter.tick(now);
+  for (let pause = FIRST_REDIAL_MS; pause < 10 * MAX_REDIAL_MS; pause *= 2) {
+    w.submitter.disconnected(w.link);
+    w.submitter.disconnected(w.link);
+    w.alive(); // said again: no reason to dial before its time
+    w.submitter.tick(now + Math.min(pause, MAX_REDIAL_MS) - 1);
+    assert.deepEqual(w.asked(), []);
+    assert.equal(w.submitter.hasBrokenLinks, true);
+    now += Math.min(pause, MAX_REDIAL_MS);
+    w.submitter.tick(now);
+    w.submitter.tick(now);
+    assert.deepEqual(w.asked(), ["subscribeActor A"]);
+    w.alive();
+    assert.deepEqual(w.asked(), ["dial"]);
+  }
+  w.submitter.connected(w.link);
+  assert.deepEqual(w.asked(), ["call a"]);
+  assert.equal(w.submitter.hasBrokenLinks, false);
+});
+
+test("calls under way on a lost connection may have run: they end as unavailable; those that wait are sent later", () => {
+  const w = new World();
+  w.submitter.tick(1_000);
+  w.open();
+  const a = w.submit("a");
+  w.asked();
+  w.submitter.disconnected(w.link);
+  w.submit("b");
+  w.submitter.tick(1_000 + FIRST_REDIAL_MS);
+  w.alive();
+  assert.deepEqual(w.asked(), ["subscribeActor A", "dial"]);
+  w.submitter.connected(w.link);
+  assert.deepEqual(w.asked(), ["a failed ACTOR_UNAVAILABLE", "call b"]);
+  w.submitter.answered(w.link, a.sequence, RETURNED); // too late
+  assert.deepEqual(w.asked(), []);
+});
+
+test("calls under way wait for the GCS's reason for a while, no longer; then the handle can go", () => {
+  const w = new World();
+  w.submitter.tick(1_000);
+  w.open();
+  w.submit("a");
+  w.submitter.dropHandle(w.link);
+  w.asked();
+  w.submitter.disconnected(w.link);
+  w.submitter.tick(1_000 + ACTOR_REASON_WAIT_MS - 1);
+  assert.deepEqual(w.asked(), ["subscribeActor A"]);
+  w.submitter.tick(1_000 + ACTOR_REASON_WAIT_MS);
+  assert.deepEqual(w.asked(), ["a failed ACTOR_UNAVAILABLE", "leave", "release A"]);
+});
+
+test("the GCS's word that the actor died ends what was under way and what waits", () => {
   const w = new World();
   w.open();
   w.submit("a");
-  w.asked();
-  w.submitter.tick(1_000);
   w.submitter.disconnected(w.link);
-  w.submitter.disconnected(w.link);
-  assert.equal(w.submitter.hasBrokenLinks, true);
-  w.submitter.tick(5_999);
   w.submit("b");
-  assert.deepEqual(w.asked(), []);
-  w.submitter.tick(6_000);
+  w.asked();
+  w.died();
   assert.deepEqual(w.asked(), ["leave", "a failed ACTOR_DIED", "b failed ACTOR_DIED"]);
   assert.equal(w.submitter.hasBrokenLinks, false);
+});
+
+test("a call with retries left is sent again after a lost connection, before those that waited", () => {
+  const w = new World();
+  w.submitter.tick(1_000);
+  w.open();
+  for (const name of ["a", "b"]) w.submitter.submit(w.link, namedTask(name, { maxRetries: 1 }));
+  w.submit("c");
+  w.submitter.disconnected(w.link);
+  w.submit("d");
+  w.submitter.tick(1_000 + FIRST_REDIAL_MS);
+  w.alive();
+  w.asked();
+  w.submitter.connected(w.link);
+  assert.deepEqual(w.asked(), ["c failed ACTOR_UNAVAILABLE", "call a", "call b", "call d"]);
+  w.submitter.disconnected(w.link);
+  w.submitter.tick(1_000 + FIRST_REDIAL_MS + ACTOR_REASON_WAIT_MS);
+  const failed = ["a", "b", "d"].map((name) => `${name} failed ACTOR_UNAVAILABLE`);
+  assert.deepEqual(w.asked(), [...failed, "subscribeActor A"]);
 });
 
 test("the last handle lets the actor go once every call has been answered", () => {
@@ -209,7 +281,10 @@ const events = fc.array(
     { weight: 2, arbitrary: fc.record({ ready: fc.nat(20) }) },
     { weight: 2, arbitrary: fc.record({ answer: fc.nat(20) }) },
     { weight: 1, arbitrary: fc.record({ withdraw: fc.nat(20) }) },
-    { weight: 1, arbitrary: fc.record({ state: fc.constantFrom("alive", "connected", "disconnected", "dead") }) },
+    {
+      weight: 2,
+      arbitrary: fc.record({ state: fc.constantFrom("alive", "connected", "disconnected", "time passes", "dead") }),
+    },
   ),
   { maxLength: 40, size: "max" },
 );
@@ -220,6 +295,7 @@ test("in every order of events calls leave in order, at most once, and all have 
       const w = new World();
       const calls: Task[] = [];
       const said: string[] = [];
+      let now = 1_000;
       for (const event of todo) {
         if ("submit" in event) calls.push(w.submit(`${calls.length}`, event.submit ? 1 : 0));
         else if ("ready" in event) {
@@ -234,7 +310,10 @@ test("in every order of events calls leave in order, at most once, and all have 
         } else if (event.state === "alive") w.alive();
         else if (event.state === "connected") w.submitter.connected(w.link);
         else if (event.state === "disconnected") w.submitter.disconnected(w.link);
-        else w.died();
+        else if (event.state === "time passes") {
+          now += FIRST_REDIAL_MS;
+          w.submitter.tick(now);
+        } else w.died();
         said.push(...w.asked());
       }
       w.died();

@@ -4,21 +4,24 @@
  * Lecture: actor step 4, `callActor`.
  *
  * Calls of one handle leave in submission order, also when an earlier one still waits for its arguments; the connection
- * keeps that order. Until the actor lives they wait here.
- * Decides: when a call is sent, and what becomes of calls when the actor dies.
+ * keeps that order. Until the actor lives, and while it cannot be reached, they wait here.
+ *
+ *     pending ──▶ connecting ──▶ alive ── connection lost ──▶ broken ──▶ asking ── "it lives" ──▶ connecting
+ *         └───────────┴────────────┴──── the GCS says that it is dead ──▶ dead
+ *
+ * Decides: when a call is sent, when the actor is dialled, and what becomes of calls when it dies or is out of reach.
  * Does not know: encodings, sockets.
  *
- * Invariant: I-04 per-caller order; at most once: a call that was sent is never sent again.
+ * Invariant: I-04 per-caller order; at most once: a call that was sent is not sent again, unless its retries allow it.
  */
 import { assert } from "../../base/assert.js";
 import { Deque } from "../../base/deque.js";
 import type { ActorId, ProcessRef } from "../../base/ids.js";
+import { ACTOR_REASON_WAIT_MS, FIRST_REDIAL_MS, MAX_REDIAL_MS } from "../../base/limits.js";
 import { SequenceMap } from "../../base/sequence-map.js";
 import type { Failure, Message, ProcessAddress } from "../../protocol/messages.js";
+import { Backoff } from "../backoff.js";
 import { type ActorLink, type Outcome, type Task, upstreamFailure } from "./records.js";
-
-/** How long the GCS may take to say why an actor's connection ended. */
-const REASON_WAIT_MS = 5_000;
 
 export interface ActorSubmitterPort {
   sendToGcs(message: Message): void;
@@ -56,6 +59,7 @@ export class ActorSubmitter {
       inFlight: new SequenceMap(),
       nextSequence: 1,
       brokenSinceMs: 0,
+      dials: new Backoff(FIRST_REDIAL_MS, MAX_REDIAL_MS),
       handles: 0,
       kept: [],
     };
@@ -102,7 +106,9 @@ export class ActorSubmitter {
     if (link === undefined || link.state === "dead") return;
     if (state === "dead") {
       this.#die(link, reason);
-    } else if (state === "alive" && link.state === "pending") {
+    } else if (state === "pending" && link.state === "asking") {
+      link.state = "pending";
+    } else if (state === "alive" && (link.state === "pending" || link.state === "asking")) {
       link.state = "connecting";
       link.worker = worker;
       link.address = address;
@@ -113,14 +119,21 @@ export class ActorSubmitter {
   connected(link: ActorLink): void {
     if (link.state !== "connecting") return;
     link.state = "alive";
+    link.dials.succeeded();
+    link.brokenSinceMs = 0;
+    this.#interrupt(link);
     this.#sendWaiting(link);
   }
 
-  /** The GCS will say why. */
+  /**
+   * A dial failed, or the connection was lost. Only the GCS knows whether the actor is dead: it is asked after a while,
+   * and an actor that lives is dialled again, with growing pauses and without end.
+   */
   disconnected(link: ActorLink): void {
-    if (link.state === "dead" || link.state === "broken") return;
+    if (link.state !== "connecting" && link.state !== "alive") return;
     link.state = "broken";
-    link.brokenSinceMs = this.#nowMs;
+    link.dials.failed(this.#nowMs);
+    if (link.brokenSinceMs === 0) link.brokenSinceMs = this.#nowMs || 1;
   }
 
   /** Hot path: one call for each answer. */
@@ -149,15 +162,21 @@ export class ActorSubmitter {
   tick(nowMs: number): void {
     this.#nowMs = nowMs;
     for (const link of [...this.#links.values()]) {
-      if (link.state !== "broken" || nowMs - link.brokenSinceMs < REASON_WAIT_MS) continue;
-      const message = `the connection to actor ${link.name} (${link.actorId}) was lost`;
-      this.#die(link, { code: "ACTOR_DIED", message });
+      if (link.brokenSinceMs === 0 || link.state === "dead") continue;
+      if (nowMs - link.brokenSinceMs >= ACTOR_REASON_WAIT_MS) this.#interrupt(link);
+      if (link.state !== "broken" || !link.dials.isOver(nowMs)) continue;
+      link.state = "asking";
+      this.#port.sendToGcs({ type: "subscribeActor", actorId: link.actorId });
     }
   }
 
   get hasBrokenLinks(): boolean {
-    for (const link of this.#links.values()) if (link.state === "broken") return true;
+    for (const link of this.#links.values()) if (link.brokenSinceMs > 0 && link.state !== "dead") return true;
     return false;
+  }
+
+  get hasLinks(): boolean {
+    return this.#links.size > 0;
   }
 
   find(actorId: ActorId): ActorLink | undefined {
@@ -202,6 +221,22 @@ export class ActorSubmitter {
     if (link.handles === 0) this.#releaseIfUnused(link);
   }
 
+  /** Calls that were under way on a lost connection may have run: only those with retries left are sent again. */
+  #interrupt(link: ActorLink): void {
+    const interrupted = [...link.inFlight.values()];
+    link.inFlight.clear();
+    for (let i = interrupted.length - 1; i >= 0; i--) {
+      const task = interrupted[i];
+      if (task?.state !== "pushed" || !mayRunAgain(task)) continue;
+      task.attempt++;
+      task.run++;
+      task.state = "queued";
+      link.waiting.unshift(task);
+    }
+    for (const task of interrupted) if (task.state === "pushed") this.#finish(task, unavailable(link, task));
+    this.#releaseIfUnused(link);
+  }
+
   #die(link: ActorLink, reason: Failure | undefined): void {
     link.state = "dead";
     link.reason = reason;
@@ -226,6 +261,15 @@ export class ActorSubmitter {
     task.state = "done";
     this.#port.finished(task, outcome);
   }
+}
+
+function mayRunAgain({ template, attempt }: Task): boolean {
+  return template.maxRetries < 0 || attempt < template.maxRetries;
+}
+
+function unavailable({ name, actorId }: ActorLink, task: Task): Outcome {
+  const message = `call ${task.template.name} (${task.id}) of actor ${name} (${actorId}): the connection was lost while it was under way, and the actor lives. The call may or may not have run`;
+  return { kind: "failed", code: "ACTOR_UNAVAILABLE", message };
 }
 
 function died(link: ActorLink): Outcome {

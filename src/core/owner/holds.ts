@@ -7,6 +7,7 @@
  */
 import { assert } from "../../base/assert.js";
 import type { ObjectId, ProcessRef } from "../../base/ids.js";
+import { MAX_HOLDS_PER_MESSAGE } from "../../base/limits.js";
 import type { Message } from "../../protocol/messages.js";
 
 export interface HoldsPort {
@@ -68,16 +69,10 @@ export class Holds {
 
   /** Send what this turn has gathered. New holds go before releases: what was taken out of a container stays covered. */
   flush(): void {
-    if (this.#toHold.size > 0) {
-      const objects = [...this.#toHold];
-      this.#toHold.clear();
+    for (const objects of takeBatches(this.#toHold)) {
       this.#port.sendToGcs({ type: "addHolds", sequence: this.#ask(), objects, declare: false, runner: undefined });
     }
-    if (this.#toRelease.size > 0) {
-      const objects = [...this.#toRelease];
-      this.#toRelease.clear();
-      this.#port.sendToGcs({ type: "releaseHolds", objects });
-    }
+    for (const objects of takeBatches(this.#toRelease)) this.#port.sendToGcs({ type: "releaseHolds", objects });
   }
 
   /** A process of the job died: everything so far has been sent. */
@@ -95,4 +90,15 @@ export class Holds {
     this.#unconfirmed.add(sequence);
     return sequence;
   }
+}
+
+/** Everything in the set, in pieces that fit into a message; the set is empty then. */
+function takeBatches(ids: Set<ObjectId>): readonly (readonly ObjectId[])[] {
+  if (ids.size === 0) return [];
+  const all = [...ids];
+  ids.clear();
+  if (all.length <= MAX_HOLDS_PER_MESSAGE) return [all];
+  const batches: ObjectId[][] = [];
+  for (let i = 0; i < all.length; i += MAX_HOLDS_PER_MESSAGE) batches.push(all.slice(i, i + MAX_HOLDS_PER_MESSAGE));
+  return batches;
 }

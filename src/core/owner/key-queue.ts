@@ -5,9 +5,16 @@
  */
 import { Deque } from "../../base/deque.js";
 import type { LeaseId, ProcessRef } from "../../base/ids.js";
-import { MAX_OPEN_REQUESTS_PER_KEY, MAX_PIPELINE_DEPTH, PIPELINE_BELOW_MS } from "../../base/limits.js";
+import {
+  FIRST_REDIAL_MS,
+  MAX_OPEN_REQUESTS_PER_KEY,
+  MAX_PIPELINE_DEPTH,
+  MAX_REDIAL_MS,
+  PIPELINE_BELOW_MS,
+} from "../../base/limits.js";
 import { SequenceMap } from "../../base/sequence-map.js";
 import type { Failure, ProcessAddress } from "../../protocol/messages.js";
+import { Backoff } from "../backoff.js";
 import type { Amounts } from "../resources.js";
 import type { Task, TaskTemplate } from "./records.js";
 
@@ -19,13 +26,15 @@ export interface Lease {
   readonly queue: KeyQueue;
   readonly worker: ProcessRef;
   readonly address: ProcessAddress;
-  state: "connecting" | "open" | "broken";
+  /** "unreached": a dial failed, another follows. "broken": the connection was lost. */
+  state: "connecting" | "unreached" | "open" | "broken";
   /** Pushed and unanswered, oldest first. */
   readonly inFlight: SequenceMap<Task>;
   nextSequence: number;
   idleSinceMs: number;
   wantedSinceMs: number;
   brokenSinceMs: number;
+  readonly dials: Backoff;
   /** Its task waits in `get`: the lease does not count when it is asked whether more are needed. */
   blocked: boolean;
   /** The shell's way to the worker. */
@@ -66,6 +75,16 @@ export class KeyQueue {
     return best;
   }
 
+  /** How many of its leases the whole cluster could hold at once. */
+  capacityIn(total: Amounts): number {
+    return capacityFor(this.demand, total);
+  }
+
+  /** Where a pushed task is. */
+  leaseOf(task: Task): Lease | undefined {
+    return this.leases.find((lease) => lease.inFlight.get(task.sequence) === task);
+  }
+
   noteRunTime(runTimeMs: number): void {
     this.#history = (this.#history << 1) | (runTimeMs < PIPELINE_BELOW_MS ? 1 : 0);
     if (this.#samples < 32) this.#samples++;
@@ -85,7 +104,7 @@ export class KeyQueue {
 }
 
 /** How many leases of this demand the whole cluster could hold at once. */
-export function capacityFor(demand: Amounts, total: Amounts): number {
+function capacityFor(demand: Amounts, total: Amounts): number {
   let capacity = MAX_OPEN_REQUESTS_PER_KEY;
   for (const [name, amount] of demand) {
     if (amount > 0) capacity = Math.min(capacity, Math.floor((total.get(name) ?? 0) / amount));
@@ -117,6 +136,7 @@ export function newLease(
     idleSinceMs: nowMs,
     wantedSinceMs: 0,
     brokenSinceMs: 0,
+    dials: new Backoff(FIRST_REDIAL_MS, MAX_REDIAL_MS),
     blocked: false,
     route: undefined,
     stalled: false,
@@ -134,6 +154,11 @@ export function describeQueue({ key, tasks, leases, requests }: KeyQueue): strin
     `queue ${key}: ${tasks.length} tasks wait; requests ${[...requests.keys()].join(" ") || "none"}`,
     ...lines,
   ].join("\n");
+}
+
+export function lostConnection({ worker }: Lease): Failure {
+  const message = `the connection to worker ${worker.processId} on node ${worker.nodeId} was lost`;
+  return { code: "WORKER_CRASHED", message };
 }
 
 export function lostMessage(task: Task, reason: Failure): string {

@@ -5,7 +5,15 @@ import { test } from "node:test";
 import { ADDRESS, Lines, leaseRequest } from "../../../test/support/messages.js";
 import { failure, lease, node, process } from "../../../test/support/names.js";
 import { namedTask, outcomeLine, RETURNED } from "../../../test/support/owner.js";
-import { LEASE_IDLE_MS, MAX_OPEN_REQUESTS_PER_KEY, MAX_PIPELINE_DEPTH } from "../../base/limits.js";
+import {
+  FIRST_REDIAL_MS,
+  LEASE_IDLE_MS,
+  MAX_OPEN_REQUESTS_PER_KEY,
+  MAX_PIPELINE_DEPTH,
+  MAX_REDIAL_MS,
+  MAX_REFUSED_DIALS,
+  WORKER_DIAL_TIMEOUT_MS,
+} from "../../base/limits.js";
 import type { Message } from "../../protocol/messages.js";
 import { amountsOf } from "../resources.js";
 import type { Lease } from "./key-queue.js";
@@ -382,6 +390,44 @@ test("a lost connection waits for its reason; without one the task is tried agai
   w.pool.tick(HEARD_MS + 2_000);
   assert.deepEqual(w.asked(), []);
   w.pool.tick(HEARD_MS + 2_001);
+  assert.deepEqual(w.asked(), ["N1: returnLease 1", "leave 1", "ask 2 for t1"]);
+  assert.equal(t1?.attempt, 1);
+});
+
+test("a worker that does not answer may be busy with its first task: it is dialled again, however long that takes", () => {
+  const w = new World(1);
+  const [t1] = w.submit("t1");
+  w.grant("1");
+  w.asked();
+  for (let minute = 1; minute < 100; minute++) {
+    w.pool.unreached(w.lease("1"), true);
+    w.pool.unreached(w.lease("1"), true);
+    w.pool.tick(HEARD_MS + minute * WORKER_DIAL_TIMEOUT_MS);
+    assert.deepEqual(w.asked(), ["dial 1"]);
+  }
+  w.pool.connected(w.lease("1"));
+  w.pool.answered(w.lease("1"), 0, RETURNED, SLOW_MS);
+  assert.deepEqual(w.asked(), ["t1 returned"]);
+  assert.equal(t1?.attempt, 0);
+});
+
+test("a worker that refuses is dialled again with growing pauses, and given up after so many", () => {
+  const w = new World(1);
+  const [t1] = w.submit("t1");
+  w.grant("1");
+  w.asked();
+  let now = HEARD_MS;
+  for (let dial = 1; dial < MAX_REFUSED_DIALS; dial++) {
+    const pause = Math.min(MAX_REDIAL_MS, FIRST_REDIAL_MS * 2 ** (dial - 1));
+    w.pool.unreached(w.lease("1"), false);
+    w.pool.tick(now + pause - 1);
+    assert.deepEqual(w.asked(), []);
+    now += pause;
+    w.pool.tick(now);
+    assert.deepEqual(w.asked(), ["dial 1"]);
+  }
+  w.pool.unreached(w.lease("1"), false);
+  w.pool.tick(now + 2_001); // the raylet has not said why
   assert.deepEqual(w.asked(), ["N1: returnLease 1", "leave 1", "ask 2 for t1"]);
   assert.equal(t1?.attempt, 1);
 });

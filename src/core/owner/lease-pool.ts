@@ -13,10 +13,10 @@
  */
 import { assert } from "../../base/assert.js";
 import { type LeaseId, type NodeId, type ProcessRef, rayletOf } from "../../base/ids.js";
-import { LEASE_IDLE_MS, MAX_OPEN_REQUESTS_PER_KEY, PIPELINE_BELOW_MS } from "../../base/limits.js";
+import { LEASE_IDLE_MS, MAX_OPEN_REQUESTS_PER_KEY, MAX_REFUSED_DIALS, PIPELINE_BELOW_MS } from "../../base/limits.js";
 import type { Failure, LeaseRequest, Message, ProcessAddress } from "../../protocol/messages.js";
 import type { Amounts } from "../resources.js";
-import { capacityFor, describeQueue, KeyQueue, type Lease, lostMessage, newLease } from "./key-queue.js";
+import { describeQueue, KeyQueue, type Lease, lostConnection, lostMessage, newLease } from "./key-queue.js";
 import type { Outcome, Task, TaskTemplate } from "./records.js";
 
 const REASON_WAIT_MS = 2_000; // so long the reason of a worker's death is waited for
@@ -26,7 +26,7 @@ export interface LeasePoolPort {
   send(to: ProcessRef, message: Message): void;
   /** The request for a task's lease: what the schedulers need to know, and the task itself if it is small. */
   leaseRequest(leaseId: LeaseId, task: Task): LeaseRequest;
-  /** Dial the worker; `connected` or `disconnected` follow, never within the call. */
+  /** Dial the worker; `connected` or `unreached` follow, never within the call. */
   connect(lease: Lease): void;
   /** Hot path: write the task into the worker's connection. */
   push(lease: Lease, task: Task): void;
@@ -168,11 +168,20 @@ export class LeasePool {
     this.#returnIfIdle(lease);
   }
 
-  /** The raylet will say why the worker died. */
+  /** The connection was lost: the raylet will say why the worker died. */
   disconnected(lease: Lease): void {
     if (this.#leases.get(lease.id) !== lease || lease.state === "broken") return;
     lease.state = "broken";
     lease.brokenSinceMs = this.#nowMs;
+  }
+
+  /** It is dialled again: its raylet would say if it had died. `isBusy`: it may be in synchronous code of the task. */
+  unreached(lease: Lease, isBusy: boolean): void {
+    if (this.#leases.get(lease.id) !== lease || lease.state !== "connecting") return;
+    if (isBusy) lease.dials.succeeded();
+    else lease.dials.failed(this.#nowMs);
+    lease.state = "unreached";
+    if (lease.dials.failures >= MAX_REFUSED_DIALS) this.disconnected(lease);
   }
 
   /** Hot path: one call for each answered task. */
@@ -231,16 +240,12 @@ export class LeasePool {
       }
       this.#pump(queue);
     }
-    for (const lease of queue.leases) {
-      for (const pushed of lease.inFlight.values()) if (pushed === task) return lease;
-    }
-    return undefined;
+    return queue.leaseOf(task);
   }
 
   /** The worker that a pushed task is at. */
   runnerOf(task: Task): ProcessRef | undefined {
-    const leases = this.#queues.get(task.template.schedulingKey)?.leases;
-    return leases?.find((lease) => lease.inFlight.get(task.sequence) === task)?.worker;
+    return this.#queues.get(task.template.schedulingKey)?.leaseOf(task)?.worker;
   }
 
   /** Idle leases go back after `LEASE_IDLE_MS`; broken ones are given up. */
@@ -248,9 +253,11 @@ export class LeasePool {
     this.#nowMs = nowMs;
     for (const lease of [...this.#leases.values()]) {
       if (lease.state === "broken" && nowMs - lease.brokenSinceMs > REASON_WAIT_MS) {
-        const message = `the connection to worker ${lease.worker.processId} on node ${lease.worker.nodeId} was lost`;
         this.#port.send(rayletOf(lease.worker.nodeId), { type: "returnLease", leaseId: lease.id });
-        this.leaseLost(lease.id, { code: "WORKER_CRASHED", message });
+        this.leaseLost(lease.id, lostConnection(lease));
+      } else if (lease.state === "unreached" && lease.dials.isOver(nowMs)) {
+        lease.state = "connecting";
+        this.#port.connect(lease);
       } else if (lease.state === "open" && lease.inFlight.size === 0 && nowMs - lease.idleSinceMs > LEASE_IDLE_MS) {
         this.#return(lease);
       }
@@ -267,9 +274,7 @@ export class LeasePool {
   }
 
   check(): void {
-    for (const [leaseId, queue] of this.#requested) {
-      assert(queue.requests.has(leaseId), "both directions of a request agree");
-    }
+    for (const [id, queue] of this.#requested) assert(queue.requests.has(id), "both directions of a request agree");
     for (const lease of this.#leases.values()) {
       assert(lease.queue.leases.includes(lease), "a lease is in its queue");
       for (const task of lease.inFlight.values()) {
@@ -308,7 +313,7 @@ export class LeasePool {
 
   #requestMore(queue: KeyQueue): void {
     const usable = queue.leases.filter((lease) => !lease.blocked && lease.state !== "broken").length;
-    const room = Math.max(1, capacityFor(queue.demand, this.#total)) - usable;
+    const room = Math.max(1, queue.capacityIn(this.#total)) - usable;
     while (queue.tasks.length > 0 && queue.requests.size < Math.min(room, MAX_OPEN_REQUESTS_PER_KEY)) {
       const task = queue.tasks.shift();
       if (task !== undefined && task.state === "queued") this.#request(queue, task);

@@ -195,6 +195,11 @@ export class Owner {
     for (const timed of [...this.#timed]) this.#checkTime(timed);
   }
 
+  /** Whether something that others may need would end with this process: tasks, own objects that have left, actors. */
+  get isInUse(): boolean {
+    return this.#pending > 0 || this.references.ownsAny || this.actors.hasLinks;
+  }
+
   get isBusy(): boolean {
     return this.leases.hasLeases || this.#timed.size > 0 || this.#infeasible.size > 0 || this.actors.hasBrokenLinks;
   }

@@ -16,6 +16,7 @@ import {
 } from "../../base/ids.js";
 import type { SequenceMap } from "../../base/sequence-map.js";
 import type { Failure, ProcessAddress, Strategy } from "../../protocol/messages.js";
+import type { Backoff } from "../backoff.js";
 import type { Amounts } from "../resources.js";
 
 // ── Objects ─────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -56,6 +57,8 @@ export class ObjectEntry {
   /** Our hold in the object table; "wanted" while it is being asked for. */
   hold: "none" | "held" = "none";
   storing = false;
+  /** The store refused the small value when its ref left: it lives here alone. */
+  unstored = false;
   pulling = false;
   task: Task | undefined;
   /**
@@ -121,7 +124,8 @@ export function describeAwaited(entries: Iterable<ObjectEntry>): string {
 export interface ActorLink {
   readonly actorId: ActorId;
   readonly name: string;
-  state: "pending" | "connecting" | "alive" | "broken" | "dead";
+  /** "broken" and "asking": there is no connection; the GCS will be, or is being, asked whether the actor lives. */
+  state: "pending" | "connecting" | "alive" | "broken" | "asking" | "dead";
   worker: ProcessRef | undefined;
   address: ProcessAddress | undefined;
   reason: Failure | undefined;
@@ -129,7 +133,9 @@ export interface ActorLink {
   readonly waiting: Deque<Task>;
   readonly inFlight: SequenceMap<Task>;
   nextSequence: number;
+  /** Since when a connection that was there is missing; 0 while there is one. */
   brokenSinceMs: number;
+  readonly dials: Backoff;
   handles: number;
   /** What the arguments of its constructor name, in the process that made it. */
   readonly kept: Held[];

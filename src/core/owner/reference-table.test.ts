@@ -308,6 +308,33 @@ test("the promoted copy may be lost: the value here is as good as before", () =>
   assert.deepEqual(w.asked(), ["got value"]);
 });
 
+test("a small value that no store has room for stays usable here; others are told; the next departure tries again", () => {
+  const w = world();
+  const c = w.own("c");
+  w.table.resolveInline(c, "value", false);
+  w.table.escape(c);
+  w.asked();
+  w.table.storeFailed(c.id, failure("OBJECT_STORE_FULL"));
+  w.get(c);
+  assert.deepEqual(w.asked(), ["objectFailed c OBJECT_STORE_FULL", "got value"]);
+  w.table.escape(c);
+  assert.deepEqual(w.asked(), ["store c"]);
+  w.table.stored(c.id, "N1", 10);
+  w.table.dropRef(c);
+  assert.deepEqual(w.asked(), ["releaseHolds c"]);
+  assert.equal(w.table.size, 0);
+});
+
+test("a failure that no store has room for is told to others all the same", () => {
+  const w = world();
+  const c = w.own("c", namedTask("add"));
+  w.table.escape(c);
+  w.table.fail(c, failure("WORKER_CRASHED"));
+  w.asked();
+  w.table.storeFailed(c.id, failure("OBJECT_STORE_FULL"));
+  assert.deepEqual(w.asked(), ["objectFailed c WORKER_CRASHED"]);
+});
+
 test("a failure follows an escaped ref to the store, so that others are told", () => {
   const w = world();
   const c = w.own("c", namedTask("add"));

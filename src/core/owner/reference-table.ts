@@ -12,6 +12,7 @@
 import { assert } from "../../base/assert.js";
 import type { ContextId, ObjectId, ProcessRef } from "../../base/ids.js";
 import type { Failure, Message } from "../../protocol/messages.js";
+import { ArgumentReaders, type Reader } from "./argument-readers.js";
 import { tellDependents, whenReadyForTask } from "./dependents.js";
 import { Holds } from "./holds.js";
 import type { Task } from "./records.js";
@@ -34,17 +35,11 @@ export interface ReferenceTablePort {
   wakeUp(): void;
 }
 
-/** An argument that is read for one task: its submitter holds it, so no hold of ours is needed. */
-export interface Reader {
-  read(value: Opaque): void;
-  failed(failure: Failure): void;
-}
-
 export class ReferenceTable {
   readonly #port: ReferenceTablePort;
   /** Entries that other processes may name. Most never get here. */
   readonly #byId = new Map<ObjectId, ObjectEntry>();
-  readonly #readers = new Map<ObjectId, Reader[]>();
+  readonly #readers = new ArgumentReaders();
   readonly #holds: Holds;
 
   constructor(port: ReferenceTablePort) {
@@ -102,6 +97,7 @@ export class ReferenceTable {
    * here, else as being made.
    */
   escape(entry: ObjectEntry): void {
+    if (entry.unstored) this.#store(entry);
     if (!entry.owned || entry.hold === "held") return;
     this.#byId.set(entry.id, entry);
     entry.hold = "held";
@@ -210,25 +206,18 @@ export class ReferenceTable {
 
   /** Read an argument of a task that runs here. */
   readArgument(id: ObjectId, reader: Reader): void {
-    const readers = this.#readers.get(id);
-    if (readers !== undefined) {
-      readers.push(reader);
-      return;
-    }
-    this.#readers.set(id, [reader]);
-    this.#port.sendToRaylet({ type: "getObject", objectId: id, fetch: true });
+    if (this.#readers.add(id, reader)) this.#port.sendToRaylet({ type: "getObject", objectId: id, fetch: true });
   }
 
   // ── Answers ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
   objectReady(id: ObjectId, local: boolean, offset: number, sizeBytes: number): void {
     const entry = this.#byId.get(id);
-    const readers = local ? this.#readers.get(id) : undefined;
-    const isWanted = entry?.waiters !== undefined || readers !== undefined;
+    const readers = local ? this.#readers.take(id) : [];
+    const isWanted = entry?.waiters !== undefined || readers.length > 0;
     const value = local && isWanted ? this.#port.readObject(id, offset, sizeBytes) : undefined;
     if (local) this.#port.sendToRaylet({ type: "releaseBlock", objectId: id });
-    if (readers !== undefined) this.#readers.delete(id);
-    for (const reader of readers ?? []) reader.read(value);
+    for (const reader of readers) reader.read(value);
     if (entry === undefined || !entry.pulling) return;
     entry.pulling = false;
     this.#unfile(entry);
@@ -243,9 +232,7 @@ export class ReferenceTable {
   }
 
   objectFailed(id: ObjectId, failure: Failure): void {
-    const readers = this.#readers.get(id);
-    this.#readers.delete(id);
-    for (const reader of readers ?? []) reader.failed(failure);
+    for (const reader of this.#readers.take(id)) reader.failed(failure);
     const entry = this.#byId.get(id);
     if (entry === undefined) return;
     entry.pulling = false;
@@ -271,12 +258,16 @@ export class ReferenceTable {
     this.#dropIfUnused(entry);
   }
 
+  /** A large value is lost. A small one stays usable here; who waits for it elsewhere is told by the object table. */
   storeFailed(id: ObjectId, failure: Failure): void {
     const entry = this.#byId.get(id);
     if (entry === undefined) return;
     entry.storing = false;
-    this.fail(entry, failure);
+    entry.unstored = entry.state === "inline" && !entry.large;
+    if (entry.state === "inline" && entry.large) this.fail(entry, failure);
+    else this.#port.sendToGcs({ type: "objectFailed", objectId: id, reason: entry.failure ?? failure });
     this.#unfile(entry);
+    this.#dropIfUnused(entry);
   }
 
   /** Run an action once every hold asked for so far is registered. */
@@ -303,6 +294,12 @@ export class ReferenceTable {
 
   find(id: ObjectId): ObjectEntry | undefined {
     return this.#byId.get(id);
+  }
+
+  /** Whether others may name an object of this process. */
+  get ownsAny(): boolean {
+    for (const entry of this.#byId.values()) if (entry.owned) return true;
+    return false;
   }
 
   /** Entries that other processes may name. */
@@ -340,6 +337,7 @@ export class ReferenceTable {
     if (entry.storing) return;
     this.#byId.set(entry.id, entry);
     entry.storing = true;
+    entry.unstored = false;
     this.#port.storeValue(entry);
   }
 

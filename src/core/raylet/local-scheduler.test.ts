@@ -4,6 +4,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Lines, leaseRequest } from "../../../test/support/messages.js";
 import { failure, job, lease, node, object, process, processId, task } from "../../../test/support/names.js";
+import { MAX_QUEUED_LEASES } from "../../base/limits.js";
 import type { LeaseRequest } from "../../protocol/messages.js";
 import { Journey } from "../journey.js";
 import { amountsOf, NodeResources } from "../resources.js";
@@ -22,10 +23,11 @@ class World {
   readonly #lines = new Lines();
   readonly #workers = new Map<string, string>();
 
-  constructor({ cpus = 2, workers = 2, alone = true } = {}) {
+  constructor({ cpus = 2, workers = 2, alone = true, maxQueued = MAX_QUEUED_LEASES } = {}) {
     const say = this.#lines.add;
     this.resources = new NodeResources(amountsOf({ CPU: cpus }));
     this.pool = new WorkerPool(N1, workers, {
+      send: () => {},
       startWorker: (worker) => {
         this.#workers.set(worker.processId, `w${this.#workers.size + 1}`);
         say("start a worker");
@@ -46,7 +48,7 @@ class World {
       leaseLost: ({ leaseId }, reason) => say(`${leaseId} is lost: ${reason.code}`),
       leaseWanted: ({ leaseId }) => say(`${leaseId} is wanted back`),
     };
-    this.scheduler = new LocalScheduler(N1, port, this.resources, this.pool, this.journey);
+    this.scheduler = new LocalScheduler(N1, port, this.resources, this.pool, this.journey, maxQueued);
     this.scheduler.setAlone(alone);
     this.pool.prestart(workers);
     this.workersReady();
@@ -281,7 +283,7 @@ test("a worker's death loses its leases, and what they held is free", () => {
   w.asked();
   const worker = w.scheduler.workerOf(lease("L1"));
   assert.ok(worker !== undefined);
-  w.pool.remove(worker.processId);
+  w.pool.remove(worker.processId, failure("WORKER_CRASHED"));
   w.scheduler.workerDied(worker.processId, failure("WORKER_CRASHED"));
   w.scheduler.workerDied(worker.processId, failure("WORKER_CRASHED"));
   assert.deepEqual(w.asked(), ["L1 is lost: WORKER_CRASHED", "L2 gets w2"]);
@@ -310,7 +312,7 @@ test("when a worker dies, the tasks that it owned end with their workers, and no
   assert.deepEqual(w.asked(), ["kill w1"]);
   assert.equal(w.freeCpus(), 0);
   const worker = w.scheduler.workerOf(lease("L1"))?.processId ?? processId("");
-  w.pool.remove(worker);
+  w.pool.remove(worker, failure("WORKER_CRASHED"));
   w.scheduler.workerDied(worker, failure("WORKER_CRASHED"));
   assert.equal(w.freeCpus(), 1);
 });
@@ -410,4 +412,18 @@ test("the steps are recorded by the transitions that do them, and skipped ones w
     "there submitTask",
     "there forwardToGlobal",
   ]);
+});
+
+test("a queue that is full refuses requests, and takes them again when there is room", () => {
+  const w = new World({ cpus: 1, maxQueued: 1 });
+  w.submit("L1");
+  w.submit("L2");
+  w.asked();
+  w.submit("L3", { takes: ["b", "c"] });
+  w.scheduler.queueLease(leaseRequest("L4", { demand: new Map() }));
+  const refused = w.asked().filter((said) => !said.includes("wanted"));
+  assert.deepEqual(refused, ["L3 is refused: PENDING_CALLS_LIMIT", "L4 is refused: PENDING_CALLS_LIMIT"]);
+  w.scheduler.cancel(lease("L2"));
+  w.submit("L5", { takes: ["b"] });
+  assert.deepEqual(w.asked(), ["L2 is cancelled", "L5 wants b"]);
 });

@@ -26,7 +26,7 @@ import type { WorkerPool, WorkerSlot } from "./worker-pool.js";
 export interface LocalSchedulerPort {
   forwardToGlobal(request: LeaseRequest): void;
   spill(request: LeaseRequest): void;
-  /** Bring an argument here; `argumentReady` or `argumentFailed` follow, never within the call. */
+  /** Bring an argument here; `argumentReady` or `argumentFailed` follow; only a refusal within the call. */
   wantArgument(request: LeaseRequest, object: ObjectId): void;
   dropArguments(request: LeaseRequest): void;
   hasObject(object: ObjectId): boolean;
@@ -61,6 +61,7 @@ interface Granted {
 
 export class LocalScheduler {
   readonly #self: NodeId;
+  readonly #maxQueued: number;
   readonly #port: LocalSchedulerPort;
   readonly #resources: NodeResources;
   readonly #pool: WorkerPool;
@@ -73,7 +74,15 @@ export class LocalScheduler {
   #alone = true;
   #draining = false;
 
-  constructor(self: NodeId, port: LocalSchedulerPort, resources: NodeResources, pool: WorkerPool, journey: Journey) {
+  constructor(
+    self: NodeId,
+    port: LocalSchedulerPort,
+    resources: NodeResources,
+    pool: WorkerPool,
+    journey: Journey,
+    maxQueued = MAX_QUEUED_LEASES,
+  ) {
+    this.#maxQueued = maxQueued;
     this.#self = self;
     this.#port = port;
     this.#resources = resources;
@@ -115,9 +124,7 @@ export class LocalScheduler {
 
   argumentFailed(leaseId: LeaseId, reason: Failure): void {
     const queued = this.#queued.get(leaseId);
-    if (queued === undefined) return;
-    this.#forget(queued);
-    this.#port.leaseRefused(queued.request, reason, queued.placed);
+    if (queued !== undefined) this.#refuse(queued.request, reason);
   }
 
   /** The owner needs it no more. A lease that is granted already is for the owner to return. */
@@ -270,6 +277,11 @@ export class LocalScheduler {
           break;
         }
         const slot = this.#pool.take(request, isActorLease(request));
+        const failure = slot === undefined ? this.#pool.startFailure : undefined;
+        if (failure !== undefined) {
+          this.#refuse(request, failure);
+          continue;
+        }
         if (slot === undefined) {
           withoutWorker += shape.size;
           break;
@@ -284,7 +296,7 @@ export class LocalScheduler {
   check(): void {
     this.#resources.check();
     this.#pool.check();
-    assert(this.#queued.size <= MAX_QUEUED_LEASES, "the queue of leases is bounded");
+    assert(this.#queued.size <= this.#maxQueued, "the queue of leases is bounded");
     for (const leaseId of this.#granted.keys()) {
       assert(!this.#queued.has(leaseId), "a lease is granted once");
     }
@@ -315,11 +327,16 @@ export class LocalScheduler {
   }
 
   #queue(request: LeaseRequest, placed: boolean): void {
-    assert(this.#queued.size < MAX_QUEUED_LEASES, "the queue of leases is bounded");
+    if (this.#queued.size >= this.#maxQueued) {
+      const message = `${request.name}: node ${this.#self} has ${this.#maxQueued} requests for workers waiting, which is the limit. get() some results before more is submitted`;
+      return this.#port.leaseRefused(request, { code: "PENDING_CALLS_LIMIT", message }, placed);
+    }
     const queued: Queued = { request, missing: this.#checkArguments(request), placed };
     this.#queued.set(request.leaseId, queued);
     if (queued.missing.size === 0) this.#ready.add(request);
-    for (const object of [...queued.missing]) this.#port.wantArgument(request, object);
+    for (const object of [...queued.missing]) {
+      if (this.#queued.has(request.leaseId)) this.#port.wantArgument(request, object); // else the first was refused
+    }
   }
 
   /** Lecture, `checkArguments`: which arguments the own store lacks. */
@@ -363,6 +380,13 @@ export class LocalScheduler {
     if (granted.blocked) this.#resources.takeResuming(cpuOf(granted.held));
     this.#resources.giveBack(granted.held);
     this.#pool.giveBack(worker.processId, request.leaseId);
+  }
+
+  #refuse(request: LeaseRequest, reason: Failure): void {
+    const queued = this.#queued.get(request.leaseId);
+    assert(queued !== undefined, "a request is refused while it waits");
+    this.#forget(queued);
+    this.#port.leaseRefused(request, reason, queued.placed);
   }
 
   #forget(queued: Queued): void {

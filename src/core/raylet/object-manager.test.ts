@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Lines } from "../../../test/support/messages.js";
 import { failure, kib, lease, node, object, processId, task } from "../../../test/support/names.js";
-import { MAX_CONCURRENT_FETCHES, MAX_FETCH_ATTEMPTS } from "../../base/limits.js";
+import { MAX_CONCURRENT_FETCHES, MAX_FETCH_ATTEMPTS, MAX_PULLS } from "../../base/limits.js";
 import { Journey } from "../journey.js";
 import { StoreIndex } from "../store/store-index.js";
 import { ObjectManager, type Want } from "./object-manager.js";
@@ -19,7 +19,7 @@ class World {
   readonly journey = new Journey("N1", () => 0);
   readonly #lines = new Lines();
 
-  constructor(storeBytes = kib(1024)) {
+  constructor(storeBytes = kib(1024), maxPulls = MAX_PULLS) {
     const say = this.#lines.add;
     const who = (want: Want) => (want.kind === "get" ? want.process : want.leaseId);
     const port: ConstructorParameters<typeof ObjectManager>[1] = {
@@ -31,7 +31,7 @@ class World {
       objectFailed: (want, id, reason) => say(`${who(want)}: ${id} failed ${reason.code}`),
     };
     this.store = new StoreIndex(storeBytes);
-    this.manager = new ObjectManager(node("N1"), port, this.store, this.journey);
+    this.manager = new ObjectManager(node("N1"), port, this.store, this.journey, maxPulls);
   }
 
   want(name: string, want: Want): void {
@@ -226,4 +226,17 @@ test("the steps of get and of an argument are recorded where they are done", () 
   w.fetched("a");
   const steps = [...w.journey.records()].map(({ step, subject, detail }) => `${step} ${subject} ${detail}`.trim());
   assert.deepEqual(steps, ["checkLocalStore c", "fetchResult c", "returnValue c", "fetchArgument add a"]);
+});
+
+test("who waits for more objects than the node may wait for is told so", () => {
+  const w = new World(kib(1024), 1);
+  w.want("a", get("p"));
+  w.want("b", get("p"));
+  w.want("a", argument("L1"));
+  w.want("c", argument("L1"));
+  const refused = ["p: b failed PENDING_CALLS_LIMIT", "L1: c failed PENDING_CALLS_LIMIT"];
+  assert.deepEqual(w.asked(), ["subscribe a", ...refused]);
+  w.seal("a");
+  w.want("b", get("p"));
+  assert.deepEqual(w.asked().slice(-1), ["subscribe b"]);
 });

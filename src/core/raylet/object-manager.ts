@@ -12,7 +12,7 @@
  */
 import { assert } from "../../base/assert.js";
 import type { LeaseId, NodeId, ObjectId, ProcessId, TaskId } from "../../base/ids.js";
-import { MAX_CONCURRENT_FETCHES, MAX_FETCH_ATTEMPTS } from "../../base/limits.js";
+import { MAX_CONCURRENT_FETCHES, MAX_FETCH_ATTEMPTS, MAX_PULLS } from "../../base/limits.js";
 import type { Failure } from "../../protocol/messages.js";
 import type { Journey } from "../journey.js";
 import type { StoreIndex } from "../store/store-index.js";
@@ -44,6 +44,7 @@ interface Pull {
 
 export class ObjectManager {
   readonly #self: NodeId;
+  readonly #maxPulls: number;
   readonly #port: ObjectManagerPort;
   readonly #store: StoreIndex;
   readonly #journey: Journey;
@@ -52,7 +53,8 @@ export class ObjectManager {
   fetchedBytes = 0;
   #fetching = 0;
 
-  constructor(self: NodeId, port: ObjectManagerPort, store: StoreIndex, journey: Journey) {
+  constructor(self: NodeId, port: ObjectManagerPort, store: StoreIndex, journey: Journey, maxPulls = MAX_PULLS) {
+    this.#maxPulls = maxPulls;
     this.#self = self;
     this.#port = port;
     this.#store = store;
@@ -70,6 +72,10 @@ export class ObjectManager {
     if (pull !== undefined) {
       pull.wants.push(want);
       return;
+    }
+    if (this.#pulls.size >= this.#maxPulls) {
+      const message = `object ${object} cannot be waited for: node ${this.#self} waits for ${this.#maxPulls} objects, which is the limit. get() fewer refs at a time`;
+      return this.#port.objectFailed(want, object, { code: "PENDING_CALLS_LIMIT", message });
     }
     this.#pulls.set(object, { wants: [want], sizeBytes: 0, locations: [], state: "subscribed", attempts: 0 });
     this.#port.subscribeObject(object, want.kind === "argument" ? want.taskId : undefined);
@@ -141,6 +147,7 @@ export class ObjectManager {
   }
 
   check(): void {
+    assert(this.#pulls.size <= this.#maxPulls, "objects waited for are bounded");
     assert(this.#fetching <= MAX_CONCURRENT_FETCHES, "fetches under way are bounded");
     for (const [object, pull] of this.#pulls) {
       assert(pull.wants.length > 0 || pull.state === "fetching", "nobody's object is not pulled");

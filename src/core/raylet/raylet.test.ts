@@ -5,7 +5,7 @@ import { test } from "node:test";
 import { Lines, leaseRequest, line, nodeInfo } from "../../../test/support/messages.js";
 import { failure, job, kib, lease, node, object, process, task } from "../../../test/support/names.js";
 import { GCS, type ProcessRef } from "../../base/ids.js";
-import { HEARTBEAT_MS } from "../../base/limits.js";
+import { HEARTBEAT_MS, MAX_FAILED_STARTS, MAX_WORKER_RESTART_MS } from "../../base/limits.js";
 import type { Message } from "../../protocol/messages.js";
 import { Journey } from "../journey.js";
 import { amountsOf } from "../resources.js";
@@ -130,6 +130,23 @@ test("bad news of an actor's lease goes to the GCS, which asked for it", () => {
   assert.deepEqual(w.asked(), ["GCS: leaseLost A.0 WORKER_CRASHED", "GCS: processDied w1 WORKER_CRASHED"]);
 });
 
+test("requests that wait for a worker are refused when none starts, with the last reason; later ones are tried again", () => {
+  const w = new World({ cpus: 2 });
+  w.send(D, { ...leaseRequest("L1"), type: "requestLease" });
+  w.send(D, { ...leaseRequest("L2"), type: "requestLease" });
+  for (let start = 1; start <= MAX_FAILED_STARTS; start++) {
+    w.raylet.tick(start * MAX_WORKER_RESTART_MS);
+    for (const slot of [...w.raylet.pool.all()]) w.raylet.processDied(slot.ref, failure("WORKER_CRASHED"));
+  }
+  const refused = w.asked().filter((said) => said.startsWith("d: "));
+  assert.deepEqual(refused, ["d: leaseRefused L1 WORKER_CRASHED", "d: leaseRefused L2 WORKER_CRASHED"]);
+  w.send(D, { ...leaseRequest("L3"), type: "requestLease" });
+  assert.deepEqual(w.asked(), ["d: leaseRefused L3 WORKER_CRASHED"]);
+  w.raylet.tick((MAX_FAILED_STARTS + 1) * MAX_WORKER_RESTART_MS);
+  w.send(D, { ...leaseRequest("L4"), type: "requestLease" });
+  assert.match(w.asked().join(), /start w\d+$/);
+});
+
 test("the worker of a task that outlived its time is killed", () => {
   const w = new World();
   w.running("L1");
@@ -236,6 +253,53 @@ test("a worker's death is told once, with its leases; its blocks, pins and wishe
     "GCS: processDied w1 WORKER_CRASHED",
   ]);
   assert.equal(w.raylet.store.usedBytes, 0);
+});
+
+test("an object that the object table has no room for is not kept, and its writer is told", () => {
+  const w = new World();
+  create(w, "c");
+  seal(w, "c");
+  w.asked();
+  w.send(GCS, { type: "objectRefused", objectId: object("c"), reason: failure("OBJECT_STORE_FULL") });
+  assert.deepEqual(w.asked(), ["d: objectRefused c OBJECT_STORE_FULL"]);
+  assert.equal(w.raylet.store.usedBytes, 0);
+});
+
+test("a second writer of an object waits for the first one's seal and its registration", () => {
+  const w = new World();
+  w.running("L1");
+  create(w, "c");
+  const again = { type: "createObject", objectId: object("c"), sizeBytes: kib(4) } as const;
+  w.send(w.worker(1), again);
+  assert.deepEqual(w.asked(), ["d: objectCreated c"]);
+  seal(w, "c");
+  assert.deepEqual(w.asked(), ["GCS: registerObject c"]);
+  w.send(GCS, { type: "objectRegistered", objectId: object("c") });
+  assert.deepEqual(w.asked(), ["d: objectSealed c", "w1: objectSealed c"]);
+  w.send(w.worker(1), again); // a task ran again later: the first result stands
+  assert.deepEqual(w.asked(), ["w1: objectSealed c"]);
+});
+
+test("when the first writer gives up or dies, the one that waits writes; one that has died itself does not", () => {
+  const w = new World();
+  w.running("L1");
+  const again = { type: "createObject", objectId: object("c"), sizeBytes: kib(4) } as const;
+  create(w, "c");
+  w.send(w.worker(1), again);
+  w.send(D, { type: "abortObject", objectId: object("c") });
+  assert.deepEqual(w.asked(), ["d: objectCreated c", "w1: objectCreated c"]);
+  create(w, "c");
+  assert.deepEqual(w.asked(), []);
+  w.raylet.processDied(w.worker(1), failure("WORKER_CRASHED"));
+  assert.ok(w.asked().includes("d: objectCreated c"));
+
+  const f = new World();
+  f.running("L1");
+  create(f, "c");
+  f.send(f.worker(1), again);
+  f.raylet.processDied(f.worker(1), failure("WORKER_CRASHED"));
+  f.send(D, { type: "abortObject", objectId: object("c") });
+  assert.equal(f.raylet.store.usedBytes, 0);
 });
 
 test("what a dead writer was going to make is fetched from elsewhere for those who want it", () => {

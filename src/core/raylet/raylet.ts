@@ -95,12 +95,12 @@ export class Raylet {
   /** Its connection ended or its process did. Both may be told; the first counts. */
   processDied(ref: ProcessRef, reason: Failure): void {
     const local = this.#locals.get(ref.processId);
-    const slot = this.pool.remove(ref.processId);
+    const slot = this.pool.remove(ref.processId, reason);
     if (!this.#locals.delete(ref.processId) && slot === undefined) return;
     this.#collector.died(ref.processId);
     this.store.processDied(ref.processId);
     this.objects.processDied(ref.processId);
-    this.objects.writersGone();
+    this.#blocks.processDied(ref.processId);
     this.scheduler.workerDied(ref.processId, reason);
     if (local?.role === "worker") this.scheduler.workerOwnerDied(ref.processId);
     else this.scheduler.ownerDied(ref.processId);
@@ -121,12 +121,14 @@ export class Raylet {
   /** A transfer that `fetchObject` began has ended. */
   fetched(object: ObjectId, ok: boolean): void {
     this.objects.fetched(object, ok);
+    this.#blocks.writersGone();
     this.#report();
   }
 
   tick(nowMs: number): void {
     this.#nowMs = nowMs;
     this.pool.tick(nowMs);
+    this.scheduler.dispatch(); // a worker that did not start may be tried again
     this.#collector.tick(nowMs);
     this.#kept.tick(nowMs);
     // A heartbeat, and news in case a report crossed a placement.
@@ -181,6 +183,9 @@ export class Raylet {
         return true;
       case "settleActor":
         this.scheduler.settleActor(message.leaseId);
+        return true;
+      case "workerUse":
+        this.pool.answeredUse(from, message.inUse);
         return true;
       case "workerReady":
         if (this.pool.ready(from, message.pid, message.unixPath)) this.scheduler.dispatch();

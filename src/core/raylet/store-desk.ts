@@ -4,7 +4,7 @@
  * Lecture: steps `storeResult` and `registerObject`.
  */
 import { GCS, type ObjectId, type ProcessId, type ProcessRef } from "../../base/ids.js";
-import type { Message, MessageBody } from "../../protocol/messages.js";
+import type { Failure, Message, MessageBody } from "../../protocol/messages.js";
 import type { Journey } from "../journey.js";
 import type { StoreIndex } from "../store/store-index.js";
 import { type ObjectManager, storeFull } from "./object-manager.js";
@@ -20,8 +20,10 @@ export class StoreDesk {
   readonly #objects: ObjectManager;
   readonly #journey: Journey;
   readonly #port: StoreDeskPort;
-  /** Who sealed an object that the GCS has not confirmed yet. */
-  readonly #sealing = new Map<ObjectId, ProcessId>();
+  /** Who made an object that the GCS has not confirmed yet: its writer, and others who were going to write the same. */
+  readonly #sealing = new Map<ObjectId, Set<ProcessId>>();
+  /** A task that ran again makes the same object again: its writer waits for the seal of the first. */
+  readonly #waiting = new Map<ObjectId, Map<ProcessId, MessageBody<"createObject">>>();
 
   constructor(store: StoreIndex, objects: ObjectManager, journey: Journey, port: StoreDeskPort) {
     this.#store = store;
@@ -41,7 +43,10 @@ export class StoreDesk {
         return true;
       case "abortObject":
         this.#store.abort(message.objectId);
-        this.#objects.writersGone();
+        this.writersGone();
+        return true;
+      case "objectRefused":
+        this.#registrationRefused(message.objectId, message.reason);
         return true;
       case "objectRegistered":
         this.#objectRegistered(message.objectId);
@@ -69,14 +74,39 @@ export class StoreDesk {
     }
   }
 
-  #createObject(from: ProcessRef, { objectId, sizeBytes }: MessageBody<"createObject">): void {
-    const block = this.#store.create(objectId, sizeBytes, from.processId);
+  /** A writer of this node, or a fetch, gave up or died: another that waits writes in its place. */
+  writersGone(): void {
+    for (const [objectId, waiting] of [...this.#waiting]) {
+      this.#waiting.delete(objectId);
+      for (const [process, message] of waiting) this.#createFor(process, message);
+    }
+    this.#objects.writersGone();
+  }
+
+  processDied(process: ProcessId): void {
+    for (const waiting of this.#waiting.values()) waiting.delete(process);
+    this.writersGone();
+  }
+
+  #createObject(from: ProcessRef, message: MessageBody<"createObject">): void {
+    this.#createFor(from.processId, message);
+  }
+
+  #createFor(process: ProcessId, message: MessageBody<"createObject">): void {
+    const { objectId, sizeBytes } = message;
+    const block = this.#store.create(objectId, sizeBytes, process);
     if (block === "full") {
-      this.#port.send(from, { type: "objectRefused", objectId, reason: storeFull(objectId, sizeBytes, this.#store) });
-    } else if (block === "exists") {
-      this.#port.send(from, { type: "objectSealed", objectId }); // a task ran again: the first result stands
+      const reason = storeFull(objectId, sizeBytes, this.#store);
+      this.#port.sendToLocal(process, { type: "objectRefused", objectId, reason });
+    } else if (block !== "exists") {
+      this.#port.sendToLocal(process, { type: "objectCreated", objectId, offset: block.offset });
+    } else if (!this.#store.has(objectId)) {
+      const waiting = this.#waiting.get(objectId) ?? new Map<ProcessId, MessageBody<"createObject">>();
+      this.#waiting.set(objectId, waiting.set(process, message));
+    } else if (this.#sealing.has(objectId)) {
+      this.#sealing.get(objectId)?.add(process);
     } else {
-      this.#port.send(from, { type: "objectCreated", objectId, offset: block.offset });
+      this.#port.sendToLocal(process, { type: "objectSealed", objectId }); // a task ran again: the first result stands
     }
   }
 
@@ -87,14 +117,23 @@ export class StoreDesk {
     if (sizeBytes === undefined) return;
     this.#journey.record("storeResult", objectId);
     this.#journey.record("registerObject", objectId);
-    this.#sealing.set(objectId, from.processId);
+    this.#sealing.set(objectId, new Set([from.processId, ...(this.#waiting.get(objectId)?.keys() ?? [])]));
+    this.#waiting.delete(objectId);
     this.#port.send(GCS, { type: "registerObject", objectId, sizeBytes, holder, contains });
     this.#objects.sealedHere(objectId);
   }
 
   #objectRegistered(objectId: ObjectId): void {
-    const sealer = this.#sealing.get(objectId);
+    const writers = this.#sealing.get(objectId) ?? [];
     this.#sealing.delete(objectId);
-    if (sealer !== undefined) this.#port.sendToLocal(sealer, { type: "objectSealed", objectId });
+    for (const writer of writers) this.#port.sendToLocal(writer, { type: "objectSealed", objectId });
+  }
+
+  /** The object table has no room: nobody could ever find the object. */
+  #registrationRefused(objectId: ObjectId, reason: Failure): void {
+    const writers = this.#sealing.get(objectId) ?? [];
+    this.#sealing.delete(objectId);
+    this.#store.free(objectId);
+    for (const writer of writers) this.#port.sendToLocal(writer, { type: "objectRefused", objectId, reason });
   }
 }

@@ -3,9 +3,12 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Lines } from "../../../test/support/messages.js";
-import { job, lease, node, process, processId } from "../../../test/support/names.js";
+import { failure, job, lease, node, process, processId } from "../../../test/support/names.js";
 import {
+  FIRST_WORKER_RESTART_MS,
+  MAX_FAILED_STARTS,
   MAX_STARTING_WORKERS,
+  MAX_WORKER_RESTART_MS,
   MAX_WORKERS_PER_NODE,
   WORKER_IDLE_MS,
   WORKER_START_TIMEOUT_MS,
@@ -23,6 +26,7 @@ class World {
         this.#names.set(processId, `w${this.#names.size + 1}`);
         this.#lines.add("start");
       },
+      send: ({ processId }, { type }) => this.#lines.add(`${type} ${this.#names.get(processId)}`),
       killWorker: ({ processId }, why) => this.#lines.add(`kill ${this.#names.get(processId)}: ${why}`),
     });
     this.pool.tick(1);
@@ -158,6 +162,30 @@ test("spare workers go after their time; warm ones and busy ones stay", () => {
   assert.deepEqual(w.asked(), ["kill w2: it was idle"]);
 });
 
+test("a spare worker that has run something is asked first: it stays while it owns something", () => {
+  const w = new World();
+  w.ready(1);
+  w.take("L1");
+  w.giveBack("w1", "L1");
+  w.pool.tick(WORKER_IDLE_MS + 2);
+  assert.deepEqual(w.asked(), ["askUse w1"]);
+  w.pool.answeredUse(w.slot("w1").ref, true);
+  w.pool.tick(WORKER_IDLE_MS + 3);
+  assert.deepEqual(w.asked(), []);
+  w.pool.tick(2 * WORKER_IDLE_MS + 4);
+  assert.deepEqual(w.asked(), ["askUse w1"]);
+  w.take("L2");
+  w.pool.answeredUse(w.slot("w1").ref, false); // it has been given a lease meanwhile
+  assert.deepEqual(w.asked(), []);
+  w.giveBack("w1", "L2");
+  w.pool.answeredUse(w.slot("w1").ref, false); // an old answer
+  assert.deepEqual(w.asked(), []);
+  w.pool.tick(3 * WORKER_IDLE_MS + 5);
+  w.pool.tick(3 * WORKER_IDLE_MS + 6);
+  w.pool.answeredUse(w.slot("w1").ref, false);
+  assert.deepEqual(w.asked(), ["askUse w1", "kill w1: it was idle"]);
+});
+
 test("a job's workers end with it", () => {
   const w = new World();
   w.ready(3);
@@ -172,9 +200,53 @@ test("a process that is gone is forgotten, and what is said of it later ignored"
   w.ready(1);
   w.take("L1");
   const { processId: gone } = w.slot("w1").ref;
-  assert.equal(w.pool.remove(gone)?.leases.size, 1);
-  assert.equal(w.pool.remove(gone), undefined);
+  assert.equal(w.pool.remove(gone, failure("WORKER_CRASHED"))?.leases.size, 1);
+  assert.equal(w.pool.remove(gone, failure("WORKER_CRASHED")), undefined);
   w.pool.giveBack(gone, lease("L1"));
   w.pool.setBlocked(gone, lease("L1"), true);
   assert.equal(w.pool.get(processId("w1")), undefined);
+});
+
+test("workers that end before they have registered are started again one at a time, with growing pauses", () => {
+  const w = new World();
+  w.pool.needWorkers(3);
+  assert.deepEqual(w.asked(), ["start", "start", "start"]);
+  let now = 1;
+  for (let failed = 1; failed < MAX_FAILED_STARTS; failed++) {
+    for (const { ref } of [...w.pool.all()]) w.pool.remove(ref.processId, failure(`CRASH_${failed}`)); // one round fails once
+    const pause = Math.min(MAX_WORKER_RESTART_MS, FIRST_WORKER_RESTART_MS * 2 ** (failed - 1));
+    w.pool.tick(now + pause - 1);
+    w.pool.needWorkers(3);
+    assert.deepEqual(w.asked(), []);
+    now += pause;
+    w.pool.tick(now);
+    w.pool.needWorkers(3);
+    assert.deepEqual(w.asked(), ["start"]);
+    assert.equal(w.pool.startFailure, undefined);
+  }
+  for (const { ref } of [...w.pool.all()]) w.pool.remove(ref.processId, failure("CRASH_LAST"));
+  assert.match(w.pool.startFailure?.message ?? "", /5 failed in a row.*because of CRASH_LAST/);
+  w.pool.tick(now + MAX_WORKER_RESTART_MS);
+  assert.equal(w.pool.startFailure, undefined); // it is tried once more
+  w.pool.needWorkers(1);
+  w.allReady();
+  w.pool.needWorkers(3);
+  assert.deepEqual(w.asked(), ["start", "start", "start", "start"]);
+});
+
+test("a lease waits for a worker that can become free, also while none can be started", () => {
+  const w = new World();
+  w.ready(1);
+  w.take("L1");
+  for (let failed = 0; failed < MAX_FAILED_STARTS; failed++) {
+    w.pool.tick(1 + failed * MAX_WORKER_RESTART_MS);
+    w.pool.needWorkers(1);
+    for (const { ref, state } of [...w.pool.all()]) {
+      if (state === "starting") w.pool.remove(ref.processId, failure("WORKER_CRASHED"));
+    }
+  }
+  const code = () => w.pool.startFailure?.code;
+  assert.equal(code(), undefined);
+  w.pool.remove(w.slot("w1").ref.processId, failure("WORKER_CRASHED"));
+  assert.equal(code(), "WORKER_CRASHED");
 });

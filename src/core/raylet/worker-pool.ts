@@ -3,9 +3,10 @@
  *
  *     starting ── workerReady ──▶ ready (idle or leased) ── stop, exit ──▶ gone
  *
+ * Workers that end before they have registered are started again with growing pauses; after some, leases are refused.
  * Decides: when a worker is started or stopped, and which worker serves a lease. A worker belongs to one job from its
  * first lease on. A worker whose leases are all blocked in `get` may serve another one of its job, so nested tasks need
- * no more processes than there are CPUs.
+ * no more processes than there are CPUs. A spare worker is stopped only when it owns nothing that others may need.
  * Does not know: resources, queues.
  *
  * Invariant: I-07 workers are bounded; I-08 a job's workers end with it.
@@ -13,14 +14,20 @@
 import { assert } from "../../base/assert.js";
 import { type JobId, type LeaseId, type NodeId, type ProcessId, type ProcessRef, workerRefOf } from "../../base/ids.js";
 import {
+  FIRST_WORKER_RESTART_MS,
+  MAX_FAILED_STARTS,
   MAX_STARTING_WORKERS,
+  MAX_WORKER_RESTART_MS,
   MAX_WORKERS_PER_NODE,
   WORKER_IDLE_MS,
   WORKER_START_TIMEOUT_MS,
 } from "../../base/limits.js";
+import type { Failure, Message } from "../../protocol/messages.js";
+import { Backoff } from "../backoff.js";
 
 export interface WorkerPoolPort {
   startWorker(worker: ProcessRef): void;
+  send(worker: ProcessRef, message: Message): void;
   killWorker(worker: ProcessRef, why: string): void;
 }
 
@@ -35,6 +42,12 @@ export interface WorkerSlot {
   readonly blocked: Set<LeaseId>;
   /** When it was started, or last became idle. */
   sinceMs: number;
+  /** It has been asked since it became idle. */
+  asked: boolean;
+  /** It is an actor, or about to be: it will never be free for another lease. */
+  isActor: boolean;
+  /** Workers of one round were started under the same circumstances: they fail as one. */
+  readonly round: number;
 }
 
 /** What a lease asks of its worker. */
@@ -51,6 +64,9 @@ export class WorkerPool {
   readonly #slots = new Map<ProcessId, WorkerSlot>();
   #started = 0;
   #isWarm = false;
+  readonly #starts = new Backoff(FIRST_WORKER_RESTART_MS, MAX_WORKER_RESTART_MS);
+  #round = 1;
+  #lastFailure: Failure | undefined;
   #nowMs = 0;
 
   /** `warm` workers are kept ready: as many as the node has CPUs. */
@@ -79,19 +95,24 @@ export class WorkerPool {
     if (slot === undefined) return undefined;
     slot.jobId = need.jobId;
     slot.exclusive = need.exclusive;
+    slot.isActor = forActor;
     slot.leases.add(need.leaseId);
+    slot.asked = false;
     return slot;
   }
 
-  /** `waiting` leases have resources but no worker: see that enough are on their way. */
+  /** `waiting` leases have resources but no worker: see that enough are on their way, one after a start that failed. */
   needWorkers(waiting: number): void {
+    const most = this.#starts.failures > 0 ? 1 : MAX_STARTING_WORKERS;
+    if (!this.#starts.isOver(this.#nowMs)) return;
     let starting = [...this.#slots.values()].filter((slot) => slot.state === "starting").length;
-    while (starting < Math.min(waiting, MAX_STARTING_WORKERS) && this.#start()) starting++;
+    while (starting < Math.min(waiting, most) && this.#start()) starting++;
   }
 
   ready(worker: ProcessRef, pid: number, unixPath: string): boolean {
     const slot = this.#slots.get(worker.processId);
     if (slot === undefined) return false;
+    this.#starts.succeeded();
     slot.state = "ready";
     slot.pid = pid;
     slot.unixPath = unixPath;
@@ -106,6 +127,7 @@ export class WorkerPool {
     slot.blocked.delete(leaseId);
     if (slot.leases.size > 0) return;
     slot.exclusive = false;
+    slot.isActor = false;
     slot.sinceMs = this.#nowMs;
   }
 
@@ -125,16 +147,40 @@ export class WorkerPool {
   }
 
   /** The process is gone, whatever the reason. */
-  remove(worker: ProcessId): WorkerSlot | undefined {
+  remove(worker: ProcessId, reason: Failure): WorkerSlot | undefined {
     const slot = this.#slots.get(worker);
     this.#slots.delete(worker);
+    if (slot?.state !== "starting" || slot.round !== this.#round) return slot;
+    this.#round++;
+    this.#starts.failed(this.#nowMs);
+    this.#lastFailure = reason;
     return slot;
+  }
+
+  /** Why no lease can have a worker here, now: none can be started, and none is there that could become free. */
+  get startFailure(): Failure | undefined {
+    if (this.#starts.failures < MAX_FAILED_STARTS || this.#starts.isOver(this.#nowMs)) return undefined;
+    for (const slot of this.#slots.values()) if (slot.state === "starting" || !slot.isActor) return undefined;
+    const last = this.#lastFailure?.message ?? "";
+    return {
+      code: "WORKER_CRASHED",
+      message: `workers do not start on node ${this.#nodeId}: ${this.#starts.failures} failed in a row. The last: ${last}`,
+    };
   }
 
   jobEnded(jobId: JobId): void {
     for (const slot of this.#slots.values()) {
       if (slot.jobId === jobId) this.#port.killWorker(slot.ref, "its job ended");
     }
+  }
+
+  /** Who owns what others need stays, and is asked again later. An answer from before its last lease says nothing. */
+  answeredUse(worker: ProcessRef, inUse: boolean): void {
+    const slot = this.#slots.get(worker.processId);
+    if (slot === undefined || !slot.asked || !isIdle(slot)) return;
+    slot.asked = false;
+    slot.sinceMs = this.#nowMs;
+    if (!inUse && this.#spare() > this.#warm) this.#port.killWorker(slot.ref, "it was idle");
   }
 
   tick(nowMs: number): void {
@@ -147,7 +193,9 @@ export class WorkerPool {
         this.#port.killWorker(slot.ref, `it did not register within ${WORKER_START_TIMEOUT_MS} ms`);
       } else if (isIdle(slot) && age > WORKER_IDLE_MS && idle > this.#warm) {
         idle--;
-        this.#port.killWorker(slot.ref, "it was idle");
+        if (slot.jobId === undefined) this.#port.killWorker(slot.ref, "it was idle");
+        else if (!slot.asked) this.#port.send(slot.ref, { type: "askUse" });
+        slot.asked = true;
       }
     }
   }
@@ -175,6 +223,9 @@ export class WorkerPool {
       leases: new Set(),
       blocked: new Set(),
       sinceMs: this.#nowMs,
+      asked: false,
+      isActor: false,
+      round: this.#round,
     };
     this.#slots.set(ref.processId, slot);
     this.#port.startWorker(ref);

@@ -1,0 +1,120 @@
+/**
+ * The desk of the object table: takes the messages about objects and holds to it, for the living, and refuses what the
+ * table has no room for.
+ *
+ * Invariant: I-07 the object table is bounded: who asks for more is told so, and everything else goes on.
+ */
+import { type NodeId, type ObjectId, type ProcessRef, rayletOf } from "../../base/ids.js";
+import { DECLARATION_WAIT_MS } from "../../base/limits.js";
+import type { Failure, Message, MessageBody } from "../../protocol/messages.js";
+import type { Journey } from "../journey.js";
+import type { ObjectTable } from "./object-table.js";
+
+export interface ObjectDeskPort {
+  send(to: ProcessRef, message: Message): void;
+  isAlive(process: ProcessRef): boolean;
+  /** Call `ended` when every living process has sent what it had to say of its holds when this was called. */
+  flushAll(ended: () => void): void;
+}
+
+export class ObjectDesk {
+  readonly #objects: ObjectTable;
+  readonly #journey: Journey;
+  readonly #port: ObjectDeskPort;
+  /** Since when objects are known to be without a maker. */
+  readonly #strayMs = new Map<ObjectId, number>();
+  #flushing = false;
+
+  constructor(objects: ObjectTable, journey: Journey, port: ObjectDeskPort) {
+    this.#objects = objects;
+    this.#journey = journey;
+    this.#port = port;
+  }
+
+  /** True when the message was about objects. */
+  receive(from: ProcessRef, message: Message): boolean {
+    switch (message.type) {
+      case "registerObject":
+        this.#registerObject(from.nodeId, message);
+        return true;
+      case "subscribeObject":
+        this.#objects.subscribe(from.nodeId, message.objectId);
+        return true;
+      case "unsubscribeObject":
+        this.#objects.unsubscribe(from.nodeId, message.objectId);
+        return true;
+      case "dropLocation":
+        this.#objects.dropLocation(message.nodeId, message.objectId);
+        return true;
+      case "objectFailed":
+        this.#objects.makerFailed(from.processId, message.objectId, message.reason);
+        return true;
+      case "addHolds":
+        for (const object of message.objects) this.#addHold(from, object as ObjectId, message);
+        this.#port.send(from, { type: "holdsAdded", sequence: message.sequence });
+        return true;
+      case "releaseHolds":
+        for (const object of message.objects) this.#objects.release(from.processId, object as ObjectId);
+        return true;
+      default:
+        return false;
+    }
+  }
+
+  /** False when the table has no room: the holder has been told. */
+  addHold(from: ProcessRef, object: ObjectId): boolean {
+    const hasRoom = this.#objects.hasRoomFor([object]);
+    if (hasRoom) this.#objects.addHold(from.processId, object);
+    else this.#port.send(from, { type: "objectFailed", objectId: object, reason: this.#tableFull(object) });
+    return hasRoom;
+  }
+
+  /**
+   * A ref may reach its borrower although its owner died before its own word of the object had left. An owner says so
+   * before the ref leaves, so when every living process has been heard, what is still without a maker has none.
+   */
+  tick(nowMs: number): void {
+    const { strays } = this.#objects;
+    for (const object of this.#strayMs.keys()) if (!strays.has(object)) this.#strayMs.delete(object);
+    for (const object of strays) if (!this.#strayMs.has(object)) this.#strayMs.set(object, nowMs);
+    const overdue = [...this.#strayMs].filter(([, sinceMs]) => nowMs - sinceMs >= DECLARATION_WAIT_MS);
+    if (overdue.length === 0 || this.#flushing) return;
+    this.#flushing = true;
+    this.#port.flushAll(() => {
+      this.#flushing = false;
+      for (const [object] of overdue) if (strays.has(object)) this.#objects.fail(object, nobodys(object));
+    });
+  }
+
+  #registerObject(node: NodeId, message: MessageBody<"registerObject">): void {
+    const { objectId, sizeBytes, holder, contains } = message;
+    const living = holder !== undefined && this.#port.isAlive(holder) ? holder.processId : undefined;
+    if (living !== undefined && !this.#objects.hasRoomFor([objectId, ...contains])) {
+      const reason = this.#tableFull(objectId);
+      this.#port.send(rayletOf(node), { type: "objectRefused", objectId, reason });
+      return;
+    }
+    const told = this.#objects.register(node, objectId, sizeBytes, living, contains);
+    if (told) this.#journey.record("notifyWaiters", objectId);
+    this.#port.send(rayletOf(node), { type: "objectRegistered", objectId });
+  }
+
+  #addHold(from: ProcessRef, object: ObjectId, { declare, runner }: MessageBody<"addHolds">): void {
+    if (!this.#port.isAlive(from)) return;
+    if (this.addHold(from, object) && declare) this.#objects.declare(from.processId, object, runner);
+  }
+
+  #tableFull(object: ObjectId): Failure {
+    return {
+      code: "OBJECT_STORE_FULL",
+      message: `object ${object} cannot be entered in the object table: it has room for ${this.#objects.maxObjects} objects of the cluster, which is the limit. Drop refs, or put many small values into one object`,
+    };
+  }
+}
+
+function nobodys(object: ObjectId): Failure {
+  return {
+    code: "OWNER_DIED",
+    message: `object ${object} has no value, and nobody who lives is going to make it: the process that owned it died before it had told the cluster of the object`,
+  };
+}
