@@ -58,6 +58,18 @@ export class DirectLinks {
     if (link?.actor === actor) link.actor = undefined;
   }
 
+  get count(): number {
+    return this.#links.size;
+  }
+
+  /** A fault: a connection is lost, and both ends hear of it. */
+  cutOne(victim: number): void {
+    const [processId, link] = [...this.#links][victim % this.#links.size] ?? [];
+    if (processId === undefined || link === undefined) return;
+    link.end.cut();
+    this.#process.enter(() => this.#closed(processId, link));
+  }
+
   push(lease: Lease, task: Task): void {
     const frame: OwnerFrame = { kind: "push", leaseId: lease.id, sequence: task.sequence, task: this.#incoming(task) };
     this.#linkTo(lease.worker)?.end.send(frame);

@@ -1,8 +1,11 @@
-/** One death per seed: what is killed, and when. */
+/** What is killed or cut, and when: one death per seed, or several faults. */
+
+import type { Prng } from "../src/base/prng.js";
 import type { Cluster } from "./cluster.js";
 import { between, prngFor } from "./world.js";
 
-export type FaultKind = "none" | "worker" | "node" | "driver";
+/** "link": the connection of an owner to a worker or an actor is lost; both live on. */
+export type FaultKind = "none" | "worker" | "node" | "driver" | "link";
 
 export interface Fault {
   readonly kind: FaultKind;
@@ -13,10 +16,17 @@ export interface Fault {
   readonly victim: number;
 }
 
-export function drawFault(seed: number, nodes: number): Fault {
-  const prng = prngFor(seed, "fault");
-  const kinds: readonly FaultKind[] =
+/** The first is one death or none; further ones are deaths of workers and nodes, and lost connections. */
+export function drawFaults(seed: number, nodes: number, count: number): readonly Fault[] {
+  const first: readonly FaultKind[] =
     nodes > 1 ? ["none", "worker", "worker", "node", "node", "driver"] : ["none", "worker", "worker", "driver"];
+  const further: readonly FaultKind[] = nodes > 1 ? ["worker", "link", "link", "node"] : ["worker", "link", "link"];
+  return Array.from({ length: count }, (_, i) =>
+    i === 0 ? drawFault(prngFor(seed, "fault"), first) : drawFault(prngFor(seed, `fault ${i}`), further),
+  );
+}
+
+function drawFault(prng: Prng, kinds: readonly FaultKind[]): Fault {
   const kind = prng.pick(kinds) ?? "none";
   return {
     kind,
@@ -33,9 +43,16 @@ export function strike(cluster: Cluster, { kind, silently, victim }: Fault): str
     return worker !== undefined && cluster.killWorker(worker.ref, "the fault of this seed") ? worker.name : undefined;
   }
   if (kind === "node") {
-    const node = cluster.nodes[1 + (victim % (cluster.nodes.length - 1))];
+    const living = cluster.nodes.slice(1).filter(({ alive }) => alive);
+    const node = living[victim % Math.max(1, living.length)];
     if (node !== undefined) cluster.killNode(node, "the fault of this seed", silently);
     return node?.name;
+  }
+  if (kind === "link") {
+    const owners = [...cluster.drivers, ...cluster.workers].filter(({ alive, links }) => alive && links.count > 0);
+    const owner = owners[victim % Math.max(1, owners.length)];
+    owner?.links.cutOne(victim >>> 8);
+    return owner?.name;
   }
   const driver = kind === "driver" ? cluster.drivers[victim % cluster.drivers.length] : undefined;
   driver?.kill("the fault of this seed");
@@ -47,6 +64,7 @@ const NODE_LOSS = [...WORKER_LOSS, "NODE_DIED", "OBJECT_LOST", "TASK_UNSCHEDULAB
 
 /** Errors of the system that a program may meet after this death. Without a reason it must meet none. */
 export function excusedBy(kind: FaultKind): readonly string[] {
+  if (kind === "link") return [...WORKER_LOSS, "ACTOR_UNAVAILABLE"];
   if (kind === "worker") return WORKER_LOSS;
   return kind === "node" ? NODE_LOSS : [];
 }

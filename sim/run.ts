@@ -7,7 +7,7 @@
 import { parseArgs } from "node:util";
 import { runScenario } from "./scenario.js";
 
-const USAGE = "usage: node dist/sim/run.js [--from N] [--to N] [--keep-going] | --seed N [--verbose]\n";
+const USAGE = "usage: node dist/sim/run.js [--from N] [--to N] [--faults N] [--keep-going] | --seed N [--verbose]\n";
 
 interface Totals {
   events: number;
@@ -23,6 +23,7 @@ function main(): void {
     options: {
       from: { type: "string", default: "1" },
       to: { type: "string", default: "200" },
+      faults: { type: "string", default: "1" },
       seed: { type: "string" },
       verbose: { type: "boolean", default: false },
       "keep-going": { type: "boolean", default: false },
@@ -41,15 +42,15 @@ function main(): void {
   let ran = 0;
   for (let seed = from; seed <= to; seed++) {
     ran++;
-    if (!runSeed(seed, totals, verbose) && !values["keep-going"]) break;
+    if (!runSeed(seed, Number(values.faults), totals, verbose) && !values["keep-going"]) break;
   }
   report(ran, totals, (performance.now() - started) / 1_000);
   process.exitCode = totals.failed > 0 ? 1 : 0;
 }
 
-function runSeed(seed: number, totals: Totals, verbose: ((line: string) => void) | undefined): boolean {
+function runSeed(seed: number, faults: number, totals: Totals, verbose: ((line: string) => void) | undefined): boolean {
   try {
-    const result = runScenario(seed, { verbose });
+    const result = runScenario(seed, { verbose, faults });
     totals.events += result.events;
     totals.tasks += result.tasks;
     totals.calls += result.calls;
@@ -61,7 +62,9 @@ function runSeed(seed: number, totals: Totals, verbose: ((line: string) => void)
     totals.failed++;
     const words =
       error instanceof Error ? (verbose === undefined ? `${error.name}: ${error.message}` : error.stack) : `${error}`;
-    process.stdout.write(`seed ${seed} failed: ${words}\n  replay: node dist/sim/run.js --seed ${seed} --verbose\n`);
+    process.stdout.write(
+      `seed ${seed} failed: ${words}\n  replay: node dist/sim/run.js --seed ${seed} --faults ${faults} --verbose\n`,
+    );
     return false;
   }
 }
