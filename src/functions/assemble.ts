@@ -11,7 +11,7 @@ import type { Scope } from "./scopes.js";
 
 export interface Assembled {
   readonly header: Omit<PayloadHeader, "segments">;
-  readonly segments: readonly Uint8Array[];
+  readonly segments: Uint8Array[];
 }
 
 export function assemble(graph: Graph, root: number, name: string): Assembled {

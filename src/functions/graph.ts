@@ -5,6 +5,7 @@
  * so the path that an error names is a shortest one.
  */
 import { SerializationError } from "../errors.js";
+import { CapturedSizes, NODE_BYTES } from "./captured-sizes.js";
 import { wellKnownName } from "./intrinsics.js";
 import { obstacle, PackageInternal, type Path, type Subject, step } from "./obstacles.js";
 import type { External, PayloadNode, Ref, Shape } from "./payload.js";
@@ -15,8 +16,8 @@ import type { Position } from "./user-positions.js";
 export interface CaptureHooks {
   /** Called for every object and function met while capturing, before anything else is tried. */
   describe(value: object): External | undefined;
-  /** Large captured binary data may be handed over as an implicit object; undefined: inline it. */
-  externalize?(value: ArrayBufferView | ArrayBuffer): External | undefined;
+  /** Large captured binary data is handed over as an object of its own; without this, it is part of the payload. */
+  externalize?(bytes: Uint8Array): External;
   warn(message: string): void;
 }
 
@@ -82,6 +83,7 @@ export class Graph {
   readonly fragments: Fragment[] = [];
   readonly segments: Uint8Array[] = [];
   readonly externals: External[] = [];
+  readonly sizes: CapturedSizes;
   readonly scopes = new ScopeTable();
   /** Captured classes, and their members that are found again by evaluating them. */
   readonly classes = new Map<object, CapturedClass>();
@@ -102,6 +104,7 @@ export class Graph {
   constructor(hooks: CaptureHooks, subject: Subject, work: Work, collected?: SerializationError[]) {
     this.hooks = hooks;
     this.subject = subject;
+    this.sizes = new CapturedSizes(subject.name);
     this.#work = work;
     this.#collected = collected;
   }
@@ -110,6 +113,8 @@ export class Graph {
   ref(value: unknown, path: Path): Ref {
     switch (typeof value) {
       case "string":
+        this.sizes.addString(path, value);
+        return value;
       case "boolean":
         return value;
       case "number":
@@ -201,6 +206,7 @@ export class Graph {
 
   #process(task: Task): void {
     if (this.nodes[task.id] !== undefined) return;
+    this.sizes.add(task.path, NODE_BYTES);
     try {
       this.nodes[task.id] = this.#work.node(this, task);
     } catch (error) {

@@ -56,6 +56,9 @@ export interface ModuleNode {
   readonly path: readonly string[];
 }
 
+/** The bytes of a buffer: a segment of the payload, or an object in the store. */
+export type BufferContent = { readonly segment: number } | { readonly object: External };
+
 export type PayloadNode =
   | ModuleNode
   | { readonly k: "sym"; readonly description?: string }
@@ -92,7 +95,7 @@ export type PayloadNode =
   | ({ readonly k: "date"; readonly time: Ref } & Shape)
   | ({ readonly k: "regexp"; readonly source: string; readonly flags: string; readonly last: number } & Shape)
   | ({ readonly k: "error"; readonly type: string } & Shape)
-  | ({ readonly k: "buffer"; readonly segment: number; readonly shared?: true } & Shape)
+  | ({ readonly k: "buffer"; readonly shared?: true } & BufferContent & Shape)
   | ({
       readonly k: "view";
       readonly type: string;

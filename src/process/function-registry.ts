@@ -15,6 +15,9 @@ import type { Message } from "../protocol/messages.js";
 export interface FunctionRegistryHooks {
   describe(value: object): External | undefined;
   revive(external: External): unknown;
+  /** Large captured data becomes an object that lives to the end of the job, and is read from there. */
+  externalize(bytes: Uint8Array): External;
+  fetch(external: External): Promise<Uint8Array>;
   warn(message: string): void;
 }
 
@@ -40,8 +43,15 @@ export class FunctionRegistry {
   constructor(hooks: FunctionRegistryHooks, aliasSpace: string, sendToGcs: (message: Message) => void) {
     this.#aliasSpace = aliasSpace;
     this.#sendToGcs = sendToGcs;
-    this.#capture = { describe: (value) => hooks.describe(value), warn: (message) => hooks.warn(message) };
-    this.#reviver = new Reviver({ revive: (external) => hooks.revive(external) });
+    this.#capture = {
+      describe: (value) => hooks.describe(value),
+      externalize: (bytes) => hooks.externalize(bytes),
+      warn: (message) => hooks.warn(message),
+    };
+    this.#reviver = new Reviver({
+      revive: (external) => hooks.revive(external),
+      fetch: (external) => hooks.fetch(external),
+    });
   }
 
   /**

@@ -43,6 +43,9 @@ export interface HandleHooks {
   revive(handle: Handle): unknown;
   describeExternal(value: object): External | undefined;
   reviveExternal(external: External): unknown;
+  /** Large captured data becomes an object of its own; and back to the object. */
+  externalize(bytes: Uint8Array): External;
+  objectOf(external: External): ObjectId;
 }
 
 export interface Encoding {
