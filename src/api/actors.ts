@@ -9,7 +9,7 @@ import { ActorNotFoundError, InvalidOptionError } from "../errors.js";
 import type { CoreProcess } from "../process/core-process.js";
 import { EncodedBytes } from "../process/encoded-bytes.js";
 import { checkOptions, demandOf, show, strategyOf } from "./options.js";
-import { type FunctionCell, refsOf, refuseMore, registered } from "./remote-function.js";
+import { cellWith, type FunctionCell, newCell, refsOf, refuseMore, registered } from "./remote-function.js";
 import { currentLineage, type Runtime, requireRuntime, runtimeOrNothing } from "./runtime.js";
 import type { ActorClass, ActorHandle, ActorOptions, AnyFunction, ConcreteClass, MethodOptions } from "./types.js";
 
@@ -43,7 +43,7 @@ const finalizer = new FinalizationRegistry<HandleTracker>(releaseHandle);
 export function makeActorClass(type: ConcreteClass, options: ActorOptions): unknown {
   checkOptions("actor", options);
   const name = type.name === "" ? "anonymous" : type.name;
-  const cell = { name, fn: type as unknown as AnyFunction, functionId: undefined, registeredIn: undefined };
+  const cell = newCell(name, type as unknown as AnyFunction, options.runtimeEnv);
   return classOf({ cell, options, methods: methodsOf(type) });
 }
 
@@ -61,7 +61,8 @@ export function classOf(state: ClassState): object {
     options: {
       value: (options: ActorOptions) => {
         checkOptions("actor", options);
-        return classOf({ ...state, options: { ...state.options, ...options } });
+        const cell = cellWith(state.cell, options.runtimeEnv);
+        return classOf({ ...state, cell, options: { ...state.options, ...options } });
       },
       enumerable: true,
     },

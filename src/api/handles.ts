@@ -148,7 +148,7 @@ function classStateFrom(description: Extract<Description, { kind: "class" }>, ru
 function cellOf(description: { readonly id: string; readonly name: string }, runtime: Runtime): FunctionCell {
   const functionId = description.id as FunctionId;
   const fn = runtime.core.functions.get(functionId) as FunctionCell["fn"];
-  return { name: description.name, fn, functionId, registeredIn: runtime };
+  return { name: description.name, fn, functionId, byReference: [], registeredIn: runtime };
 }
 
 function parse(text: string): Description {

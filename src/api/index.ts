@@ -25,6 +25,7 @@ export type {
   NodeState,
   ObjectRef,
   RemoteFunction,
+  RuntimeEnv,
   SchedulingStrategy,
   TaskOptions,
   WaitOptions,

@@ -11,6 +11,7 @@ import type { Message } from "../protocol/messages.js";
 import { ProcessRuntime } from "./driver-runtime.js";
 import { handleHooks } from "./handles.js";
 import { checkOptions } from "./options.js";
+import { referenceModules } from "./reference-modules.js";
 import { type Runtime, runtimeOrNothing, setRuntime } from "./runtime.js";
 import type { Cluster, InitOptions } from "./types.js";
 
@@ -34,6 +35,7 @@ export async function init(options: InitOptions = {}): Promise<Cluster> {
       `init() was called before${known === undefined ? "" : `: this process is connected to ${known.address}`}. Call shutdown() first, or pass ignoreReinitError`,
     );
   }
+  referenceModules(options.runtimeEnv); // before a cluster is started for nothing
   starting = true;
   try {
     return clusterOf(await connect(options));
@@ -95,10 +97,12 @@ async function attach(
   secret: Uint8Array,
   own: StartedNode | undefined,
 ): Promise<Runtime> {
+  const byReference = referenceModules(options.runtimeEnv);
   const namespace = options.namespace ?? randomBytes(8).toString("hex");
   const warn = (text: string) => console.warn(`mobula: ${text}`);
   const { attachDriver } = await import("../process/driver-process.js");
   const core = await attachDriver(record, { secret, namespace, handles: handleHooks, warn });
+  core.functions.shipByReference(byReference);
   const runtime = new ProcessRuntime({
     core,
     role: "driver",

@@ -72,7 +72,8 @@ export function captureGraph(
 function walk(graph: Graph, fn: CallableFunction, name: string): number {
   const path = step(undefined, name);
   const root = graph.idOf(fn, path);
-  if (graph.hooks.describe(fn) === undefined) graph.nodes[root] = captureClosed(graph, { id: root, value: fn, path });
+  const mayBeClosed = graph.byReference.size === 0 && graph.hooks.describe(fn) === undefined;
+  if (mayBeClosed) graph.nodes[root] = captureClosed(graph, { id: root, value: fn, path });
   graph.drain();
   fillWeak(graph);
   graph.finishPartials();

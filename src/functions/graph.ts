@@ -8,7 +8,9 @@ import { SerializationError } from "../errors.js";
 import { CapturedSizes, NODE_BYTES } from "./captured-sizes.js";
 import { wellKnownName } from "./intrinsics.js";
 import { obstacle, PackageInternal, type Path, type Subject, step } from "./obstacles.js";
+import type { Index } from "./packages.js";
 import type { External, PayloadNode, Ref, Shape } from "./payload.js";
+import { enteredModules } from "./program.js";
 import { type Scope, ScopeTable } from "./scopes.js";
 import type { Script } from "./scripts.js";
 import type { Position } from "./user-positions.js";
@@ -19,6 +21,8 @@ export interface CaptureHooks {
   /** Large captured binary data is handed over as an object of its own; without this, it is part of the payload. */
   externalize?(bytes: Uint8Array): External;
   warn(message: string): void;
+  /** URLs of modules of the project whose exports travel by name. */
+  readonly byReference?: Iterable<string>;
 }
 
 /** A function, class or initializer whose text goes into the emitted code. */
@@ -84,6 +88,9 @@ export class Graph {
   readonly segments: Uint8Array[] = [];
   readonly externals: External[] = [];
   readonly sizes: CapturedSizes;
+  readonly byReference: ReadonlySet<string>;
+  /** Their exports, as far as they are CommonJS. */
+  readonly loadedModules = new Map<string, Index>();
   readonly scopes = new ScopeTable();
   /** Captured classes, and their members that are found again by evaluating them. */
   readonly classes = new Map<object, CapturedClass>();
@@ -105,6 +112,7 @@ export class Graph {
     this.hooks = hooks;
     this.subject = subject;
     this.sizes = new CapturedSizes(subject.name);
+    this.byReference = new Set([...enteredModules(), ...(hooks.byReference ?? [])]);
     this.#work = work;
     this.#collected = collected;
   }

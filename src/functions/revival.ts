@@ -158,7 +158,7 @@ export class Revival {
       m: onlyMember,
       v: (ref) => this.#value(ref),
       meta: importMeta,
-      imp: dynamicImport,
+      imp: (url, spec) => dynamicImport(url, spec, this.#payload.header.program),
     };
   }
 

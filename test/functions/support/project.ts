@@ -2,10 +2,12 @@
 import { mkdir, mkdtemp, rm, symlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
+import { pathToFileURL } from "node:url";
 
 export interface Project extends AsyncDisposable {
   readonly directory: string;
   path(file: string): string;
+  url(file: string): string;
 }
 
 /** Files by path; a value that starts with `->` is a symbolic link. */
@@ -20,6 +22,7 @@ export async function makeProject(files: Readonly<Record<string, string>>): Prom
   return {
     directory,
     path: (file) => join(directory, file),
+    url: (file) => pathToFileURL(join(directory, file)).href,
     [Symbol.asyncDispose]: () => rm(directory, { recursive: true, force: true }),
   };
 }
