@@ -57,7 +57,7 @@ export function exportByReference(
   return graph.refuse(
     path,
     `is private to the module ${url}, which travels by reference`,
-    "capture something that the module exports, and make the rest of it inside the task",
+    "export it from the module, or make it inside the task from what the module exports",
   );
 }
 

@@ -70,11 +70,10 @@ async function importModule(node: ModuleNode, name: string, directories: readonl
       tried.push(directory);
     }
   }
+  const hint = "install the package where the worker runs";
   throw new SerializationError(
-    `function ${name} needs the package ${packageName(node.spec)}, which was not found from ${tried.join(", ")}`,
-    {
-      hint: "install it there, or name it in runtimeEnv.npm",
-    },
+    `function ${name} needs the package ${packageName(node.spec)}, which was not found from ${tried.join(", ")} (hint: ${hint})`,
+    { hint },
   );
 }
 
@@ -89,9 +88,10 @@ async function importOfProject({ spec, cjs }: ModuleNode, header: PayloadHeader)
   } catch (error) {
     const cause = asRefusal(error);
     if (existsSync(fileURLToPath(spec))) throw cause;
+    const hint = "put the program's files here under the same path, or let the module travel by value";
     throw new SerializationError(
-      `function ${header.name} needs the module ${spec}, which travels by reference and is not on this machine`,
-      { cause, hint: "put the program's files there under the same path, or let the module travel by value" },
+      `function ${header.name} needs the module ${spec}, which travels by reference and is not on this machine (hint: ${hint})`,
+      { cause, hint },
     );
   }
 }

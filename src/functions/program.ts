@@ -115,14 +115,14 @@ function poison(file: string): void {
   }) as unknown as NodeJS.Module;
 }
 
+const ENTRY_HINT = "move what tasks need into a module of its own";
+
 function refusalOf(entry: string): string {
-  return `the program's entry module ${entry} is not imported on a worker: it would run the program again`;
+  return `the program's entry module ${entry} is not imported on a worker: it would run the program again (hint: ${ENTRY_HINT})`;
 }
 
 function entryRefusal(entry: string): SerializationError {
-  return new SerializationError(refusalOf(entry), {
-    hint: "move what tasks need into a module of its own",
-  });
+  return new SerializationError(refusalOf(entry), { hint: ENTRY_HINT });
 }
 
 /** The same error, from a thread that could only send its message. */

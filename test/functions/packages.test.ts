@@ -101,4 +101,5 @@ test("64 a package that the worker does not have is named", async () => {
   const [result] = await reviveFixture(outcome);
   assert.match(result?.error ?? "", /function fn needs the package (cjs|esm)-lib, which was not found from /);
   assert.ok(result?.error?.includes(project.directory), result?.error);
+  assert.match(result?.error ?? "", /\(hint: install the package where the worker runs\)/);
 });
