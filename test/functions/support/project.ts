@@ -42,6 +42,10 @@ export const PACKAGES: Readonly<Record<string, string>> = {
   "node_modules/fn-lib/package.json": '{ "name": "fn-lib", "main": "index.js" }',
   "node_modules/fn-lib/index.js":
     "module.exports = function shout(s) { return s.toUpperCase() }; module.exports.quiet = (s) => s.toLowerCase();",
+  "node_modules/cjs-schema/package.json": '{ "name": "cjs-schema", "main": "index.js" }',
+  "node_modules/cjs-schema/index.js": `
+    const ok = (shape, value) => Object.keys(shape).every((key) => typeof value[key] === shape[key]);
+    exports.object = (shape) => ({ check: (value) => ok(shape, value) });`,
   "node_modules/esm-lib/package.json":
     '{ "name": "esm-lib", "type": "module", "exports": { ".": { "import": "./index.js" } } }',
   "node_modules/esm-lib/index.js": `
