@@ -8,6 +8,7 @@ export { capture } from "./capture.js";
 export type { CaptureHooks } from "./graph.js";
 export { hashOf } from "./origins.js";
 export type { External, JsonValue } from "./payload.js";
+export { privateMemberOf } from "./private-members.js";
 export { canonicalUrl, entryModule, importedModule } from "./program.js";
 export type { CaptureReport } from "./report.js";
 export { inspectCapture } from "./report.js";

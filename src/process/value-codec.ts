@@ -13,7 +13,7 @@ import {
   TaskError,
   type TaskInfo,
 } from "../errors.js";
-import type { External } from "../functions/index.js";
+import { type External, privateMemberOf } from "../functions/index.js";
 import {
   type AnyFunction,
   classIdsOf,
@@ -80,6 +80,7 @@ export class ValueCodec {
       describe: (value) => handles.describe(value, this.#named),
       revive: (handle) => handles.revive(handle),
       classId: (type, path) => this.#classId(type, path),
+      privateMemberOf,
       classById: (id) => this.#classById(id),
     };
   }
