@@ -10,7 +10,7 @@ import { ActorNotFoundError, InvalidOptionError } from "../errors.js";
 import type { CoreProcess } from "../process/core-process.js";
 import { EncodedBytes } from "../process/encoded-bytes.js";
 import { checkOptions, checkText, demandOf, show, strategyOf } from "./options.js";
-import { type FunctionCell, refsOf, refuseMore, registered } from "./remote-function.js";
+import { cellWith, type FunctionCell, newCell, refsOf, refuseMore, registered } from "./remote-function.js";
 import { currentLineage, type Runtime, requireRuntime, runtimeOrNothing } from "./runtime.js";
 import type {
   ActorClass,
@@ -53,7 +53,7 @@ export function makeActorClass(type: ConcreteClass, options: ActorOptions): unkn
   checkOptions("actor", options);
   const name = type.name === "" ? "anonymous" : type.name;
   checkText("the class's name", name);
-  const cell = { name, fn: type as unknown as AnyFunction, functionId: undefined, registeredIn: undefined };
+  const cell = newCell(name, type as unknown as AnyFunction, options.runtimeEnv);
   return classOf({ cell, options, methods: methodsOf(type) });
 }
 
@@ -71,7 +71,8 @@ export function classOf(state: ClassState): object {
     options: {
       value: (options: ActorOptions) => {
         checkOptions("actor", options);
-        return classOf({ ...state, options: { ...state.options, ...options } });
+        const cell = cellWith(state.cell, options.runtimeEnv);
+        return classOf({ ...state, cell, options: { ...state.options, ...options } });
       },
       enumerable: true,
     },

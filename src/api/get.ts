@@ -1,6 +1,7 @@
 /** `put`, `get` and `wait`. */
 import type { ObjectEntry, Waiter } from "../core/owner/records.js";
 import { GetTimeoutError, InvalidOptionError, NotInitializedError } from "../errors.js";
+import { importedModule } from "../functions/index.js";
 import { currentTask, type TaskContext } from "../process/task-context.js";
 import { entryOfRef, ObjectRefImpl, refOf } from "./object-ref.js";
 import { checkNumReturns, checkOptions } from "./options.js";
@@ -35,7 +36,7 @@ export function get<const Refs extends readonly ObjectRef<unknown>[]>(
 export function get(refs: unknown, options?: GetOptions): Promise<unknown> {
   try {
     checkOptions("get", options);
-    const runtime = requireRuntime("get()");
+    const runtime = waitingRuntime("get()");
     if (!Array.isArray(refs)) return getAll(runtime, [entryOfRef(refs, "get()")], options).then((values) => values[0]);
     return getAll(
       runtime,
@@ -54,7 +55,7 @@ export function wait<T>(
 ): Promise<{ ready: ObjectRef<T>[]; pending: ObjectRef<T>[] }> {
   try {
     checkOptions("wait", options);
-    const runtime = requireRuntime("wait()");
+    const runtime = waitingRuntime("wait()");
     if (!Array.isArray(refs)) throw new InvalidOptionError("wait() takes an array of ObjectRefs");
     const entries = refs.map((ref, i) => entryOfRef(ref, `wait(), element ${i},`));
     if (new Set(refs).size !== refs.length || new Set(entries).size !== entries.length) {
@@ -66,6 +67,16 @@ export function wait<T>(
   } catch (error) {
     return Promise.reject(error);
   }
+}
+
+/** A module that a worker imports for a task must not wait for other tasks at its top level: they may wait for it. */
+function waitingRuntime(what: string): Runtime {
+  const runtime = requireRuntime(what);
+  const module = runtime.role === "worker" && currentTask() === undefined ? importedModule() : undefined;
+  if (module === undefined) return runtime;
+  throw new InvalidOptionError(
+    `${what} at the top level of ${module}, which a worker imports: the task that needs the module would wait for other tasks. Call it inside a function`,
+  );
 }
 
 function split<T>(

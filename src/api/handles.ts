@@ -10,7 +10,7 @@ import type { HandleHooks, Named } from "../process/value-codec.js";
 import { borrowedHandle, type ClassState, classOf, classStateOf, handleStateOf } from "./actors.js";
 import { ObjectRefImpl, refOf } from "./object-ref.js";
 import { type FunctionCell, functionStateOf, handleOf, registered } from "./remote-function.js";
-import { type Runtime, requireRuntime } from "./runtime.js";
+import { currentLineage, type Runtime, requireRuntime } from "./runtime.js";
 import type { ActorOptions, TaskOptions } from "./types.js";
 
 /** What travels, as data. */
@@ -69,6 +69,12 @@ export const handleHooks: HandleHooks = {
     return { kind: description.kind, data: description as unknown as JsonValue };
   },
   reviveExternal: (external: External) => revive(external.data as unknown as Description),
+  externalize: (bytes) => {
+    const runtime = requireRuntime("captured data");
+    const { id } = runtime.core.putForJob(bytes, currentLineage(runtime));
+    return { kind: "ref", data: { kind: "ref", id } };
+  },
+  objectOf: (external: External) => (external.data as unknown as { readonly id: ObjectId }).id,
 };
 
 /** Also collects what the value names, so that it is kept alive on the way. */
@@ -147,7 +153,7 @@ function classStateFrom(description: Extract<Description, { kind: "class" }>, ru
 function cellOf(description: { readonly id: string; readonly name: string }, runtime: Runtime): FunctionCell {
   const functionId = description.id as FunctionId;
   const fn = runtime.core.functions.get(functionId) as FunctionCell["fn"];
-  return { name: description.name, fn, functionId, registeredIn: runtime };
+  return { name: description.name, fn, functionId, byReference: [], registeredIn: runtime };
 }
 
 function parse(text: string): Description {

@@ -26,6 +26,7 @@ export type {
   NodeState,
   ObjectRef,
   RemoteFunction,
+  RuntimeEnv,
   SchedulingStrategy,
   SerializabilityObstacle,
   SerializabilityReport,

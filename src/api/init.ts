@@ -10,6 +10,7 @@ import { type StartedNode, startNode } from "../process/start-node.js";
 import { ProcessRuntime } from "./driver-runtime.js";
 import { handleHooks } from "./handles.js";
 import { checkOptions } from "./options.js";
+import { referenceModules } from "./reference-modules.js";
 import { type Runtime, runtimeOrNothing, setRuntime } from "./runtime.js";
 import type { Cluster, InitOptions } from "./types.js";
 import { OutputWindow } from "./worker-output.js";
@@ -34,6 +35,7 @@ export async function init(options: InitOptions = {}): Promise<Cluster> {
       `init() was called before${known === undefined ? "" : `: this process is connected to ${known.address}`}. Call shutdown() first, or pass ignoreReinitError`,
     );
   }
+  referenceModules(options.runtimeEnv); // before a cluster is started for nothing
   starting = true;
   try {
     return clusterOf(await connect(options));
@@ -95,11 +97,13 @@ async function attach(
   secret: Uint8Array,
   own: StartedNode | undefined,
 ): Promise<Runtime> {
+  const byReference = referenceModules(options.runtimeEnv);
   const namespace = options.namespace ?? randomBytes(8).toString("hex");
   const warn = (text: string) => console.warn(`mobula: ${text}`);
   const { attachDriver } = await import("../process/driver-process.js");
   const showsOutput = options.logToDriver !== false;
   const core = await attachDriver(record, { secret, namespace, handles: handleHooks, warn, showsOutput });
+  core.functions.shipByReference(byReference);
   const output = showsOutput ? new OutputWindow(core) : undefined;
   const runtime = new ProcessRuntime({
     core,

@@ -24,6 +24,7 @@ const TASK_KEYS = [
   "maxRetries",
   "timeoutMs",
   "schedulingStrategy",
+  "runtimeEnv",
 ] as const;
 const ACTOR_KEYS = [
   "name",
@@ -34,6 +35,7 @@ const ACTOR_KEYS = [
   "resources",
   "maxConcurrency",
   "schedulingStrategy",
+  "runtimeEnv",
 ] as const;
 const METHOD_KEYS = ["name", "numReturns", "timeoutMs"] as const;
 const INIT_KEYS = [
@@ -47,6 +49,7 @@ const INIT_KEYS = [
   "namespace",
   "logToDriver",
   "ignoreReinitError",
+  "runtimeEnv",
   "authToken",
 ] as const;
 const NODE_KEYS = ["numCpus", "numGpus", "memory", "resources", "labels", "objectStoreMemory"] as const;
@@ -83,6 +86,7 @@ const CHECKS: Readonly<Record<string, (name: string, value: unknown) => void>> =
   ignoreReinitError: flag,
   fetchLocal: flag,
   schedulingStrategy: strategy,
+  runtimeEnv,
   signal: abortSignal,
 };
 
@@ -226,6 +230,25 @@ function strategy(name: string, value: unknown): void {
   const nodeId: unknown = typeof value === "object" && value !== null ? Reflect.get(value, "nodeId") : undefined;
   if (typeof nodeId === "string") return checkText(`${name}.nodeId`, nodeId, MAX_ID_BYTES);
   throw new InvalidOptionError(`${name} must be "default", "spread" or { nodeId, soft? }, got ${show(value)}`);
+}
+
+const RUNTIME_ENV_KEYS = ["byReference"];
+/** In the contract, and still to come. */
+const LATER_RUNTIME_ENV_KEYS = ["workingDir", "npm", "envVars", "nodeArgs", "bundle"];
+
+function runtimeEnv(name: string, value: unknown): void {
+  if (typeof value !== "object" || value === null)
+    throw new InvalidOptionError(`${name} must be an object, got ${show(value)}`);
+  for (const [key, each] of Object.entries(value)) {
+    if (LATER_RUNTIME_ENV_KEYS.includes(key)) {
+      throw new InvalidOptionError(`${name}.${key} is not supported yet; of ${name}, only byReference is`);
+    }
+    if (!RUNTIME_ENV_KEYS.includes(key)) throw new InvalidOptionError(`${name}: ${unknownKey(key, RUNTIME_ENV_KEYS)}`);
+    const isList = Array.isArray(each) && each.every((path) => typeof path === "string" && path !== "");
+    if (each !== undefined && !isList) {
+      throw new InvalidOptionError(`${name}.${key} must be an array of paths or file URLs, got ${show(each)}`);
+    }
+  }
 }
 
 export function show(value: unknown): string {

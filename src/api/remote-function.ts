@@ -5,8 +5,9 @@ import type { TaskTemplate } from "../core/owner/records.js";
 import { InvalidOptionError, PendingCallsLimitError } from "../errors.js";
 import { ObjectRefImpl } from "./object-ref.js";
 import { checkOptions, checkText, demandOf, show, strategyOf } from "./options.js";
+import { referenceModules } from "./reference-modules.js";
 import { currentLineage, type Runtime, requireRuntime } from "./runtime.js";
-import type { AnyFunction, TaskOptions } from "./types.js";
+import type { AnyFunction, RuntimeEnv, TaskOptions } from "./types.js";
 
 /** Marks the function objects that are remote functions; the state is behind it. */
 const FUNCTION_STATE = Symbol.for("mobula.remoteFunction");
@@ -17,6 +18,8 @@ export interface FunctionCell {
   /** Absent in a process that knows the function by its id alone. */
   readonly fn: AnyFunction | undefined;
   functionId: FunctionId | undefined;
+  /** Modules that travel by reference with this function, besides those of `init`. */
+  readonly byReference: readonly string[];
   /** The runtime in whose function table it is: after shutdown and init it is registered again. */
   registeredIn: Runtime | undefined;
 }
@@ -37,7 +40,17 @@ export function makeRemoteFunction(fn: AnyFunction, options: TaskOptions): unkno
   }
   const name = fn.name === "" ? "anonymous" : fn.name;
   checkText("the function's name", name);
-  return handleOf({ cell: { name, fn, functionId: undefined, registeredIn: undefined }, options });
+  return handleOf({ cell: newCell(name, fn, options.runtimeEnv), options });
+}
+
+export function newCell(name: string, fn: AnyFunction | undefined, runtimeEnv: RuntimeEnv | undefined): FunctionCell {
+  return { name, fn, functionId: undefined, byReference: referenceModules(runtimeEnv), registeredIn: undefined };
+}
+
+/** Further options of a handle share its capture, unless they change what is captured. */
+export function cellWith(cell: FunctionCell, runtimeEnv: RuntimeEnv | undefined): FunctionCell {
+  if (runtimeEnv === undefined || cell.fn === undefined) return cell;
+  return newCell(cell.name, cell.fn, runtimeEnv);
 }
 
 export function handleOf(of: Pick<FunctionState, "cell" | "options">): object {
@@ -54,7 +67,7 @@ export function handleOf(of: Pick<FunctionState, "cell" | "options">): object {
     options: {
       value: (options: TaskOptions) => {
         checkOptions("task", options);
-        return handleOf({ cell: state.cell, options: { ...state.options, ...options } });
+        return handleOf({ cell: cellWith(state.cell, options.runtimeEnv), options: { ...state.options, ...options } });
       },
       enumerable: true,
     },
@@ -94,7 +107,7 @@ export function refuseMore(name: string): never {
 export function registered(cell: FunctionCell, runtime: Runtime): FunctionId {
   if (cell.functionId !== undefined && (cell.fn === undefined || cell.registeredIn === runtime)) return cell.functionId;
   if (cell.fn === undefined) notHere(cell);
-  cell.functionId = runtime.core.functions.registerFunction(cell.fn);
+  cell.functionId = runtime.core.functions.registerFunction(cell.fn, cell.byReference);
   cell.registeredIn = runtime;
   return cell.functionId;
 }

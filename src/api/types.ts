@@ -49,6 +49,14 @@ type TupleOf<T, N extends number, Acc extends readonly T[] = []> = number extend
 
 export type SchedulingStrategy = "default" | "spread" | { readonly nodeId: string; readonly soft?: boolean };
 
+export interface RuntimeEnv {
+  /**
+   * Modules of the project whose state must exist once in each process (pools, caches): what they export travels by
+   * name, and each worker imports its own. Paths from the current directory or the entry module's, or file URLs.
+   */
+  readonly byReference?: readonly string[];
+}
+
 export interface TaskOptions {
   /** Shown in errors, traces and output. Default: the function's name. */
   readonly name?: string;
@@ -66,6 +74,7 @@ export interface TaskOptions {
   /** From submission to result, over all attempts. Default: no limit. */
   readonly timeoutMs?: number;
   readonly schedulingStrategy?: SchedulingStrategy;
+  readonly runtimeEnv?: RuntimeEnv;
 }
 
 export interface ActorOptions extends Omit<TaskOptions, "numReturns" | "maxRetries" | "timeoutMs"> {
@@ -159,6 +168,8 @@ export interface InitOptions {
   /** Show workers' output here. Default true. */
   readonly logToDriver?: boolean;
   readonly ignoreReinitError?: boolean;
+  /** For all functions and classes of this driver. */
+  readonly runtimeEnv?: RuntimeEnv;
   /** The cluster's secret. Default: see docs/SECURITY.md. */
   readonly authToken?: string;
 }

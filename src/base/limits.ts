@@ -145,6 +145,12 @@ export const MAX_LOG_FILE_BYTES = 64 * MIB;
 // ── Functions ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
 export const MAX_FUNCTION_BYTES = 100 * MIB;
+/** Captured binary data of at least this size becomes an object of its own instead of a part of the function. */
+export const IMPLICIT_OBJECT_BYTES = MIB;
+/** A function that captures more data than this is warned of, with the variable's name. */
+export const CAPTURE_WARNING_BYTES = 10 * MIB;
+/** What a function may capture, implicit objects included. */
+export const MAX_CAPTURED_BYTES = 100 * MIB;
 export const MAX_FUNCTIONS = 100_000;
 
 // ── Wire ────────────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -7,11 +7,12 @@ import { emit } from "./emit.js";
 import type { Graph } from "./graph.js";
 import { CircularStage, reachedFrom, stagesOf, type Use, type Wiring } from "./order.js";
 import type { PayloadHeader, PayloadNode, Stage } from "./payload.js";
-import type { Scope } from "./scopes.js";
+import { programRecord } from "./program.js";
+import { RUNTIME, type Scope } from "./scopes.js";
 
 export interface Assembled {
   readonly header: Omit<PayloadHeader, "segments">;
-  readonly segments: readonly Uint8Array[];
+  readonly segments: Uint8Array[];
 }
 
 export function assemble(graph: Graph, root: number, name: string): Assembled {
@@ -38,8 +39,15 @@ export function assemble(graph: Graph, root: number, name: string): Assembled {
     ...(classes.length > 0 ? { classes } : {}),
     ...(stages.length > 0 ? { stages } : {}),
     ...(mapSegment === undefined ? {} : { map: mapSegment }),
+    ...(importsProject(wiring, code) ? { program: programRecord(graph.byReference) } : {}),
   };
   return { header, segments };
+}
+
+/** Does the function make its process import modules of the project, or may it? */
+function importsProject({ nodes }: Wiring, code: string): boolean {
+  if (code.includes(`${RUNTIME}.imp(`)) return true;
+  return nodes.some((node) => node?.k === "require" || (node?.k === "mod" && node.project === true));
 }
 
 export function wiringOf(graph: Graph, scopes: readonly Scope[]): Wiring {

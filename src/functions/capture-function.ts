@@ -1,6 +1,7 @@
 /**
  * Capturing a function by value: its text, the variables it uses, and its own properties.
  */
+import { exportByReference } from "./by-reference.js";
 import { captureClass } from "./capture-class.js";
 import { placeOf } from "./closed.js";
 import { applyEdits, functionFragment, rewrites } from "./fragments.js";
@@ -24,7 +25,8 @@ export function captureFunction(graph: Graph, task: Task): PayloadNode {
   if (isNative(text)) return captureNative(graph, task);
   const facts = inspectFunction(task.value);
   const script = scriptOfFunction(task.value, facts, text);
-  const exported = script && exportedFunction(graph, task, script);
+  const exported =
+    script && (exportedFunction(graph, task, script) ?? exportByReference(graph, task, script, facts, text));
   if (exported !== undefined) return exported;
   const subject = lookAt(graph, task, text, facts, script);
   const { analysis, offset } = subject;

@@ -3,21 +3,16 @@
  * What stands for something outside of the process (a socket, a timer, a promise) is refused, with a way out.
  */
 import { types } from "node:util";
-import { ObjectTooLargeError } from "../errors.js";
+import { ELEMENT_BYTES } from "./captured-sizes.js";
 import type { Graph, Task } from "./graph.js";
 import { hostObstacle } from "./host-objects.js";
 import { hasNamedProperties, inspectFunction, privateFieldsOf } from "./inspect.js";
-import { pathText, step } from "./obstacles.js";
+import { step } from "./obstacles.js";
 import { isPackageFile } from "./packages.js";
-import type { PayloadNode, Ref, Shape } from "./payload.js";
+import type { BufferContent, PayloadNode, Ref, Shape } from "./payload.js";
 import { constructorOf } from "./prototypes.js";
 import { scriptOf } from "./scripts.js";
 import { shapeOf } from "./shape.js";
-
-/** Larger binary data is offered to the layer above as an object of its own. */
-const IMPLICIT_OBJECT_BYTES = 1024 * 1024;
-const WARN_BYTES = 10 * 1024 * 1024;
-const MAX_BYTES = 100 * 1024 * 1024;
 
 export const SERIALIZE = Symbol.for("mobula.serialize");
 
@@ -112,6 +107,7 @@ function show(key: unknown): string {
 
 /** Dense arrays travel as a list; with holes, element by element as properties. */
 function captureArray(graph: Graph, { value, path }: Task, array: readonly unknown[]): PayloadNode {
+  graph.sizes.add(path, array.length * ELEMENT_BYTES);
   const items: Ref[] = [];
   let dense = array.length;
   for (let i = 0; i < array.length; i++) {
@@ -132,36 +128,20 @@ function captureArray(graph: Graph, { value, path }: Task, array: readonly unkno
 
 function captureBinary(graph: Graph, task: Task): PayloadNode | undefined {
   const { value, path } = task;
-  if (!ArrayBuffer.isView(value) && !types.isAnyArrayBuffer(value)) return undefined;
-  if (value.byteLength >= IMPLICIT_OBJECT_BYTES) {
-    const external = graph.hooks.externalize?.(value as ArrayBuffer | ArrayBufferView);
-    if (external !== undefined) {
-      graph.externals.push(external);
-      return { k: "ext", kind: external.kind, data: external.data };
-    }
-  }
   if (ArrayBuffer.isView(value)) return captureView(graph, task, value);
-  checkSize(graph, task, value.byteLength);
+  if (!types.isAnyArrayBuffer(value)) return undefined;
   const shared = types.isSharedArrayBuffer(value);
-  const segment = graph.segments.push(new Uint8Array(value)) - 1;
+  const content = captureBytes(graph, task, new Uint8Array(value));
   const shape = shapeOf(graph, value, path, {
     defaultProto: shared ? SharedArrayBuffer.prototype : ArrayBuffer.prototype,
   });
-  return shared ? { k: "buffer", segment, shared, ...shape } : { k: "buffer", segment, ...shape };
+  return { k: "buffer", ...content, ...(shared ? { shared } : {}), ...shape };
 }
 
-function checkSize(graph: Graph, { path }: Task, bytes: number): void {
-  if (bytes <= WARN_BYTES) return;
-  const size = `${Math.round(bytes / (1024 * 1024))} MB`;
-  if (bytes > MAX_BYTES) {
-    throw new ObjectTooLargeError(
-      `cannot ship ${graph.subject.name} to a worker: ${pathText(path)} holds ${size}, a function may capture at most 100 MB ` +
-        "(hint: put() the data once and pass the ref as an argument)",
-    );
-  }
-  graph.hooks.warn(
-    `${pathText(path)} holds ${size} that travel with the function; put() the data and pass the ref instead`,
-  );
+/** The bytes go into the payload; large ones leave it again when everything is known to be shippable. */
+function captureBytes(graph: Graph, { path }: Task, bytes: Uint8Array): BufferContent {
+  graph.sizes.add(path, bytes.byteLength);
+  return { segment: graph.segments.push(bytes) - 1 };
 }
 
 /** A view carries its own bytes only; views of one buffer that is captured whole keep sharing it. */
@@ -179,9 +159,7 @@ function captureView(graph: Graph, task: Task, view: ArrayBufferView): PayloadNo
 }
 
 function partOfBuffer(graph: Graph, task: Task, view: ArrayBufferView): PayloadNode {
-  checkSize(graph, task, view.byteLength);
-  const bytes = new Uint8Array(view.buffer, view.byteOffset, view.byteLength);
-  return { k: "buffer", segment: graph.segments.push(bytes) - 1 };
+  return { k: "buffer", ...captureBytes(graph, task, new Uint8Array(view.buffer, view.byteOffset, view.byteLength)) };
 }
 
 const typeTag = Object.getOwnPropertyDescriptor(Object.getPrototypeOf(Uint8Array.prototype), Symbol.toStringTag)?.get;

@@ -6,6 +6,7 @@
  */
 import { createHash } from "node:crypto";
 import { types } from "node:util";
+import { IMPLICIT_OBJECT_BYTES } from "../base/limits.js";
 import { assemble } from "./assemble.js";
 import { captureFunction } from "./capture-function.js";
 import { captureObject, SERIALIZE } from "./capture-object.js";
@@ -15,7 +16,7 @@ import { inspectFunction, releaseInspected } from "./inspect.js";
 import { step } from "./obstacles.js";
 import { makerOf, originOf } from "./origins.js";
 import { expectNewPackages } from "./packages.js";
-import { type External, encodePayload, type PayloadNode } from "./payload.js";
+import { type External, encodePayload, type PayloadHeader, type PayloadNode } from "./payload.js";
 import { constructorOf } from "./prototypes.js";
 import { exportedObject, referenceTo } from "./references.js";
 import { captureReplayed, rescue } from "./replay.js";
@@ -54,6 +55,8 @@ export function captureGraph(fn: CallableFunction, hooks: CaptureHooks, collecte
   const graph = new Graph(hooks, { name, location: () => locationOf(fn) }, { node: captureValue, rescue }, collected);
   try {
     const root = walk(graph, fn, name);
+    const { warning } = graph.sizes;
+    if (warning !== undefined) hooks.warn(warning);
     return { graph, root, captured: finish(graph, root, name) };
   } finally {
     releaseInspected();
@@ -64,7 +67,8 @@ export function captureGraph(fn: CallableFunction, hooks: CaptureHooks, collecte
 function walk(graph: Graph, fn: CallableFunction, name: string): number {
   const path = step(undefined, name);
   const root = graph.idOf(fn, path);
-  if (graph.hooks.describe(fn) === undefined) graph.nodes[root] = captureClosed(graph, { id: root, value: fn, path });
+  const mayBeClosed = graph.byReference.size === 0 && graph.hooks.describe(fn) === undefined;
+  if (mayBeClosed) graph.nodes[root] = captureClosed(graph, { id: root, value: fn, path });
   graph.drain();
   fillWeak(graph);
   graph.finishPartials();
@@ -73,10 +77,31 @@ function walk(graph: Graph, fn: CallableFunction, name: string): number {
 
 function finish(graph: Graph, root: number, name: string): CapturedFunction {
   const { header, segments } = assemble(graph, root, name);
-  const payload = encodePayload(header, segments);
+  const nodes = withObjects(graph, header.nodes, segments);
+  const payload = encodePayload({ ...header, nodes }, segments);
   const { kind } = header;
   const location = placeInFile(graph, root);
   return { payload, hash: hashOfPayload(payload), name, location, externals: graph.externals, kind };
+}
+
+/** Large binary data becomes objects of its own: it is sent where it is needed, once for each node of the cluster. */
+function withObjects(graph: Graph, nodes: PayloadHeader["nodes"], segments: Uint8Array[]): PayloadHeader["nodes"] {
+  const { hooks, externals } = graph;
+  if (hooks.externalize === undefined || !segments.some(isLarge)) return nodes;
+  return nodes.map((node) => {
+    if (node?.k !== "buffer" || !("segment" in node)) return node;
+    const { segment, ...rest } = node;
+    const bytes = segments[segment];
+    const object = bytes && isLarge(bytes) ? hooks.externalize?.(bytes) : undefined;
+    if (object === undefined) return node;
+    externals.push(object);
+    segments[segment] = new Uint8Array();
+    return { ...rest, object };
+  });
+}
+
+function isLarge(bytes: Uint8Array): boolean {
+  return bytes.byteLength >= IMPLICIT_OBJECT_BYTES;
 }
 
 function hashOfPayload(payload: Uint8Array): string {

@@ -5,9 +5,12 @@
  * so the path that an error names is a shortest one.
  */
 import { MobulaError, SerializationError } from "../errors.js";
+import { CapturedSizes, NODE_BYTES } from "./captured-sizes.js";
 import { wellKnownName } from "./intrinsics.js";
 import { obstacle, PackageInternal, type Path, pathText, type Subject, step } from "./obstacles.js";
+import type { Index } from "./packages.js";
 import type { External, PayloadNode, Ref, Shape } from "./payload.js";
+import { enteredModules } from "./program.js";
 import { type Scope, ScopeTable } from "./scopes.js";
 import type { Script } from "./scripts.js";
 import type { Position } from "./user-positions.js";
@@ -15,9 +18,11 @@ import type { Position } from "./user-positions.js";
 export interface CaptureHooks {
   /** Called for every object and function met while capturing, before anything else is tried. */
   describe(value: object): External | undefined;
-  /** Large captured binary data may be handed over as an implicit object; undefined: inline it. */
-  externalize?(value: ArrayBufferView | ArrayBuffer): External | undefined;
+  /** Large captured binary data is handed over as an object of its own; without this, it is part of the payload. */
+  externalize?(bytes: Uint8Array): External;
   warn(message: string): void;
+  /** URLs of modules of the project whose exports travel by name. */
+  readonly byReference?: Iterable<string>;
 }
 
 /** A function, class or initializer whose text goes into the emitted code. */
@@ -88,6 +93,10 @@ export class Graph {
   readonly fragments: Fragment[] = [];
   readonly segments: Uint8Array[] = [];
   readonly externals: External[] = [];
+  readonly sizes: CapturedSizes;
+  readonly byReference: ReadonlySet<string>;
+  /** Their exports, as far as they are CommonJS. */
+  readonly loadedModules = new Map<string, Index>();
   readonly scopes = new ScopeTable();
   /** Captured classes, and their members that are found again by evaluating them. */
   readonly classes = new Map<object, CapturedClass>();
@@ -108,6 +117,8 @@ export class Graph {
   constructor(hooks: CaptureHooks, subject: Subject, work: Work, collected?: Found[]) {
     this.hooks = hooks;
     this.subject = subject;
+    this.sizes = new CapturedSizes(subject.name);
+    this.byReference = new Set([...enteredModules(), ...(hooks.byReference ?? [])]);
     this.#work = work;
     this.#collected = collected;
   }
@@ -116,6 +127,8 @@ export class Graph {
   ref(value: unknown, path: Path): Ref {
     switch (typeof value) {
       case "string":
+        this.sizes.addString(path, value);
+        return value;
       case "boolean":
         return value;
       case "number":
@@ -207,6 +220,7 @@ export class Graph {
 
   #process(task: Task): void {
     if (this.nodes[task.id] !== undefined) return;
+    this.sizes.add(task.path, NODE_BYTES);
     try {
       this.nodes[task.id] = this.#work.node(this, task);
     } catch (error) {

@@ -7,7 +7,8 @@ import { dirname, join } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import { compileFunction, constants } from "node:vm";
 import { SerializationError } from "../errors.js";
-import type { ModuleNode, PayloadHeader } from "./payload.js";
+import type { ModuleNode, PayloadHeader, ProgramRecord } from "./payload.js";
+import { asRefusal, guardEntry, newLoaders, whileImporting } from "./program.js";
 
 /** Import everything that a payload names; the values by node. */
 export async function importNodes(
@@ -16,9 +17,15 @@ export async function importNodes(
 ): Promise<ReadonlyMap<number, unknown>> {
   const values = new Map<number, unknown>();
   const waiting: Promise<void>[] = [];
+  const { program } = header;
+  if (program !== undefined && header.nodes.some((node) => node?.k === "require")) guardEntry(program);
   header.nodes.forEach((node, id) => {
     if (node?.k !== "mod") return;
-    const builtin = node.from === undefined ? builtinModule(node.spec) : undefined;
+    if (node.project === true) {
+      waiting.push(importOfProject(node, header).then((module) => void values.set(id, memberAt(module, node))));
+      return;
+    }
+    const builtin = isBuiltin(node) ? builtinModule(node.spec) : undefined;
     if (builtin !== undefined) values.set(id, memberAt(builtin, node));
     else
       waiting.push(
@@ -36,10 +43,14 @@ function builtinModule(spec: string): unknown {
   return module;
 }
 
+function isBuiltin({ from, project }: ModuleNode): boolean {
+  return from === undefined && project !== true;
+}
+
 function memberAt(module: unknown, node: ModuleNode): unknown {
   let value = module;
   for (const name of node.path) {
-    if (name === "default" && node.from === undefined && value === module) continue; // a builtin is its own default
+    if (name === "default" && isBuiltin(node) && value === module) continue; // a builtin is its own default
     value = (value as Record<string, unknown> | null | undefined)?.[name];
   }
   return value;
@@ -59,12 +70,40 @@ async function importModule(node: ModuleNode, name: string, directories: readonl
       tried.push(directory);
     }
   }
+  const hint = "install the package where the worker runs";
   throw new SerializationError(
-    `function ${name} needs the package ${packageName(node.spec)}, which was not found from ${tried.join(", ")}`,
-    {
-      hint: "install it there, or name it in runtimeEnv.npm",
-    },
+    `function ${name} needs the package ${packageName(node.spec)}, which was not found from ${tried.join(", ")} (hint: ${hint})`,
+    { hint },
   );
+}
+
+/** A module that travels by reference: this process has its own. */
+async function importOfProject({ spec, cjs }: ModuleNode, header: PayloadHeader): Promise<unknown> {
+  if (header.program !== undefined) await enterProgram(header.program);
+  try {
+    const file = fileURLToPath(spec);
+    return await whileImporting(spec, async () =>
+      cjs ? createRequire(spec)(file) : ((await import(spec)) as unknown),
+    );
+  } catch (error) {
+    const cause = asRefusal(error);
+    if (existsSync(fileURLToPath(spec))) throw cause;
+    const hint = "put the program's files here under the same path, or let the module travel by value";
+    throw new SerializationError(
+      `function ${header.name} needs the module ${spec}, which travels by reference and is not on this machine (hint: ${hint})`,
+      { cause, hint },
+    );
+  }
+}
+
+/** Make this process able to import the program's modules, its entry excepted. */
+async function enterProgram(program: ProgramRecord): Promise<void> {
+  guardEntry(program);
+  for (const { spec, from, cjs } of newLoaders(program)) {
+    const directory = fileURLToPath(from);
+    if (cjs) createRequire(from)(spec);
+    else await importerAt(directory)(spec);
+  }
 }
 
 /** Where the function came from, then the directories given, then the current one. */
@@ -147,9 +186,14 @@ function resolveFrom(url: string, spec: string): string {
 }
 
 /** `import()` as the module that a function came from would run it. */
-export async function dynamicImport(url: string, spec: unknown): Promise<unknown> {
-  if (!url.startsWith("file:")) return importerAt(process.cwd())(spec);
-  return importerAt(dirname(fileURLToPath(url)))(spec);
+export async function dynamicImport(url: string, spec: unknown, program: ProgramRecord | undefined): Promise<unknown> {
+  const isOfProject = /^(?:\.|\/|file:|#)/.test(String(spec));
+  if (isOfProject && program !== undefined) await enterProgram(program);
+  try {
+    return await importerAt(url.startsWith("file:") ? dirname(fileURLToPath(url)) : process.cwd())(spec);
+  } catch (error) {
+    throw asRefusal(error);
+  }
 }
 
 export function requireAt(url: string): NodeJS.Require {

@@ -8,6 +8,8 @@ export { capture } from "./capture.js";
 export type { CaptureHooks } from "./graph.js";
 export { hashOf } from "./origins.js";
 export type { External, JsonValue } from "./payload.js";
+export { privateMemberOf } from "./private-members.js";
+export { canonicalUrl, entryModule, importedModule } from "./program.js";
 export type { CaptureObstacle, CaptureReport } from "./report.js";
 export { inspectCapture } from "./report.js";
 export type { ReviveHooks } from "./revive.js";

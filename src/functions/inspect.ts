@@ -111,8 +111,20 @@ export function call<T>(method: string, parameters: object = {}): T {
   return answer as T;
 }
 
-/** Everything that `inspectFunction` can tell. About 0.2 ms. */
+/** What was asked in this capture: three requests take half the time of a simple one. */
+const inspected = new Map<object, FunctionFacts>();
+
+/** What the inspector tells of a function. About 0.2 ms; the same capture asks once. */
 export function inspectFunction(fn: object): FunctionFacts {
+  let facts = inspected.get(fn);
+  if (facts === undefined) {
+    facts = inspectNow(fn);
+    inspected.set(fn, facts);
+  }
+  return facts;
+}
+
+function inspectNow(fn: object): FunctionFacts {
   const { internalProperties = [], privateProperties = [] } = properties(fn);
   const internal = (name: string): RemoteObject | undefined =>
     internalProperties.find((property) => property.name === name)?.value;
@@ -148,6 +160,7 @@ export function privateFieldsOf(value: object): readonly string[] {
 export function releaseInspected(): void {
   slot.value = undefined;
   slot.out = [];
+  inspected.clear();
   if (session !== undefined) call("Runtime.releaseObjectGroup", { objectGroup: GROUP });
 }
 

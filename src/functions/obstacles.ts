@@ -9,14 +9,18 @@ export interface Path {
   readonly label: string;
   /** The step is into a variable: whatever the capture knows about it. */
   readonly variable?: unknown;
+  /** The first variable on the way. */
+  readonly through: Path | undefined;
 }
 
 export function step(parent: Path | undefined, label: string): Path {
-  return { parent, label };
+  return { parent, label, through: parent?.through };
 }
 
 export function variableStep(parent: Path, name: string, variable: unknown): Path {
-  return { parent, label: `variable "${name}"`, variable };
+  const into = { parent, label: `variable "${name}"`, variable, through: parent.through };
+  if (into.through === undefined) into.through = into;
+  return into;
 }
 
 export function propertyStep(parent: Path, key: string | symbol): Path {

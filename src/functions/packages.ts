@@ -11,7 +11,7 @@ import { fileURLToPath, pathToFileURL } from "node:url";
 import { types } from "node:util";
 import type { ModuleNode } from "./payload.js";
 
-type Index = Map<object, ModuleNode>;
+export type Index = Map<object, ModuleNode>;
 
 // ── node: ───────────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -112,7 +112,7 @@ export function isPackageSpecifier(spec: string, importer: string): boolean {
 
 // ── Index ───────────────────────────────────────────────────────────────────────────────────────────────────────────
 
-function addExports(index: Index, exports: object, node: ModuleNode): void {
+export function addExports(index: Index, exports: object, node: ModuleNode): void {
   add(index, exports, node);
   for (const [name, value] of ownValues(exports)) {
     const member = { ...node, path: [...node.path, name] };

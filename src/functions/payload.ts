@@ -45,16 +45,24 @@ export interface Shape {
   readonly level?: 1 | 2 | 3;
 }
 
-/** Where a package's or builtin module's value is found: import `spec` as the module at `from` would, then walk `path`. */
+/**
+ * Where a value of a package, of a builtin module or of the project is found: import `spec` as the module at `from`
+ * would, then walk `path`.
+ */
 export interface ModuleNode {
   readonly k: "mod";
   readonly spec: string;
   /** URL of the importing script; absent for `node:` modules. */
   readonly from?: string;
+  /** A module of the project that travels by reference: `spec` is its URL. */
+  readonly project?: true;
   /** Load with `require` instead of `import`. */
   readonly cjs?: true;
   readonly path: readonly string[];
 }
+
+/** The bytes of a buffer: a segment of the payload, or an object in the store. */
+export type BufferContent = { readonly segment: number } | { readonly object: External };
 
 export type PayloadNode =
   | ModuleNode
@@ -92,7 +100,7 @@ export type PayloadNode =
   | ({ readonly k: "date"; readonly time: Ref } & Shape)
   | ({ readonly k: "regexp"; readonly source: string; readonly flags: string; readonly last: number } & Shape)
   | ({ readonly k: "error"; readonly type: string } & Shape)
-  | ({ readonly k: "buffer"; readonly segment: number; readonly shared?: true } & Shape)
+  | ({ readonly k: "buffer"; readonly shared?: true } & BufferContent & Shape)
   | ({
       readonly k: "view";
       readonly type: string;
@@ -124,6 +132,21 @@ export interface ClassRecord {
   readonly closure: readonly number[];
 }
 
+/** A module that prepares a process for the program's files, as `--import` or `--require` would. */
+export interface Loader {
+  readonly spec: string;
+  readonly from: string;
+  readonly cjs?: true;
+}
+
+/** The program that a function belongs to; see program.ts. */
+export interface ProgramRecord {
+  readonly entry?: string;
+  readonly loaders: readonly Loader[];
+  /** URLs of the modules that travel by reference. */
+  readonly byReference: readonly string[];
+}
+
 export interface PayloadHeader {
   readonly v: 1;
   readonly name: string;
@@ -140,8 +163,8 @@ export interface PayloadHeader {
   readonly segments?: readonly number[];
   /** The segment that holds the source map of `code`. */
   readonly map?: number;
-  /** Original scripts of the code, for messages. */
-  readonly location?: string;
+  /** Present if the function makes its process import modules of the project. */
+  readonly program?: ProgramRecord;
 }
 
 /** Run node `run` once the nodes and variables listed are complete. */

@@ -4,6 +4,7 @@
  */
 
 import { types } from "node:util";
+import { loadedExport } from "./by-reference.js";
 import type { Graph, Task } from "./graph.js";
 import { inspectFunction } from "./inspect.js";
 import { intrinsicPath, lateGlobalPath } from "./intrinsics.js";
@@ -24,7 +25,7 @@ export function referenceTo(graph: Graph, { value }: Task): PayloadNode | undefi
   const known = referenceOf(value);
   if (known !== undefined) return known;
   const path = intrinsicPath(value);
-  return path && { k: "intrinsic", path };
+  return path ? { k: "intrinsic", path } : loadedExport(graph, value);
 }
 
 /** Objects that a builtin module or a CommonJS package exports, and namespaces of builtin modules. */

@@ -58,7 +58,7 @@ function sizeBelow(graph: Graph, id: number, wiring: Wiring): number {
   for (const each of reached) {
     const node = wiring.nodes[each];
     bytes += JSON.stringify(node ?? null).length;
-    if (node?.k === "buffer") bytes += graph.segments[node.segment]?.byteLength ?? 0;
+    if (node?.k === "buffer" && "segment" in node) bytes += graph.segments[node.segment]?.byteLength ?? 0;
   }
   for (const { node, pieces } of graph.fragments) {
     if (reached.has(node))

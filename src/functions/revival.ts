@@ -9,7 +9,7 @@ import { knownClass, registerClass } from "./class-registry.js";
 import { dynamicImport, importMeta, requireAt } from "./imports.js";
 import { intrinsicAt, wellKnownSymbol } from "./intrinsics.js";
 import { type EvaluatedCode, rememberMaker, rememberOrigin, rememberReference } from "./origins.js";
-import type { External, Payload, PayloadNode, Ref, ScopeRecord, Shape, Stage } from "./payload.js";
+import type { BufferContent, External, Payload, PayloadNode, Ref, ScopeRecord, Shape, Stage } from "./payload.js";
 import { closeShape, emptyObject, fillContents, fillShape } from "./revived-objects.js";
 
 type Setter = (index: number, value: unknown) => void;
@@ -31,13 +31,20 @@ interface Runtime {
   imp(url: string, spec: unknown): Promise<unknown>;
 }
 
+/** What was brought here before anything is made. */
+export interface Surroundings {
+  /** Values of modules, by node. */
+  readonly imported: ReadonlyMap<number, unknown>;
+  readonly fetched: ReadonlyMap<External, Uint8Array>;
+  revive(external: External): unknown;
+}
+
 export class Revival {
   readonly #payload: Payload;
   readonly #hash: string;
   readonly #nodes: readonly (PayloadNode | null)[];
   readonly #scopes: readonly ScopeRecord[];
-  readonly #imported: ReadonlyMap<number, unknown>;
-  readonly #reviveExternal: (external: External) => unknown;
+  readonly #surroundings: Surroundings;
   readonly #values: unknown[];
   readonly #made: boolean[];
   readonly #filled: boolean[];
@@ -50,19 +57,16 @@ export class Revival {
   readonly #stages: Map<number, Stage>;
   #code: EvaluatedCode = { url: "", text: "", mapUrl: "" };
   readonly #resolve = (ref: Ref): unknown => this.#value(ref);
+  readonly #bytesOf = (content: BufferContent): Uint8Array =>
+    ("object" in content ? this.#surroundings.fetched.get(content.object) : this.#payload.segments[content.segment]) ??
+    new Uint8Array();
 
-  constructor(
-    payload: Payload,
-    hash: string,
-    imported: ReadonlyMap<number, unknown>,
-    reviveExternal: (external: External) => unknown,
-  ) {
+  constructor(payload: Payload, hash: string, surroundings: Surroundings) {
     this.#payload = payload;
     this.#hash = hash;
     this.#nodes = payload.header.nodes;
     this.#scopes = payload.header.scopes ?? [];
-    this.#imported = imported;
-    this.#reviveExternal = reviveExternal;
+    this.#surroundings = surroundings;
     this.#values = new Array<unknown>(this.#nodes.length);
     this.#made = new Array<boolean>(this.#nodes.length).fill(false);
     this.#filled = new Array<boolean>(this.#nodes.length).fill(false);
@@ -154,7 +158,7 @@ export class Revival {
       m: onlyMember,
       v: (ref) => this.#value(ref),
       meta: importMeta,
-      imp: dynamicImport,
+      imp: (url, spec) => dynamicImport(url, spec, this.#payload.header.program),
     };
   }
 
@@ -217,13 +221,13 @@ export class Revival {
   #create(id: number, node: PayloadNode): unknown {
     switch (node.k) {
       case "mod":
-        return this.#remember(this.#imported.get(id), node);
+        return this.#remember(this.#surroundings.imported.get(id), node);
       case "require":
         return this.#remember(requireAt(node.url), node);
       case "intrinsic":
         return intrinsicAt(node.path);
       case "ext":
-        return this.#reviveExternal({ kind: node.kind, data: node.data });
+        return this.#surroundings.revive({ kind: node.kind, data: node.data });
       case "sym":
         return Symbol(node.description);
       case "symfor":
@@ -257,7 +261,7 @@ export class Revival {
           node.args.map((arg) => this.#complete(arg)),
         );
       default:
-        return emptyObject(node, this.#payload.segments, this.#resolve);
+        return emptyObject(node, this.#bytesOf, this.#resolve);
     }
   }
 

@@ -9,6 +9,8 @@ import { Revival } from "./revival.js";
 
 export interface ReviveHooks {
   revive(external: External): unknown;
+  /** The bytes that the capture handed to `externalize`. */
+  fetch?(external: External): Promise<Uint8Array>;
   /** Directories to look for packages in when the one that the function comes from is not on this machine. */
   readonly directories?: readonly string[];
 }
@@ -45,12 +47,30 @@ export class Reviver {
 
   async #start(hash: string, bytes: Uint8Array): Promise<CallableFunction> {
     const payload = decode(hash, bytes);
-    const imported = await importNodes(payload.header, this.#hooks.directories ?? []);
-    const value = new Revival(payload, hash, imported, this.#hooks.revive.bind(this.#hooks)).run();
+    const [imported, fetched] = await Promise.all([
+      importNodes(payload.header, this.#hooks.directories ?? []),
+      this.#fetchObjects(payload),
+    ]);
+    const value = new Revival(payload, hash, { imported, fetched, revive: (each) => this.#hooks.revive(each) }).run();
     if (typeof value !== "function") throw new SerializationError(`function ${hash} revived as ${typeof value}`);
     rememberHash(value, hash);
     if (this.#revived.has(hash)) this.#ready.set(hash, value as CallableFunction);
     return value as CallableFunction;
+  }
+
+  /** Large captured data that travels as objects. */
+  async #fetchObjects({ header }: Payload): Promise<ReadonlyMap<External, Uint8Array>> {
+    const fetched = new Map<External, Uint8Array>();
+    const { fetch } = this.#hooks;
+    const waiting: Promise<void>[] = [];
+    for (const node of header.nodes) {
+      if (node?.k !== "buffer" || !("object" in node)) continue;
+      const { object } = node;
+      if (fetch === undefined) throw new SerializationError(`function ${header.name} captures an object of a cluster`);
+      waiting.push(fetch(object).then((bytes) => void fetched.set(object, bytes)));
+    }
+    if (waiting.length > 0) await Promise.all(waiting);
+    return fetched;
   }
 
   #touch(hash: string, revived: Promise<CallableFunction>): void {

@@ -4,6 +4,7 @@
 import { intrinsicAt } from "./intrinsics.js";
 import {
   ACCESSOR,
+  type BufferContent,
   CONFIGURABLE,
   ENUMERABLE,
   type PayloadNode,
@@ -16,7 +17,10 @@ import {
 /** The value that a ref names; made at its first mention. */
 export type Resolve = (ref: Ref) => unknown;
 
-export function emptyObject(node: PayloadNode, segments: readonly Uint8Array[], resolve: Resolve): unknown {
+/** The bytes of a buffer's node. */
+export type BytesOf = (content: BufferContent) => Uint8Array;
+
+export function emptyObject(node: PayloadNode, bytesOf: BytesOf, resolve: Resolve): unknown {
   switch (node.k) {
     case "obj":
       return node.proto === undefined ? {} : (Object.create(resolve(node.proto) as object | null) as object);
@@ -37,7 +41,7 @@ export function emptyObject(node: PayloadNode, segments: readonly Uint8Array[], 
     case "error":
       return emptyError(node.type);
     case "buffer":
-      return bufferOf(segments[node.segment] ?? new Uint8Array(), node.shared === true);
+      return bufferOf(bytesOf(node), node.shared === true);
     case "view":
       return viewOf(node, resolve(node.buffer) as ArrayBuffer);
     case "boxed":

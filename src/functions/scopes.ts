@@ -35,6 +35,10 @@ export class Scope {
     return Object.hasOwn(this.#raw.object, name);
   }
 
+  names(): readonly string[] {
+    return Object.keys(this.#raw.object);
+  }
+
   /** Throws on Node 22 and later when the variable is not initialised yet. */
   read(name: string): unknown {
     return Reflect.get(this.#raw.object, name);

@@ -7,6 +7,7 @@ import { hasStrictDirective } from "./declarations.js";
 import type { Location } from "./inspect.js";
 import { isPackageSpecifier } from "./packages.js";
 import type { ModuleNode } from "./payload.js";
+import { canonicalUrl } from "./program.js";
 import type { Script } from "./scripts.js";
 import { type AnyNode, isClassNode, isFunctionNode } from "./syntax.js";
 
@@ -17,15 +18,28 @@ export function textOffset(script: Script, location: Location, text: string): nu
   return start === -1 || start + text.length <= inside ? undefined : start;
 }
 
-/** If a module-level variable is an import from a package or builtin: how the worker imports it. */
-export function importedFrom(script: Script, name: string): ModuleNode | undefined {
+/** If a module-level variable is an import from a package, builtin or module by reference: how the worker imports it. */
+export function importedFrom(script: Script, name: string, byReference: ReadonlySet<string>): ModuleNode | undefined {
   let imports = importTables.get(script);
   if (imports === undefined) {
     if (!mayImport(script, name)) return undefined;
     imports = readImports(script);
     importTables.set(script, imports);
   }
-  return imports.get(name);
+  const found = imports.get(name);
+  return found?.project === true ? projectModule(found, byReference) : found;
+}
+
+/** The module that a relative import means, if it travels by reference. Its extension is the loader's business. */
+function projectModule({ spec, path }: ModuleNode, byReference: ReadonlySet<string>): ModuleNode | undefined {
+  for (const url of byReference) {
+    if (withoutExtension(url) === withoutExtension(spec)) return { k: "mod", spec: url, project: true, path };
+  }
+  return undefined;
+}
+
+function withoutExtension(url: string): string {
+  return url.replace(/\.[cm]?[jt]sx?$/, "");
 }
 
 /** Parsing a whole script is dear; a name that an import declaration binds stands between `import` and `from`. */
@@ -42,11 +56,16 @@ function readImports(script: Script): ReadonlyMap<string, ModuleNode> {
   for (const node of script.program?.body ?? []) {
     if (node.type !== "ImportDeclaration" || typeof node.source.value !== "string") continue;
     const spec = node.source.value;
-    if (!isPackageSpecifier(spec, script.url)) continue;
+    const isPackage = isPackageSpecifier(spec, script.url);
+    const isRelative = /^(?:\.|\/|file:)/.test(spec) && script.url.startsWith("file:");
+    if (!isPackage && !isRelative) continue;
     const builtin = spec.startsWith("node:");
     for (const specifier of node.specifiers) {
       const path = importPath(specifier);
-      found.set(specifier.local.name, { k: "mod", spec, ...(builtin ? {} : { from: script.url }), path });
+      const node: ModuleNode = isPackage
+        ? { k: "mod", spec, ...(builtin ? {} : { from: script.url }), path }
+        : { k: "mod", spec: canonicalUrl(new URL(spec, script.url).href), project: true, path };
+      found.set(specifier.local.name, node);
     }
   }
   return found;

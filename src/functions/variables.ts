@@ -69,7 +69,7 @@ function captureVariable(graph: Graph, subject: Subject, chain: readonly Scope[]
   const path = variableStep(subject.task.path, name, variable);
   if (scope.used.has(name) && !scope.partial.has(name)) return scope;
   const value = readVariable(graph, scope, name, path);
-  const imported = importOf(subject, scope, name, value);
+  const imported = importOf(graph, subject, scope, name, value);
   if (imported !== undefined) scope.used.set(name, graph.refAs(value, imported, path));
   else if (!use.bare && isModuleLike(value)) captureMembers(graph, scope, use, value, path);
   else captureWhole(graph, scope, name, value, path);
@@ -91,13 +91,19 @@ function readVariable(graph: Graph, scope: Scope, name: string, path: Path): unk
 }
 
 /** Bindings imported from packages travel by name, and a module's `require` is made again. Primitives go by value. */
-function importOf({ script }: Subject, scope: Scope, name: string, value: unknown): PayloadNode | undefined {
+function importOf(
+  graph: Graph,
+  { script }: Subject,
+  scope: Scope,
+  name: string,
+  value: unknown,
+): PayloadNode | undefined {
   if ((typeof value !== "object" && typeof value !== "function") || value === null || script === undefined)
     return undefined;
   const known = referenceOf(value);
   if (known !== undefined) return known;
   if (isRequire(value)) return { k: "require", url: script.url };
-  return scope.isModule ? importedFrom(script, name) : undefined;
+  return scope.isModule ? importedFrom(script, name, graph.byReference) : undefined;
 }
 
 function isRequire(value: object): boolean {

@@ -9,7 +9,7 @@ import { Journey } from "../core/journey.js";
 import { Owner } from "../core/owner/owner.js";
 import type { ActorLink, Task, TaskTemplate } from "../core/owner/records.js";
 import { ObjectEntry, type Waiter } from "../core/owner/records.js";
-import { NotInitializedError } from "../errors.js";
+import { NotInitializedError, SerializationError } from "../errors.js";
 import type { Address } from "../io/address.js";
 import { Arena } from "../io/arena.js";
 import { type Connection, tcpTraffic } from "../io/connection.js";
@@ -79,6 +79,8 @@ export class CoreProcess {
       {
         describe: (value) => options.handles.describeExternal(value),
         revive: (external) => options.handles.reviveExternal(external),
+        externalize: (bytes) => options.handles.externalize(bytes),
+        fetch: (external) => this.#fetchBytes(options.handles.objectOf(external)),
         warn: options.warn,
       },
       options.self.processId,
@@ -110,6 +112,17 @@ export class CoreProcess {
     const { stored, isLarge } = this.values.encode(value, "value");
     const entry = this.owner.references.create(lineage.contextId, lineage.counter++, 0, undefined);
     this.owner.references.resolveInline(entry, stored, isLarge);
+    return entry;
+  }
+
+  /** Data that a captured function names: it lives as long as the function table keeps the function, to the job's end. */
+  putForJob(value: unknown, lineage: Lineage): ObjectEntry {
+    const { references } = this.owner;
+    const { stored } = this.values.encode(value, "value");
+    const entry = references.create(lineage.contextId, lineage.counter++, 0, undefined);
+    references.pin(entry);
+    references.resolveInline(entry, stored, true);
+    references.escape(entry);
     return entry;
   }
 
@@ -284,6 +297,19 @@ export class CoreProcess {
     this.objects.store(objectId, pieces, holder, contains, (error, sizeBytes) => {
       done(error, sizeBytes);
       for (const each of held) this.owner.letGo(each);
+    });
+  }
+
+  #fetchBytes(objectId: ObjectId): Promise<Uint8Array> {
+    return new Promise((resolve, reject) => {
+      this.owner.references.readArgument(objectId, {
+        read: (value) => {
+          const bytes = value instanceof EncodedBytes ? this.values.decode(value) : undefined;
+          if (bytes instanceof Uint8Array) resolve(bytes);
+          else reject(new SerializationError(`object ${objectId} does not hold captured data`));
+        },
+        failed: (failure) => reject(this.values.failureError(failure)),
+      });
     });
   }
 

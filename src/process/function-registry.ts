@@ -15,6 +15,9 @@ import type { Message } from "../protocol/messages.js";
 export interface FunctionRegistryHooks {
   describe(value: object): External | undefined;
   revive(external: External): unknown;
+  /** Large captured data becomes an object that lives to the end of the job, and is read from there. */
+  externalize(bytes: Uint8Array): External;
+  fetch(external: External): Promise<Uint8Array>;
   warn(message: string): void;
 }
 
@@ -27,6 +30,8 @@ interface Fetching {
 export class FunctionRegistry {
   readonly #sendToGcs: (message: Message) => void;
   readonly #capture: CaptureHooks;
+  /** Modules of the project whose exports travel by name. */
+  #byReference: readonly string[] = [];
   readonly #reviver: Reviver;
   /** What this process captured itself: its own classes come back as themselves. */
   readonly #captured = new Map<FunctionId, AnyFunction>();
@@ -41,27 +46,41 @@ export class FunctionRegistry {
   constructor(hooks: FunctionRegistryHooks, aliasSpace: string, sendToGcs: (message: Message) => void) {
     this.#aliasSpace = aliasSpace;
     this.#sendToGcs = sendToGcs;
-    this.#capture = { describe: (value) => hooks.describe(value), warn: (message) => hooks.warn(message) };
-    this.#reviver = new Reviver({ revive: (external) => hooks.revive(external) });
+    this.#capture = {
+      describe: (value) => hooks.describe(value),
+      externalize: (bytes) => hooks.externalize(bytes),
+      warn: (message) => hooks.warn(message),
+    };
+    this.#reviver = new Reviver({
+      revive: (external) => hooks.revive(external),
+      fetch: (external) => hooks.fetch(external),
+    });
+  }
+
+  /** For all functions and classes that are captured from now on. */
+  shipByReference(urls: readonly string[]): void {
+    this.#byReference = urls;
   }
 
   /**
    * Lecture, `registerFunction`: capture a function or class at its first use; the same one again is known by its id.
    *
+   * @param byReference URLs of further modules of the project that travel by reference with this function; the caller
+   *   remembers its id then.
    * @throws SerializationError when it cannot be shipped; ObjectTooLargeError above 100 MB.
    */
-  registerFunction(fn: AnyFunction): FunctionId {
-    const known = this.#ids.get(fn) ?? (hashOf(fn) as FunctionId | undefined);
+  registerFunction(fn: AnyFunction, byReference: readonly string[] = []): FunctionId {
+    const known = byReference.length > 0 ? undefined : (this.#ids.get(fn) ?? (hashOf(fn) as FunctionId | undefined));
     if (known !== undefined) return known;
     this.#capturing.add(fn);
-    const { hash, payload, name } = this.#captureNow(fn);
+    const { hash, payload, name } = this.#captureNow(fn, byReference);
     if (payload.length > MAX_FUNCTION_BYTES) {
       throw new ObjectTooLargeError(
         `function ${name} is ${payload.length} bytes with what it captures, ${MAX_FUNCTION_BYTES} are allowed: put() the data and pass the ref`,
       );
     }
     const functionId = hash as FunctionId;
-    this.#ids.set(fn, functionId);
+    if (byReference.length === 0) this.#ids.set(fn, functionId);
     this.#captured.set(functionId, fn);
     this.#sendToGcs({ type: "registerFunction", functionId, name, payload });
     const alias = this.#aliases.get(fn);
@@ -69,9 +88,10 @@ export class FunctionRegistry {
     return functionId;
   }
 
-  #captureNow(fn: AnyFunction): ReturnType<typeof capture> {
+  #captureNow(fn: AnyFunction, byReference: readonly string[]): ReturnType<typeof capture> {
     try {
-      return capture(fn as CallableFunction, this.#capture);
+      const modules = [...this.#byReference, ...byReference];
+      return capture(fn as CallableFunction, { ...this.#capture, byReference: modules });
     } finally {
       this.#capturing.delete(fn);
     }

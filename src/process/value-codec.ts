@@ -23,7 +23,7 @@ import {
   TaskError,
   type TaskInfo,
 } from "../errors.js";
-import type { External } from "../functions/index.js";
+import { type External, privateMemberOf } from "../functions/index.js";
 import {
   type AnyFunction,
   classIdsOf,
@@ -53,6 +53,9 @@ export interface HandleHooks {
   revive(handle: Handle): unknown;
   describeExternal(value: object): External | undefined;
   reviveExternal(external: External): unknown;
+  /** Large captured data becomes an object of its own; and back to the object. */
+  externalize(bytes: Uint8Array): External;
+  objectOf(external: External): ObjectId;
 }
 
 export interface Encoding {
@@ -87,6 +90,7 @@ export class ValueCodec {
       describe: (value) => handles.describe(value, this.#named),
       revive: (handle) => handles.revive(handle),
       classId: (type, path) => this.#classId(type, path),
+      privateMemberOf,
       classById: (id) => this.#classById(id),
     };
   }

@@ -51,3 +51,29 @@ test("the debugger is disabled after a capture", () => {
   session.disconnect();
   assert.equal(paused, false);
 });
+
+test("under --permission only functions with captured variables are refused, with the way out", () => {
+  const [major = 0] = process.versions.node.split(".").map(Number);
+  const flag = major >= 24 ? "--permission" : "--experimental-permission";
+  const script = `
+    const { capture } = await import(${JSON.stringify(INDEX)});
+    const hooks = { describe: () => undefined, warn: () => undefined };
+    capture((a) => a + 1, hooks);
+    const captured = Math.random();
+    try { capture(() => captured, hooks) } catch (error) { console.log(error.message + " | " + error.hint) }`;
+  const args = [flag, "--allow-fs-read=*", "--no-warnings", "--input-type=module", "-e", script];
+  const words = execFileSync(process.execPath, args, { encoding: "utf8" });
+  assert.match(words, /the inspector, which captures variables, is refused .* \| run Node with --allow-inspector/);
+});
+
+test("getters are not called while capturing, and arrive as getters", () => {
+  let calls = 0;
+  const lazy = {
+    get value() {
+      calls++;
+      return 1;
+    },
+  };
+  capture(() => lazy.value, { describe: () => undefined, warn: () => undefined });
+  assert.equal(calls, 0);
+});

@@ -4,7 +4,7 @@
 import assert from "node:assert/strict";
 import { rename } from "node:fs/promises";
 import { test } from "node:test";
-import { captureFixture, checkFixture, reviveFixture } from "./support/cases.js";
+import { captureFixture, checkFixture, reviveFixture, TSX } from "./support/cases.js";
 import { makeProject, PACKAGES } from "./support/project.js";
 
 const MAIN = `
@@ -54,6 +54,8 @@ const COMMONJS = `
   const shout = require("fn-lib");
   const fs = require("node:fs");
   const thing = new Thing(1);
+  const { object } = require("cjs-schema");
+  const Person = object({ name: "string" });
   const loose = function () { return this === globalThis };
   const strict = function () { "use strict"; return this === undefined };
   const arrows = (() => { "use strict"; return { assign: () => { try { return (Object.freeze({ a: 1 }).a = 2), "ignored" } catch { return "thrown" } } } })();
@@ -62,6 +64,7 @@ const COMMONJS = `
     "12 CommonJS": { fn: () => [add(1, 2), lib.table.one, shout("x"), thing instanceof Thing, typeof fs.readFileSync], expect: [3, 1, "X", true, "function"] },
     "53 sloppy and strict": { fn: () => [loose(), strict(), assign(), arrows.assign()], expect: [true, true, "ignored", "thrown"] },
     "53 sloppy as root": { fn: loose, expect: true },
+    "38 initializer replay": { fn: () => [Person.check({ name: "x" }), Person.check({ name: 1 })], expect: [true, false] },
     "require": { fn: () => [require("cjs-lib").add(2, 3), require("./side.cjs")], expect: [5, "side"] },
     "13 import() in CommonJS": { fn: async () => (await import("esm-lib")).version, expect: "1.0" },
   };`;
@@ -73,6 +76,46 @@ test("CommonJS projects", async () => {
     "side.cjs": 'module.exports = "side";',
   });
   await checkFixture(project.path("main.cjs"));
+});
+
+test("CommonJS projects in TypeScript, by tsx", async () => {
+  await using project = await makeProject({
+    ...PACKAGES,
+    "package.json": '{ "type": "commonjs" }',
+    "main.ts": `
+      import { add, Thing, table } from "cjs-lib";
+      import * as shouts from "fn-lib";
+      import { object } from "cjs-schema";
+      import { local } from "./local";
+      const thing: { twice(): number } = new Thing(4);
+      const Person = object({ name: "string" });
+      const adult: number = 18;
+      export const cases = {
+        "12 named imports": { fn: (): unknown[] => [add(1, 2), table.one, typeof shouts.quiet, thing.twice(), thing instanceof Thing], expect: [3, 1, "function", 8, true] },
+        "14 project function": { fn: () => local(adult), expect: "local 18" },
+        "38 initializer replay": { fn: () => [Person.check({ name: "x" }), Person.check({ name: 1 })], expect: [true, false] },
+      };`,
+    "local.ts": 'const text: string = "local"; export const local = (n: number): string => text + " " + n;',
+  });
+  await checkFixture(project.path("main.ts"), { nodeArgs: TSX });
+});
+
+const [major = 0] = process.versions.node.split(".").map(Number);
+
+test("70 `using` and `await using` as Node itself runs them", async () => {
+  const main = `
+    const order = [];
+    const resource = (name) => ({
+      [Symbol.dispose]() { order.push(name) },
+      async [Symbol.asyncDispose]() { await null; order.push("async " + name) },
+    });
+    export const cases = {
+      using: { fn: () => { { using a = resource("a"), b = resource("b"); order.push("body") } return [...order] }, expect: ["body", "b", "a"] },
+      "await using": { fn: async () => { const here = order.length; { await using c = resource("c"); for (using d of [resource("d")]) order.push("loop") } return order.slice(here) }, expect: ["loop", "d", "async c"] },
+    };`;
+  await using project = await makeProject({ ...PACKAGES, "main.js": main });
+  if (major >= 24) await checkFixture(project.path("main.js"));
+  else await assert.rejects(checkFixture(project.path("main.js")), /SyntaxError/);
 });
 
 test("a function that a package keeps to itself is refused", async () => {
@@ -101,4 +144,5 @@ test("64 a package that the worker does not have is named", async () => {
   const [result] = await reviveFixture(outcome);
   assert.match(result?.error ?? "", /function fn needs the package (cjs|esm)-lib, which was not found from /);
   assert.ok(result?.error?.includes(project.directory), result?.error);
+  assert.match(result?.error ?? "", /\(hint: install the package where the worker runs\)/);
 });

@@ -2,7 +2,7 @@
 // Method: capture functions that reach such things, and read the error.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { ObjectTooLargeError, SerializationError } from "../../src/errors.js";
+import { SerializationError } from "../../src/errors.js";
 import { type CaptureHooks, capture, inspectCapture } from "../../src/functions/index.js";
 import { cases } from "./fixtures/refused.js";
 
@@ -41,28 +41,6 @@ test("63 a variable that is not initialised yet", () => {
     assert.match(error.hint ?? "", /call \.remote\(\) after the variable's declaration has run/);
   }
   const value = 1;
-});
-
-test("65 data that is too large names the variable", () => {
-  const table = new Uint8Array(101 * 1024 * 1024);
-  const reads = () => table.length;
-  assert.throws(
-    () => capture(reads, hooks),
-    (error) => {
-      assert.ok(error instanceof ObjectTooLargeError);
-      assert.match(error.message, /reads → variable "table" holds 101 MB/);
-      assert.match(error.message, /put\(\)/);
-      return true;
-    },
-  );
-});
-
-test("large data warns, naming the variable", () => {
-  const warnings: string[] = [];
-  const table = new Uint8Array(11 * 1024 * 1024);
-  capture(() => table.length, { ...hooks, warn: (message) => warnings.push(message) });
-  assert.equal(warnings.length, 1);
-  assert.match(warnings[0] ?? "", /variable "table" holds 11 MB/);
 });
 
 test("a global added at run time is not shipped, with a warning", () => {

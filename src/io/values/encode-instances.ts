@@ -27,6 +27,7 @@ export function writeOther(encoding: Encoding, value: object, prototype: object)
   if (type === undefined) throw classlessObstacle(value);
   if (isNative(type) && writeOfOtherRealm(encoding, value, prototype, inner)) return;
   refuseHostState(value, prototype, inner !== undefined);
+  encoding.refusePrivate(type);
   const classIndex = encoding.classIndex(type);
   if (inner !== undefined) return writeDressedBuiltin(encoding, value, inner, classIndex);
   encoding.rememberClass(prototype, classIndex);

@@ -14,7 +14,7 @@ import type { Encoding } from "./encoding.js";
 import { explain, isStackOverflow, sentenceOf } from "./failures.js";
 import type { AnyFunction, Handle, ValueHooks } from "./hooks.js";
 import { ALIGN_FROM } from "./limits.js";
-import { functionObstacle, HookFailure, Obstacle, proxyObstacle } from "./obstacles.js";
+import { functionObstacle, HookFailure, Obstacle, proxyObstacle, SERIALIZE_HINT } from "./obstacles.js";
 import { Path } from "./paths.js";
 import { writeNumber, writeString } from "./primitives.js";
 import { Seen } from "./seen.js";
@@ -218,6 +218,13 @@ export class Encoder implements Encoding {
     if (known >= 0) return known;
     this.classIds.push(this.#ask(() => this.#hooks.classId(type, () => this.path.text())));
     return this.#classes.push(type) - 1;
+  }
+
+  refusePrivate(type: AnyFunction): void {
+    const member = this.#ask(() => this.#hooks.privateMemberOf?.(type));
+    if (member === undefined) return;
+    const what = `is an instance of ${type.name || "a class"} with the private member ${member}, which only the class itself can copy`;
+    throw new Obstacle(what, SERIALIZE_HINT);
   }
 
   rememberClass(prototype: object, classIndex: number): void {

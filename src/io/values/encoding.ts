@@ -32,6 +32,8 @@ export interface Encoding {
   /** The index of a class or reviver in the trailer. */
   classIndex(type: AnyFunction): number;
   /** The next objects with this prototype are ordinary instances of the class, and need not be looked at again. */
+  /** Throws if instances of the class have private members. */
+  refusePrivate(type: AnyFunction): void;
   rememberClass(prototype: object, classIndex: number): void;
   /** Write what an object is revived from: nothing in there can refer to the object itself. */
   writeOrigin(objectNumber: number, write: () => void): void;

@@ -21,6 +21,8 @@ export interface ValueHooks {
   revive(handle: Handle): unknown;
   /** The id (32 hex digits) under which a class or reviver function travels. @throws SerializationError if it cannot. */
   classId(ctor: AnyFunction, path: () => string): string;
+  /** A member that instances of a class have and that no copy can carry (`#secret`); undefined if there is none. */
+  privateMemberOf?(type: AnyFunction): string | undefined;
   /** The class or function with this id, loaded beforehand (see `classIdsOf`). */
   classById(id: string): AnyFunction;
 }

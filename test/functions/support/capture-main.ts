@@ -1,29 +1,7 @@
 // Captures every case of a fixture and writes the payloads to a file: `node capture-main.js <fixture> <output>`.
-import { writeFileSync } from "node:fs";
 import { pathToFileURL } from "node:url";
-import { inspect } from "node:util";
-import { capture } from "../../../src/functions/index.js";
-import type { CapturedCase, Fixture } from "./cases.js";
+import { captureCases } from "./capture-cases.js";
+import type { Fixture } from "./cases.js";
 
 const [fixture = "", output = ""] = process.argv.slice(2);
-const { cases } = (await import(pathToFileURL(fixture).href)) as Fixture;
-const captured: CapturedCase[] = [];
-for (const [name, { fn, args = [], expect }] of Object.entries(cases)) {
-  const entry = { name, args: inspect(args, { depth: 0 }), expect: inspect(expect, { depth: 10 }) };
-  try {
-    const { payload, hash, location } = capture(fn as CallableFunction, {
-      describe: () => undefined,
-      warn: () => undefined,
-    });
-    captured.push({
-      ...entry,
-      hash,
-      location,
-      payload: Buffer.from(payload).toString("base64"),
-      input: JSON.stringify(args),
-    });
-  } catch (error) {
-    captured.push({ ...entry, input: "[]", error: String(error) });
-  }
-}
-writeFileSync(output, JSON.stringify(captured));
+captureCases((await import(pathToFileURL(fixture).href)) as Fixture, output);

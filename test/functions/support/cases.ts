@@ -15,6 +15,8 @@ export interface Case {
 
 export interface Fixture {
   readonly cases: Record<string, Case>;
+  /** URLs of modules that travel by reference. */
+  readonly byReference?: readonly string[];
 }
 
 export interface CapturedCase {

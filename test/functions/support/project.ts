@@ -2,10 +2,12 @@
 import { mkdir, mkdtemp, rm, symlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
+import { pathToFileURL } from "node:url";
 
 export interface Project extends AsyncDisposable {
   readonly directory: string;
   path(file: string): string;
+  url(file: string): string;
 }
 
 /** Files by path; a value that starts with `->` is a symbolic link. */
@@ -20,6 +22,7 @@ export async function makeProject(files: Readonly<Record<string, string>>): Prom
   return {
     directory,
     path: (file) => join(directory, file),
+    url: (file) => pathToFileURL(join(directory, file)).href,
     [Symbol.asyncDispose]: () => rm(directory, { recursive: true, force: true }),
   };
 }
@@ -39,6 +42,10 @@ export const PACKAGES: Readonly<Record<string, string>> = {
   "node_modules/fn-lib/package.json": '{ "name": "fn-lib", "main": "index.js" }',
   "node_modules/fn-lib/index.js":
     "module.exports = function shout(s) { return s.toUpperCase() }; module.exports.quiet = (s) => s.toLowerCase();",
+  "node_modules/cjs-schema/package.json": '{ "name": "cjs-schema", "main": "index.js" }',
+  "node_modules/cjs-schema/index.js": `
+    const ok = (shape, value) => Object.keys(shape).every((key) => typeof value[key] === shape[key]);
+    exports.object = (shape) => ({ check: (value) => ok(shape, value) });`,
   "node_modules/esm-lib/package.json":
     '{ "name": "esm-lib", "type": "module", "exports": { ".": { "import": "./index.js" } } }',
   "node_modules/esm-lib/index.js": `

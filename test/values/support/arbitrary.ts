@@ -8,10 +8,9 @@ import fc from "fast-check";
 
 class Point {
   x: unknown = 1;
-  #norm: unknown;
 
   get norm(): unknown {
-    return this.#norm;
+    return this.x;
   }
 }
 class Registry extends Map<unknown, unknown> {
