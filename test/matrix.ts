@@ -2,7 +2,7 @@
  * Runs the built tests under the other supported versions of Node: `npm run test:matrix [-- filter...]`.
  *
  * Node itself comes from the package registry, into a temporary directory outside the repository. Without a filter
- * the unit tests run; anything the test command takes may be given instead.
+ * the units and all tests of functions and values run; anything the test command takes may be given instead.
  */
 import { spawnSync } from "node:child_process";
 import { mkdtempSync, rmSync } from "node:fs";
@@ -11,6 +11,8 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 
 const MAJOR_VERSIONS = ["22", "24"] as const;
+/** What depends on the version of Node: units, the inspector's view of functions, values; on real processes too. */
+const DEFAULT_FILTERS = ["src/", "test/functions", "test/values", "test/cluster/functions", "test/cluster/values"];
 const REPOSITORY = fileURLToPath(new URL("../..", import.meta.url)); // this file runs as dist/test/matrix.js
 
 function installNode(version: string, directory: string): string {
@@ -25,7 +27,7 @@ function run(command: string, args: readonly string[], cwd: string) {
 }
 
 function main(filters: readonly string[]): void {
-  const args = filters.length === 0 ? ["src/"] : filters;
+  const args = filters.length === 0 ? DEFAULT_FILTERS : filters;
   const failed: string[] = [];
   for (const version of MAJOR_VERSIONS) {
     const directory = mkdtempSync(join(tmpdir(), "mobula-matrix-"));
