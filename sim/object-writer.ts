@@ -10,6 +10,7 @@ import type { VirtualStore } from "./virtual-store.js";
 
 interface Writing {
   readonly value: SimValue;
+  readonly attempt: number;
   readonly holder: ProcessRef;
   readonly done: (failure: Failure | undefined) => void;
 }
@@ -25,8 +26,14 @@ export class ObjectWriter {
   }
 
   /** `done` is called once: when the object table has the object, or with the reason why not. */
-  store(objectId: ObjectId, value: SimValue, holder: ProcessRef, done: (failure: Failure | undefined) => void): void {
-    this.#writing.set(objectId, { value, holder, done });
+  store(
+    objectId: ObjectId,
+    value: SimValue,
+    attempt: number,
+    holder: ProcessRef,
+    done: (failure: Failure | undefined) => void,
+  ): void {
+    this.#writing.set(objectId, { value, attempt, holder, done });
     this.#send({ type: "createObject", objectId, sizeBytes: value.sizeBytes });
   }
 
@@ -52,7 +59,8 @@ export class ObjectWriter {
     if (writing === undefined) return;
     this.#store.write(offset, objectId, writing.value);
     const contains = writing.value.names.map((named) => named.id as ObjectId);
-    this.#send({ type: "sealObject", objectId, holder: writing.holder, contains });
+    const { attempt, holder } = writing;
+    this.#send({ type: "sealObject", objectId, attempt, holder, contains });
   }
 
   #end(objectId: ObjectId, failure: Failure | undefined): void {

@@ -9,6 +9,7 @@ import {
   type FunctionId,
   type ObjectId,
   objectIdOf,
+  runOfCopy,
   TASK_ID_DIGITS,
   type TaskId,
 } from "../src/base/ids.js";
@@ -182,7 +183,7 @@ export class TaskRunner {
       if (value.sizeBytes <= MAX_INLINE_BYTES && held.length === 0 && !spec.storeResult) return;
       storing++;
       for (const kept of held) process.keep(kept);
-      process.writer.store(objectId, value, caller, (reason) => {
+      process.writer.store(objectId, value, runOfCopy(spec.attempt), caller, (reason) => {
         for (const kept of held) process.letGo(kept);
         failure ??= reason;
         results[index] = { kind: "stored", nodeId: process.ref.nodeId, sizeBytes: value.sizeBytes };

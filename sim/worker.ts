@@ -9,6 +9,7 @@ import { connect, type LinkEnd, type LinkEvents } from "./link.js";
 import { OwnerProcess } from "./owner-process.js";
 import type { Surroundings, WorkerDoor } from "./surroundings.js";
 import { TaskRunner } from "./task-runner.js";
+import type { SimValue } from "./values.js";
 import type { VirtualNode } from "./virtual-node.js";
 import type { VirtualProcess } from "./virtual-process.js";
 
@@ -124,6 +125,7 @@ export class Worker extends OwnerProcess implements WorkerDoor {
         }),
       answer: (caller, run, outcome, runTimeMs) =>
         this.#answer(caller as Caller, run.lease.id, run.sequence, outcome, runTimeMs),
+      rebuilt: (lease, _run, outcome) => this.#rebuilt(lease.id, outcome),
       handBack: (caller, lease, sequences, blocked) =>
         (caller as Caller).end.send({ kind: "handBack", leaseId: lease.id, sequences, blocked }),
       wakeUpAfter: (delayMs) => this.after(delayMs, () => executor.tick()),
@@ -134,6 +136,13 @@ export class Worker extends OwnerProcess implements WorkerDoor {
   /** The answer leaves when every ref that the task received is held in this process's own name. */
   #answer({ end }: Caller, leaseId: LeaseId | undefined, sequence: number, outcome: Outcome, runTimeMs: number): void {
     this.owner.references.whenHoldsSettled(() => end.send({ kind: "answer", leaseId, sequence, outcome, runTimeMs }));
+  }
+
+  /** The same for a task that the GCS had run again. */
+  #rebuilt(leaseId: LeaseId, outcome: Outcome): void {
+    const error = outcome.kind === "threw" ? (outcome.error as SimValue).error : undefined;
+    const failure = outcome.kind === "failed" ? { code: outcome.code, message: outcome.message } : error;
+    this.owner.references.whenHoldsSettled(() => this.send(GCS, { type: "taskRebuilt", leaseId, failure }));
   }
 
   /** Lecture, `createActor`: from here on this worker is the actor. */

@@ -213,6 +213,7 @@ class Node {
         }),
       handBack: (caller, _, sequences, blocked) =>
         this.#send(`${name} to owner`, () => this.#owner.handedBack(caller as Lease, sequences, blocked)),
+      rebuilt: () => {},
       wakeUpAfter: () => {}, // here every millisecond is a tick
     });
     this.#executors.set(name, executor);

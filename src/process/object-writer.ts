@@ -10,6 +10,7 @@ import type { Failure, Message } from "../protocol/messages.js";
 interface Writing {
   readonly pieces: readonly Uint8Array[];
   readonly sizeBytes: number;
+  readonly attempt: number;
   readonly holder: ProcessRef;
   readonly contains: readonly ObjectId[];
   readonly done: (failure: Failure | undefined, sizeBytes: number) => void;
@@ -29,12 +30,13 @@ export class ObjectWriter {
   store(
     objectId: ObjectId,
     pieces: readonly Uint8Array[],
+    attempt: number,
     holder: ProcessRef,
     contains: readonly ObjectId[],
     done: (failure: Failure | undefined, sizeBytes: number) => void,
   ): void {
     const sizeBytes = pieces.reduce((sum, piece) => sum + piece.length, 0);
-    this.#writing.set(objectId, { pieces, sizeBytes, holder, contains, done });
+    this.#writing.set(objectId, { pieces, sizeBytes, attempt, holder, contains, done });
     this.#send({ type: "createObject", objectId, sizeBytes });
   }
 
@@ -66,8 +68,8 @@ export class ObjectWriter {
       this.#end(objectId, { code: "OBJECT_STORE_FULL", message });
       return;
     }
-    const { holder, contains } = writing;
-    this.#send({ type: "sealObject", objectId, holder, contains });
+    const { attempt, holder, contains } = writing;
+    this.#send({ type: "sealObject", objectId, attempt, holder, contains });
   }
 
   #end(objectId: ObjectId, failure: Failure | undefined): void {

@@ -3,7 +3,7 @@
  *
  * Lecture: steps `executeTask` and `storeResult`.
  */
-import { type ActorId, type ObjectId, objectIdOf, type ProcessRef, TASK_ID_DIGITS, taskIdOf } from "../base/ids.js";
+import { type ActorId, type ObjectId, objectIdOf, type ProcessRef, runOfCopy, TASK_ID_DIGITS, taskIdOf } from "../base/ids.js";
 import type { Outcome, Result } from "../core/owner/records.js";
 import { InvalidOptionError, type TaskInfo } from "../errors.js";
 import type { AnyFunction } from "../io/values/index.js";
@@ -130,6 +130,14 @@ export class TaskRunner {
     }
   }
 
+  /** Why a task that was to make its results again did not; undefined when it has. */
+  failureOf(outcome: Outcome): Failure | undefined {
+    if (outcome.kind === "failed") return { code: outcome.code, message: outcome.message };
+    if (outcome.kind !== "threw") return undefined;
+    const error = this.#errorOf(outcome);
+    return { code: "TASK", message: error instanceof Error ? `${error.name}: ${error.message}` : String(error) };
+  }
+
   #settle(task: WorkerTask, outcome: () => Outcome | undefined, host: RunHost, run: unknown): void {
     this.#running.delete(task);
     let settled: Outcome | undefined;
@@ -231,7 +239,7 @@ export class TaskRunner {
       if (!isLarge && !task.storeResult) continue;
       storing++;
       const objectId = objectIdOf(taskIdOf(task.template.context, task.counter), index);
-      this.#core.storeResult(objectId, stored, false, host.ownerOf(run), (error, sizeBytes) => {
+      this.#core.storeResult(objectId, stored, runOfCopy(task.attempt), host.ownerOf(run), (error, sizeBytes) => {
         failure ??= error;
         results[index] = { kind: "stored", nodeId: this.#core.self.nodeId, sizeBytes };
         if (--storing === 0)

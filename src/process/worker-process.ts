@@ -118,6 +118,7 @@ export class WorkerProcess {
       execute: (run) => this.#runner.execute(run.task as WorkerTask, this.#host, run),
       answer: (caller, run, outcome, runTimeMs) =>
         this.#answer(caller as CallerConnection, run.lease, run.sequence, outcome, runTimeMs),
+      rebuilt: (lease, _run, outcome) => this.#rebuilt(lease.id, outcome),
       handBack: (caller, lease, sequences, blocked) =>
         this.#handBack(caller as CallerConnection, (caller as CallerConnection).numbers.get(lease), sequences, blocked),
       wakeUpAfter: (delayMs) => this.#wakeUpAfter(delayMs),
@@ -262,6 +263,14 @@ export class WorkerProcess {
     const { references } = this.core.owner;
     if (references.holdsAreSettled) this.#writeAnswer(caller, lease, sequence, outcome, runTimeMs);
     else references.whenHoldsSettled(() => this.#writeAnswer(caller, lease, sequence, outcome, runTimeMs));
+  }
+
+  /** The same for a task that the GCS had run again. */
+  #rebuilt(leaseId: LeaseId, outcome: Outcome): void {
+    const failure = this.#runner.failureOf(outcome);
+    this.core.owner.references.whenHoldsSettled(() =>
+      this.core.raylet.send(GCS, { type: "taskRebuilt", leaseId, failure }),
+    );
   }
 
   #writeAnswer(

@@ -22,6 +22,7 @@ import {
   MAX_FUNCTION_BYTES,
   MAX_INLINE_BYTES,
   MAX_NODES,
+  MAX_PROMOTED_ARGUMENTS,
   MAX_RESOURCE_KINDS,
 } from "../base/limits.js";
 import {
@@ -29,6 +30,7 @@ import {
   type Field,
   flag,
   type Infer,
+
   id,
   list,
   map,
@@ -116,6 +118,21 @@ const leaseRequest = struct({
 });
 export type LeaseRequest = Infer<typeof leaseRequest>;
 
+const lineageSpec = struct({
+  /** Inline arguments are small; larger ones have become objects, which the record keeps (`promoted`). */
+  task: taskSpec,
+  demand: amounts,
+  strategy,
+  /** Absent = without end. */
+  maxRetries: optional(size),
+  /** Attempts of the task that were lost so far: they count against `maxRetries`. */
+  lostAttempts: size,
+  /** Objects named inside the inline arguments. */
+  nested: list(objectId, MAX_CONTAINED_REFS),
+  promoted: list(objectId, MAX_PROMOTED_ARGUMENTS),
+});
+export type LineageSpec = Infer<typeof lineageSpec>;
+
 const actorSpec = struct({
   actorId,
   jobId,
@@ -194,7 +211,7 @@ export const MESSAGES = {
   /** A raylet's word on its own resources is final: it gives a lease back that the GCS placed on stale news. */
   leaseSpilled: message(["raylet"], ["gcs"], struct({ request: leaseRequest, available: amounts })),
   leaseInfeasible: message(["gcs"], OWNERS, struct({ leaseId, reason: text() })),
-  leaseRefused: message(["gcs", "raylet"], OWNERS, struct({ leaseId, reason: failure })),
+  leaseRefused: message(["gcs", "raylet"], ["driver", "worker", "gcs"], struct({ leaseId, reason: failure })),
   leaseGranted: message(
     ["raylet"],
     ["driver", "worker", "gcs"],
@@ -231,7 +248,7 @@ export const MESSAGES = {
   sealObject: message(
     OWNERS,
     ["raylet"],
-    struct({ objectId, holder: processRef, contains: list(id<ObjectId>(), MAX_CONTAINED_REFS) }),
+    struct({ objectId, attempt: u16, holder: processRef, contains: list(id<ObjectId>(), MAX_CONTAINED_REFS) }),
   ),
   abortObject: message(OWNERS, ["raylet"], struct({ objectId })),
   objectSealed: message(["raylet"], OWNERS, struct({ objectId })),
@@ -250,17 +267,24 @@ export const MESSAGES = {
     struct({
       objectId,
       sizeBytes: size,
+      /** Which run of its task made this copy: copies of two runs never stand beside each other. */
+      attempt: u16,
       holder: optional(processRef),
       contains: list(id<ObjectId>(), MAX_CONTAINED_REFS),
     }),
   ),
   objectRegistered: message(["gcs"], ["raylet"], struct({ objectId })),
-  subscribeObject: message(["raylet"], ["gcs"], struct({ objectId, forTask: optional(taskId) })),
+  /** `failedAt`: the copy there could not be fetched; another is wanted, or a little time. */
+  subscribeObject: message(
+    ["raylet"],
+    ["gcs"],
+    struct({ objectId, forTask: optional(taskId), failedAt: optional(nodeId) }),
+  ),
   unsubscribeObject: message(["raylet"], ["gcs"], struct({ objectId })),
   objectAvailable: message(
     ["gcs"],
     ["raylet"],
-    struct({ objectId, sizeBytes: size, locations: list(id<NodeId>(), MAX_NODES) }),
+    struct({ objectId, sizeBytes: size, attempt: u16, locations: list(id<NodeId>(), MAX_NODES) }),
   ),
   objectGone: message(["gcs"], ["raylet"], struct({ objectId, reason: failure })),
   freeObject: message(["gcs"], ["raylet"], struct({ objectId })),
@@ -332,6 +356,12 @@ export const MESSAGES = {
   stopNode: message(["gcs"], ["raylet"], struct({ reason: text() })),
   /** Words for the user of a driver: a demand that cannot be met, a line of a worker's output. */
   tellUser: message(["raylet", "gcs"], ["driver"], struct({ stream: oneOf("stdout", "stderr"), line: text() })),
+
+  // ── Lineage ──────────────────────────────────────────────────────────────────────────────────────────────────────
+  /** How objects in the object table are made again: their task, beside their entries. */
+  registerLineage: message(OWNERS, ["gcs"], lineageSpec),
+  /** A task that the GCS had run again has ended; `failure` when its code threw or could not run. */
+  taskRebuilt: message(["worker"], ["gcs"], struct({ leaseId, failure: optional(failure) })),
 } as const;
 
 export type MessageType = keyof typeof MESSAGES;

@@ -34,6 +34,7 @@ class World {
       answer: (caller, run, outcome, runTimeMs) => say(`${caller}: ${run.task} ${outcome.kind} in ${runTimeMs} ms`),
       handBack: (caller, slot, sequences, blocked) =>
         say(`${caller}: ${slot.id} hands back [${sequences.join()}]${blocked ? ", blocked" : ""}`),
+      rebuilt: (slot, run, outcome) => say(`GCS: ${slot.id} ${run.task} ${outcome.kind}`),
       wakeUpAfter: (delayMs) => say(`wake up in ${delayMs} ms`),
     });
   }

@@ -17,6 +17,7 @@ import { Deque } from "../../base/deque.js";
 import type { LeaseId, ProcessRef } from "../../base/ids.js";
 import { HAND_BACK_AFTER_MS, MAX_CLOSED_LEASES } from "../../base/limits.js";
 import type { Message } from "../../protocol/messages.js";
+import { isRebuild } from "../actor-lease.js";
 import type { Outcome } from "../owner/records.js";
 
 /** Where answers for a lease go. The shell's connection; the executor only passes it on. */
@@ -57,6 +58,8 @@ export interface ExecutorPort {
   /** Lecture, `executeTask`. The outcome when the code was synchronous; else `finished` follows. */
   execute(run: Run): Outcome | undefined;
   answer(caller: Caller, run: Run, outcome: Outcome, runTimeMs: number): void;
+  /** A task that the GCS had run again has ended: its results are in the store, and nobody takes an answer. */
+  rebuilt(lease: LeaseSlot, run: Run, outcome: Outcome): void;
   handBack(caller: Caller, lease: LeaseSlot, sequences: readonly number[], blocked: boolean): void;
   /** Call `tick` after this time. */
   wakeUpAfter(delayMs: number): void;
@@ -275,7 +278,8 @@ export class Executor {
     run.state = "done";
     const { lease } = run;
     const runTimeMs = this.#port.nowMs() - run.startedMs;
-    if (lease.caller !== undefined) this.#port.answer(lease.caller, run, outcome, runTimeMs);
+    if (isRebuild(lease)) this.#port.rebuilt(lease, run, outcome);
+    else if (lease.caller !== undefined) this.#port.answer(lease.caller, run, outcome, runTimeMs);
     else if (run.sequence === 0) lease.unanswered.push({ run, outcome, runTimeMs });
   }
 

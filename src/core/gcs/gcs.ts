@@ -16,7 +16,7 @@ import {
 } from "../../base/ids.js";
 import { NODE_TIMEOUT_MS } from "../../base/limits.js";
 import type { Failure, Message, MessageBody, NodeInfo } from "../../protocol/messages.js";
-import { isActorLease } from "../actor-lease.js";
+import { isActorLease, isRebuild } from "../actor-lease.js";
 import { Collector } from "../collector.js";
 import type { Journey } from "../journey.js";
 import { recordOf } from "../resources.js";
@@ -24,6 +24,7 @@ import { ActorTable } from "./actor-table.js";
 import { FunctionTable } from "./function-table.js";
 import { GlobalScheduler } from "./global-scheduler.js";
 import { HoldFlush } from "./hold-flush.js";
+import { Lineage } from "./lineage.js";
 import { ObjectTable } from "./object-table.js";
 
 export interface GcsPort {
@@ -49,6 +50,7 @@ export class Gcs {
   readonly objects: ObjectTable;
   readonly actors: ActorTable;
   readonly scheduler: GlobalScheduler;
+  readonly lineage: Lineage;
   readonly #port: GcsPort;
   readonly #journey: Journey;
   readonly #nodes = new Map<NodeId, NodeRecord>();
@@ -68,6 +70,14 @@ export class Gcs {
     this.objects = new ObjectTable(this.#objectPort());
     this.scheduler = new GlobalScheduler(this.#schedulerPort(), this.objects);
     this.actors = new ActorTable(this.#actorPort());
+    this.lineage = new Lineage(
+      {
+        placeTask: (request) => this.scheduler.placeTask(request),
+        cancelLease: (leaseId) => this.#cancelLease(leaseId),
+        returnLease: ({ nodeId }, leaseId) => port.send(rayletOf(nodeId), { type: "returnLease", leaseId }),
+      },
+      this.objects,
+    );
     this.#flush = new HoldFlush({
       flushHolds: (to, epoch) => port.send(to, { type: "flushHolds", epoch }),
       holdsEnded: (process, reason) => this.objects.holderDied(process, reason),
@@ -78,6 +88,11 @@ export class Gcs {
   receive(from: ProcessRef, message: Message): void {
     const node = this.#nodes.get(from.nodeId);
     if (node !== undefined) node.heardAtMs = this.#nowMs;
+    this.#receive(from, message);
+    this.lineage.settle();
+  }
+
+  #receive(from: ProcessRef, message: Message): void {
     switch (message.type) {
       case "registerNode":
         return this.#registerNode(message);
@@ -109,7 +124,12 @@ export class Gcs {
       case "leaseCancelled":
         return this.scheduler.ended(message.leaseId);
       case "leaseLost":
+        this.lineage.leaseLost(message.leaseId, message.reason);
         return this.actors.leaseLost(message.leaseId, message.reason);
+      case "leaseRefused":
+        return this.lineage.leaseRefused(message.leaseId, message.reason);
+      case "taskRebuilt":
+        return this.lineage.rebuilt(message.leaseId, message.failure);
       case "stopCluster":
         return this.#stop();
       case "query":
@@ -127,10 +147,12 @@ export class Gcs {
     this.#collector.tick(nowMs);
     this.scheduler.tick(nowMs);
     this.actors.tick(nowMs);
+    this.objects.tick();
     for (const [nodeId, node] of [...this.#nodes]) {
       if (node.heardAtMs === 0) node.heardAtMs = nowMs;
       if (nowMs - node.heardAtMs > NODE_TIMEOUT_MS) this.nodeDied(nodeId, `silent for ${NODE_TIMEOUT_MS} ms`);
     }
+    this.lineage.settle();
   }
 
   /** A node's raylet is gone, and with it every process and copy there. */
@@ -139,12 +161,14 @@ export class Gcs {
     const reason = { code: "NODE_DIED", message: `node ${nodeId} died: ${why}` };
     this.#collector.died(nodeId);
     this.objects.nodeDied(nodeId);
+    this.lineage.nodeDied(nodeId, reason);
     this.scheduler.removeNode(nodeId);
     for (const { ref } of [...this.#processes.values()]) {
       if (ref.nodeId === nodeId) this.#processDied(ref, reason);
     }
     for (const other of this.#nodes.keys()) this.#port.send(rayletOf(other), { type: "nodeLost", nodeId, reason });
     this.#sendClusterView();
+    this.lineage.settle();
   }
 
   check(): void {
@@ -152,6 +176,7 @@ export class Gcs {
     this.objects.check();
     this.actors.check();
     this.scheduler.check();
+    this.lineage.check();
   }
 
   /** What `mobula trace` asks the GCS's own process. */
@@ -175,7 +200,10 @@ export class Gcs {
         this.objects.unsubscribe(from.nodeId, message.objectId);
         return true;
       case "dropLocation":
-        this.objects.dropLocation(message.nodeId, message.objectId);
+        this.#dropLocation(from, message);
+        return true;
+      case "registerLineage":
+        this.#registerLineage(from, message);
         return true;
       case "addHolds":
         for (const object of message.objects) this.#addHold(from, object as ObjectId, message.declare);
@@ -259,6 +287,7 @@ export class Gcs {
 
   #endJob(driver: ProcessRef, jobId: JobId): void {
     this.#jobs.delete(driver.processId);
+    this.lineage.jobEnded(jobId);
     // Before its actors are killed, so that raylets can ask them for what they recorded.
     for (const nodeId of this.#nodes.keys()) this.#port.send(rayletOf(nodeId), { type: "jobEnded", jobId, driver });
     this.actors.jobEnded(jobId);
@@ -266,6 +295,7 @@ export class Gcs {
 
   #leaseGranted(message: MessageBody<"leaseGranted">): void {
     this.scheduler.granted(message.leaseId);
+    if (this.lineage.leaseGranted(message.leaseId, message.worker)) return;
     const actorId = message.leaseId.slice(0, TASK_ID_DIGITS) as ActorId;
     if (!message.leaseId.startsWith(`${actorId}.`)) return;
     const outcome = this.actors.leaseGranted(message.leaseId, message.worker, message.address);
@@ -284,15 +314,27 @@ export class Gcs {
   }
 
   #registerObject(node: NodeId, message: MessageBody<"registerObject">): void {
-    const { objectId, sizeBytes, holder, contains } = message;
+    if (!this.#nodes.has(node)) return; // it was declared dead: its copies are no more, whatever it says
+    const { objectId, sizeBytes, attempt, holder, contains } = message;
     const living = holder !== undefined && this.#isAlive(holder) ? holder.processId : undefined;
-    const told = this.objects.register(node, objectId, sizeBytes, living, contains);
+    const told = this.objects.register(node, objectId, sizeBytes, living, contains, attempt);
     if (told) this.#journey.record("notifyWaiters", objectId);
     this.#port.send(rayletOf(node), { type: "objectRegistered", objectId });
   }
 
   #subscribeObject(node: NodeId, message: MessageBody<"subscribeObject">): void {
-    this.objects.subscribe(node, message.objectId);
+    this.objects.subscribe(node, message.objectId, message.failedAt);
+  }
+
+  /** A copy that its own raylet gave up, or that another could not read: then it must not be read again. */
+  #dropLocation(from: ProcessRef, { nodeId, objectId }: MessageBody<"dropLocation">): void {
+    this.objects.dropLocation(nodeId, objectId);
+    if (from.nodeId !== nodeId) this.#port.send(rayletOf(nodeId), { type: "freeObject", objectId });
+  }
+
+  #registerLineage(from: ProcessRef, spec: MessageBody<"registerLineage">): void {
+    const isJobAlive = [...this.#jobs.values()].some(({ jobId }) => jobId === spec.task.jobId);
+    if (isJobAlive && this.#isAlive(from)) this.lineage.register(spec);
   }
 
   #addHold(from: ProcessRef, object: ObjectId, declare: boolean): void {
@@ -343,6 +385,7 @@ export class Gcs {
           type: "objectAvailable",
           objectId,
           sizeBytes: entry.sizeBytes,
+          attempt: entry.attempt,
           locations: [...entry.locations],
         }),
       objectGone: (waiter, objectId, reason) =>
@@ -350,19 +393,27 @@ export class Gcs {
       freeObject: (node, objectId) => this.#port.send(rayletOf(node), { type: "freeObject", objectId }),
       unreachable: (id) => {
         if (id.length === TASK_ID_DIGITS) this.actors.unreachable(id as ActorId);
+        else this.lineage.freed(id as ObjectId);
       },
+      lostIsWanted: (objectId) => this.lineage.wanted(objectId),
     };
   }
 
   #schedulerPort(): ConstructorParameters<typeof GlobalScheduler>[0] {
     return {
       queueLease: (node, request) => this.#port.send(rayletOf(node), { ...request, type: "queueLease" }),
-      leaseInfeasible: (owner, leaseId, reason) => this.#port.send(owner, { type: "leaseInfeasible", leaseId, reason }),
+      leaseInfeasible: (owner, leaseId, reason) => {
+        if (!isRebuild({ owner })) this.#port.send(owner, { type: "leaseInfeasible", leaseId, reason });
+      },
       leaseRefused: (owner, leaseId, code, message) => {
+        if (isRebuild({ owner })) return this.lineage.leaseRefused(leaseId, { code, message });
         this.actors.leaseLost(leaseId, { code, message });
         this.#port.send(owner, { type: "leaseRefused", leaseId, reason: { code, message } });
       },
-      leaseCancelled: (owner, leaseId) => this.#port.send(owner, { type: "leaseCancelled", leaseId }),
+      leaseCancelled: (owner, leaseId) => {
+        if (!isRebuild({ owner })) this.#port.send(owner, { type: "leaseCancelled", leaseId });
+      },
+      rebuildLost: (leaseId, reason) => this.lineage.leaseLost(leaseId, reason),
       wakeUpAfter: (delayMs) => this.#port.wakeUpAfter(delayMs),
       leasesWanted: (node) => this.#port.send(rayletOf(node), { type: "leasesWanted" }),
       recordLookUp: (request) => this.#journey.record("lookUpObjects", request.taskId),

@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
 import { Lines } from "../../../test/support/messages.js";
-import { failure, kib, node, object, processId } from "../../../test/support/names.js";
+import { failure, kib, node, object, process, processId, task } from "../../../test/support/names.js";
 import type { ObjectId } from "../../base/ids.js";
 import { ObjectTable } from "./object-table.js";
 
@@ -19,6 +19,7 @@ class World {
       objectGone: (to, id, { code }) => say(`${to}: ${id} is gone, ${code}`),
       freeObject: (on, id) => say(`${on}: free ${id}`),
       unreachable: (id) => say(`${id} is unreachable`),
+      lostIsWanted: (id) => say(`${id} is lost and wanted`),
     });
   }
 
@@ -197,9 +198,16 @@ test("an object whose last copy dies with its node is lost, for who waits and fo
   assert.deepEqual(w.asked(), ["N1: c is on N3"]);
   w.table.nodeDied(node("N3"));
   w.table.nodeDied(node("N3"));
+  assert.equal(w.subscribe("N1", "c"), "waiting");
+  assert.equal(w.subscribe("N4", "c"), "waiting");
+  assert.deepEqual(w.asked(), ["c is lost and wanted", "c is lost and wanted"]);
+  assert.ok(w.table.isLost(object("c")));
+  w.table.failLost(object("c"), undefined);
+  assert.deepEqual(w.asked(), ["N1: c is gone, OBJECT_LOST", "N4: c is gone, OBJECT_LOST"]);
   w.subscribe("N1", "c");
   assert.deepEqual(w.asked(), ["N1: c is gone, OBJECT_LOST"]);
   w.register("N1", "c", "d"); // made again
+  assert.ok(!w.table.isLost(object("c")));
   w.subscribe("N4", "c");
   assert.deepEqual(w.asked(), ["N4: c is on N1"]);
 });
@@ -212,7 +220,58 @@ test("a raylet that cannot read its copy any more takes it back", () => {
   w.table.dropLocation(node("N2"), object("c"));
   w.table.dropLocation(node("N2"), object("unknown"));
   w.subscribe("N1", "c");
-  assert.deepEqual(w.asked(), ["N1: c is gone, OBJECT_LOST"]);
+  assert.deepEqual(w.asked(), ["c is lost and wanted"]);
+  assert.equal(w.table.howLost(object("c")), "its last copy was on node N2, which is gone");
+});
+
+test("who could not fetch a copy gets another, or the same when time has passed", () => {
+  const w = new World();
+  w.register("N2", "c", "d");
+  w.table.subscribe(node("N1"), object("c"), node("N2"));
+  assert.deepEqual(w.asked(), []);
+  w.table.tick();
+  w.table.tick();
+  assert.deepEqual(w.asked(), ["N1: c is on N2"]);
+  w.register("N3", "c");
+  w.table.subscribe(node("N1"), object("c"), node("N2"));
+  assert.deepEqual(w.asked(), ["N1: c is on N3"]);
+  w.table.subscribe(node("N3"), object("c"), node("N2"));
+  w.table.dropLocation(node("N3"), object("c"));
+  w.asked();
+  w.table.subscribe(node("N1"), object("c"), node("N2"));
+  w.table.nodeDied(node("N2"));
+  assert.deepEqual(w.asked(), ["c is lost and wanted"]);
+});
+
+test("copies of two runs of a task never stand beside each other, and what both made is held", () => {
+  const w = new World();
+  const copy = (on: string, run: number, inner: string) =>
+    w.table.register(node(on), object("c"), 10, process("d").processId, [object(inner)], run);
+  w.hold("d", "a");
+  w.hold("d", "b");
+  copy("N1", 0, "a");
+  copy("N2", 1, "b");
+  assert.deepEqual(w.asked(), ["N2: free c"]);
+  w.table.nodeDied(node("N1"));
+  copy("N2", 1, "b");
+  copy("N3", 0, "a"); // a late copy of the first run
+  assert.deepEqual(w.asked(), ["N3: free c"]);
+  w.release("d", "a");
+  w.release("d", "b");
+  assert.equal(w.table.size, 3);
+  w.release("d", "c");
+  assert.equal(w.table.size, 0);
+  assert.deepEqual(w.asked().sort(), ["N2: free c", "a is unreachable", "b is unreachable", "c is unreachable"]);
+});
+
+test("an object that was let go has an entry again when a task needs it once more", () => {
+  const w = new World();
+  w.table.revive(task("t"), object("c"));
+  w.subscribe("N1", "c");
+  assert.deepEqual(w.asked(), ["c is lost and wanted"]);
+  assert.equal(w.table.howLost(object("c")), "it had been let go");
+  w.table.release(task("t"), object("c"));
+  assert.equal(w.table.size, 0);
 });
 
 test("a node that died waits for nothing any more", () => {

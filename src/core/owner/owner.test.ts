@@ -38,6 +38,7 @@ class World {
         disconnectActor: (link) => say(`leave ${link.actorId}`),
         abortTask: (_, task) => say(`abort ${task.template.name}`),
         storeValue: (entry) => say(`store ${entry.id}`),
+        registerLineage: (task) => say(`spec of ${task.template.name}`),
         readObject: (id) => `bytes of ${id}`,
         track: () => {},
         warn: (text) => say(`warn: ${text}`),

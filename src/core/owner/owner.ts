@@ -42,6 +42,8 @@ export interface OwnerPort {
   /** Tell the task's code, wherever it runs, to stop. */
   abortTask(where: Lease | ActorLink, task: Task): void;
   storeValue(entry: ObjectEntry): void;
+  /** Hand the task's spec to the GCS, beside the entries of its results: what is lost of them it makes again. */
+  registerLineage(task: Task): void;
   readObject(id: ObjectEntry["id"], offset: number, sizeBytes: number): Opaque;
   track(entry: ObjectEntry, handle: object): void;
   /** Words for the user. */
@@ -166,6 +168,7 @@ export class Owner {
         this.leases.clusterTotals(message.total);
         return true;
       case "nodeLost":
+        this.references.nodeLost(message.nodeId);
         this.leases.nodeLost(message.nodeId, message.reason);
         return true;
       case "actorState":
@@ -280,9 +283,20 @@ export class Owner {
     if (task.dependencies.length > 0) this.#actorOf.delete(task);
     const { returns } = task;
     for (let index = 0; index < returns.length; index++) this.#resolve(returns[index], index, outcome);
+    if (outcome.kind === "value" || outcome.kind === "returned") this.#keepLineage(task);
     if (task.run > 0 || outcome.kind === "failed") for (const entry of returns) this.references.releaseStray(entry);
     for (const entry of task.dependencies) this.references.unpin(entry);
     for (const held of task.nested) this.letGo(held);
+  }
+
+  /**
+   * Results in the object table can be lost with a node, or asked for after our death: from here on their spec lies beside
+   * their entries. Before the task's arguments are let go, whose own specs live as long as this one needs them.
+   */
+  #keepLineage(task: Task): void {
+    const { maxRetries, method } = task.template;
+    if (maxRetries === 0 || method !== "") return;
+    if (task.returns.some((entry) => entry.hold === "held")) this.#port.registerLineage(task);
   }
 
   #resolve(entry: ObjectEntry | undefined, index: number, outcome: Outcome): void {

@@ -10,8 +10,10 @@
  * Invariants: I-05 freed only when unreachable, and then freed; I-01 a waiter is told once.
  */
 import { assert } from "../../base/assert.js";
-import type { ContextId, ObjectId } from "../../base/ids.js";
+import type { ContextId, NodeId, ObjectId } from "../../base/ids.js";
+import { MAX_NODES } from "../../base/limits.js";
 import type { Failure, Message } from "../../protocol/messages.js";
+import { Recent } from "../recent.js";
 import { Holds } from "./holds.js";
 import type { Task } from "./records.js";
 import { describeAwaited, ObjectEntry, type Opaque, type Waiter } from "./records.js";
@@ -43,6 +45,8 @@ export class ReferenceTable {
   readonly #byId = new Map<ObjectId, ObjectEntry>();
   readonly #readers = new Map<ObjectId, Reader[]>();
   readonly #holds: Holds;
+  /** What was stored there may be lost: whether it is there is asked of the object table. */
+  readonly #lostNodes = new Recent<NodeId>(MAX_NODES);
 
   constructor(port: ReferenceTablePort) {
     this.#port = port;
@@ -161,7 +165,8 @@ export class ReferenceTable {
   /** Lecture, `get`: tell the waiter at once, or when the value is here. */
   want(entry: ObjectEntry, waiter: Waiter): void {
     const isHere = entry.state === "inline" || entry.state === "failed";
-    if (isHere || (entry.state === "stored" && waiter.onlyExistence)) {
+    const isSafe = entry.state === "stored" && !(entry.nodeId !== undefined && this.#lostNodes.has(entry.nodeId));
+    if (isHere || (isSafe && waiter.onlyExistence)) {
       waiter.entryReady(entry, entry.value);
       return;
     }
@@ -177,6 +182,10 @@ export class ReferenceTable {
     entry.waiters = undefined;
     this.#stopPulling(entry);
     this.#dropIfUnused(entry);
+  }
+
+  nodeLost(nodeId: NodeId): void {
+    this.#lostNodes.add(nodeId);
   }
 
   /** The task went to the global scheduler: who waits for its results waits in the object table. */

@@ -56,7 +56,7 @@ export class StoreDesk {
         this.#store.unpin(message.objectId, from.processId);
         return true;
       case "objectAvailable":
-        this.#objects.objectAvailable(message.objectId, message.sizeBytes, message.locations);
+        this.#objects.objectAvailable(message.objectId, message.sizeBytes, message.attempt, message.locations);
         return true;
       case "objectGone":
         this.#objects.objectGone(message.objectId, message.reason);
@@ -81,14 +81,14 @@ export class StoreDesk {
   }
 
   /** Lecture, `storeResult`: the object is in the store from here on; then `registerObject` tells the GCS. */
-  #sealObject(from: ProcessRef, { objectId, holder, contains }: MessageBody<"sealObject">): void {
+  #sealObject(from: ProcessRef, { objectId, attempt, holder, contains }: MessageBody<"sealObject">): void {
     if (this.#store.has(objectId)) return; // said twice: its holder may have let go of it since
     const sizeBytes = this.#store.seal(objectId);
     if (sizeBytes === undefined) return;
     this.#journey.record("storeResult", objectId);
     this.#journey.record("registerObject", objectId);
     this.#sealing.set(objectId, from.processId);
-    this.#port.send(GCS, { type: "registerObject", objectId, sizeBytes, holder, contains });
+    this.#port.send(GCS, { type: "registerObject", objectId, sizeBytes, attempt, holder, contains });
     this.#objects.sealedHere(objectId);
   }
 
