@@ -1,8 +1,11 @@
-/** One death per seed: what is killed, and when. */
+/** What befalls a seed: one death, or copies of objects that are lost while every node lives. */
+import { indexOfObject, taskOfObject } from "../src/base/ids.js";
+import { MAX_RETURNS } from "../src/base/limits.js";
+import { Prng } from "../src/base/prng.js";
 import type { Cluster } from "./cluster.js";
 import { between, prngFor } from "./world.js";
 
-export type FaultKind = "none" | "worker" | "node" | "driver";
+export type FaultKind = "none" | "worker" | "node" | "driver" | "copies";
 
 export interface Fault {
   readonly kind: FaultKind;
@@ -16,7 +19,9 @@ export interface Fault {
 export function drawFault(seed: number, nodes: number): Fault {
   const prng = prngFor(seed, "fault");
   const kinds: readonly FaultKind[] =
-    nodes > 1 ? ["none", "worker", "worker", "node", "node", "driver"] : ["none", "worker", "worker", "driver"];
+    nodes > 1
+      ? ["none", "worker", "worker", "node", "node", "node", "driver", "copies", "copies"]
+      : ["none", "worker", "worker", "driver", "copies"];
   const kind = prng.pick(kinds) ?? "none";
   return {
     kind,
@@ -37,16 +42,34 @@ export function strike(cluster: Cluster, { kind, silently, victim }: Fault): str
     if (node !== undefined) cluster.killNode(node, "the fault of this seed", silently);
     return node?.name;
   }
+  if (kind === "copies") return `${loseCopies(cluster, victim)} copies`;
   const driver = kind === "driver" ? cluster.drivers[victim % cluster.drivers.length] : undefined;
   driver?.kill("the fault of this seed");
   return driver?.name;
 }
 
+/** Stores lose some of what tasks could make again, as if it had been damaged. Says how many copies. */
+function loseCopies(cluster: Cluster, victim: number): number {
+  const prng = new Prng(victim);
+  let count = 0;
+  for (const node of cluster.nodes) {
+    if (!node.alive) continue;
+    for (const [object] of [...node.raylet.store.sealed()]) {
+      const canBeMade = cluster.nodes[0]?.gcs?.lineage.has(taskOfObject(object)) === true;
+      if (!canBeMade || indexOfObject(object) > MAX_RETURNS || !prng.chance(0.5)) continue;
+      node.loseCopy(object);
+      count++;
+    }
+  }
+  return count;
+}
+
 const WORKER_LOSS = ["WORKER_CRASHED", "ACTOR_DIED", "OWNER_DIED", "ACTOR_NOT_FOUND"];
-const NODE_LOSS = [...WORKER_LOSS, "NODE_DIED", "OBJECT_LOST", "TASK_UNSCHEDULABLE"];
+const NODE_LOSS = [...WORKER_LOSS, "NODE_DIED", "OBJECT_LOST", "OBJECT_RECONSTRUCTION", "TASK_UNSCHEDULABLE"];
 
 /** Errors of the system that a program may meet after this death. Without a reason it must meet none. */
 export function excusedBy(kind: FaultKind): readonly string[] {
   if (kind === "worker") return WORKER_LOSS;
+  if (kind === "copies") return ["OBJECT_RECONSTRUCTION"]; // its retries may come to an end
   return kind === "node" ? NODE_LOSS : [];
 }

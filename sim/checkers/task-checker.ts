@@ -1,5 +1,6 @@
 /** I-02: one result per object id, and at most 1 + maxRetries attempts of a task that start. */
-import type { ObjectId, ProcessRef, TaskId } from "../../src/base/ids.js";
+import { indexOfObject, type ObjectId, type ProcessRef, type TaskId, taskOfObject } from "../../src/base/ids.js";
+import { MAX_RETURNS } from "../../src/base/limits.js";
 import type { SimValue } from "../values.js";
 import { demand } from "./violation.js";
 
@@ -23,6 +24,16 @@ export class TaskChecker {
     starts.push(process.processId);
     const maxRetries = this.#maxRetries.get(task) ?? -1;
     demand(starts.length <= 1 + maxRetries, `task ${task} (maxRetries ${maxRetries}) started on ${starts.join(", ")}`);
+  }
+
+  /** A program met a loss. In its words the last object is where it began: nothing may be able to make that again. */
+  lossReported(message: string): void {
+    const lost = [...message.matchAll(/object ([0-9a-f]{36}) is lost/g)].at(-1)?.[1] as ObjectId | undefined;
+    if (lost === undefined) return;
+    const spent = /has had (\d+) attempts? \(maxRetries (\d+)\)/.exec(message);
+    if (spent !== null && Number(spent[1]) === Number(spent[2]) + 1) return;
+    const maxRetries = this.#maxRetries.get(taskOfObject(lost)) ?? 0;
+    demand(maxRetries === 0 || indexOfObject(lost) >= MAX_RETURNS, `a result of a task is made again: ${message}`);
   }
 
   /** A task that ran again makes the same value again. */

@@ -177,6 +177,10 @@ export class Lineage {
     }
   }
 
+  has(task: TaskId): boolean {
+    return this.#records.has(task);
+  }
+
   get size(): number {
     return this.#records.size;
   }
