@@ -30,6 +30,12 @@ export interface RunEvents {
   finished(outcome: Outcome): void;
 }
 
+interface BringEvents {
+  readonly ready: () => void;
+  readonly failed: (failure: Failure) => void;
+  readonly missing: (() => void) | undefined;
+}
+
 const COUNTER_AT = TASK_ID_DIGITS - 8;
 
 export class TaskRunner {
@@ -43,12 +49,11 @@ export class TaskRunner {
     this.#process = process;
   }
 
-  /** True when everything is here; else one of the two follows. */
-  prepare(task: IncomingTask, ready: () => void, failed: (outcome: Outcome) => void): boolean {
+  /** True when everything is here; else one of the others follows. `missing`: the task does not wait for arguments. */
+  prepare(task: IncomingTask, ready: () => void, failed: (outcome: Outcome) => void, missing?: () => void): boolean {
     const functionId = task.method === "" ? task.spec.functionId : undefined;
-    return this.#bring(task, functionId, task.spec.arguments, ready, (failure) =>
-      failed({ kind: "failed", ...failure }),
-    );
+    const events = { ready, failed: (failure: Failure) => failed({ kind: "failed", ...failure }), missing };
+    return this.#bring(task, functionId, task.spec.arguments, events);
   }
 
   /** Lecture, `executeTask`. Undefined when the code waits or its result goes to the store. */
@@ -85,7 +90,7 @@ export class TaskRunner {
       // The constructor's refs are held in this process's own name before its creator lets go.
       this.#process.owner.references.whenHoldsSettled(() => done(undefined));
     };
-    if (this.#bring(spec, spec.functionId, spec.arguments, build, done)) build();
+    if (this.#bring(spec, spec.functionId, spec.arguments, { ready: build, failed: done, missing: undefined })) build();
   }
 
   #watchStart({ spec, caller }: IncomingTask): void {
@@ -98,8 +103,7 @@ export class TaskRunner {
     key: IncomingTask | ActorSpec,
     functionId: FunctionId | undefined,
     args: readonly Argument[],
-    ready: () => void,
-    failed: (failure: Failure) => void,
+    { ready, failed, missing: goBack }: BringEvents,
   ): boolean {
     let missing = 0;
     let failure: Failure | undefined;
@@ -125,6 +129,7 @@ export class TaskRunner {
           failure ??= reason;
           one();
         },
+        missing: goBack,
       });
     });
     return missing === 0;

@@ -116,6 +116,7 @@ export class Worker extends OwnerProcess implements WorkerDoor {
           taskOf(run),
           () => executor.prepared(run),
           (outcome) => executor.failedToPrepare(run, outcome),
+          () => executor.argumentMissing(run),
         ),
       execute: (run) =>
         this.#runner.execute(taskOf(run), {

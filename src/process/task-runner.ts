@@ -54,13 +54,13 @@ export class TaskRunner {
     this.#core = core;
   }
 
-  /** True when everything is here; else one of the two follows. */
-  prepare(task: WorkerTask, ready: () => void, failed: (outcome: Outcome) => void): boolean {
+  /** True when everything is here; else one of the others follows. `missing`: the task does not wait for arguments. */
+  prepare(task: WorkerTask, ready: () => void, failed: (outcome: Outcome) => void, missing?: () => void): boolean {
     const waits: Promise<unknown>[] = [];
     if (this.#codeOf(task.template) === undefined) waits.push(this.#load(task.template));
     for (let i = 0; i < task.args.length; i++) {
       const arg = task.args[i];
-      if (arg instanceof ObjectArgument) waits.push(this.#fetch(task, i, arg.objectId));
+      if (arg instanceof ObjectArgument) waits.push(this.#fetch(task, i, arg.objectId, missing));
       else if (arg instanceof EncodedBytes) {
         const classes = this.#core.values.prepare(arg);
         if (classes !== undefined) waits.push(classes);
@@ -173,7 +173,7 @@ export class TaskRunner {
     await this.#core.functions.load(template.functionId);
   }
 
-  #fetch(task: WorkerTask, index: number, objectId: ObjectId): Promise<void> {
+  #fetch(task: WorkerTask, index: number, objectId: ObjectId, missing?: () => void): Promise<void> {
     return new Promise((resolve, reject) => {
       this.#core.owner.references.readArgument(objectId, {
         read: (value) => {
@@ -184,6 +184,7 @@ export class TaskRunner {
           else classes.then(resolve, reject);
         },
         failed: (failure) => reject(this.#core.values.failureError(failure)),
+        missing,
       });
     });
   }

@@ -114,6 +114,7 @@ export class WorkerProcess {
           run.task as WorkerTask,
           () => this.#executor.prepared(run),
           (outcome) => this.#executor.failedToPrepare(run, outcome),
+          () => this.#executor.argumentMissing(run),
         ),
       execute: (run) => this.#runner.execute(run.task as WorkerTask, this.#host, run),
       answer: (caller, run, outcome, runTimeMs) =>

@@ -252,8 +252,11 @@ export const MESSAGES = {
   ),
   abortObject: message(OWNERS, ["raylet"], struct({ objectId })),
   objectSealed: message(["raylet"], OWNERS, struct({ objectId })),
-  /** Make an object local (`fetch`), or just say when it exists. `forTask` names the journey the steps belong to. */
-  getObject: message(OWNERS, ["raylet"], struct({ objectId, fetch: flag })),
+  /**
+   * Make an object local (`fetch`), or just say when it exists. `mustBeHere`: a task that holds resources takes it, which
+   * its raylet has brought before; if it is gone since, the task goes back instead of waiting.
+   */
+  getObject: message(OWNERS, ["raylet"], struct({ objectId, fetch: flag, mustBeHere: flag })),
   objectReady: message(["raylet"], OWNERS, struct({ objectId, local: flag, offset: size, sizeBytes: size })),
   objectFailed: message(["raylet"], OWNERS, struct({ objectId, reason: failure })),
   cancelGet: message(OWNERS, ["raylet"], struct({ objectId })),
@@ -362,6 +365,8 @@ export const MESSAGES = {
   registerLineage: message(OWNERS, ["gcs"], lineageSpec),
   /** A task that the GCS had run again has ended; `failure` when its code threw or could not run. */
   taskRebuilt: message(["worker"], ["gcs"], struct({ leaseId, failure: optional(failure) })),
+  /** The answer to `getObject` with `mustBeHere` when it is not. */
+  argumentMissing: message(["raylet"], ["worker"], struct({ objectId })),
 } as const;
 
 export type MessageType = keyof typeof MESSAGES;

@@ -20,6 +20,9 @@ import type { Message } from "../../protocol/messages.js";
 import { isRebuild } from "../actor-lease.js";
 import type { Outcome } from "../owner/records.js";
 
+/** Why a rebuild has not begun. */
+export const MISSING = { code: "ARGUMENT_MISSING", message: "an argument was lost before the task began" } as const;
+
 /** Where answers for a lease go. The shell's connection; the executor only passes it on. */
 export type Caller = unknown;
 
@@ -41,6 +44,8 @@ export interface LeaseSlot {
   caller: Caller | undefined;
   readonly queue: Deque<Run>;
   readonly unanswered: { readonly run: Run; readonly outcome: Outcome; readonly runTimeMs: number }[];
+  /** Handed back before the owner had connected. */
+  readonly goneBack: number[];
   current: Run | undefined;
   preparing: number;
   /** The first task has come by way of the raylet. */
@@ -104,6 +109,7 @@ export class Executor {
     for (const { run, outcome, runTimeMs } of lease.unanswered.splice(0)) {
       this.#port.answer(caller, run, outcome, runTimeMs);
     }
+    if (lease.goneBack.length > 0) this.#handBack(lease, lease.goneBack.splice(0), false);
     if (isBlocked(lease.current)) this.#handBack(lease, [], true);
   }
 
@@ -154,6 +160,17 @@ export class Executor {
     run.lease.preparing--;
     run.startedMs = this.#port.nowMs();
     this.#answer(run, outcome);
+  }
+
+  /** An argument that was here when the lease was granted is lost: the task must not hold resources while it waits. */
+  argumentMissing(run: Run): void {
+    if (run.state !== "preparing") return;
+    run.state = "done";
+    const { lease } = run;
+    lease.preparing--;
+    if (isRebuild(lease)) this.#port.rebuilt(lease, run, { kind: "failed", ...MISSING });
+    else if (lease.caller === undefined) lease.goneBack.push(run.sequence);
+    else this.#handBack(lease, [run.sequence], false);
   }
 
   /** Asynchronous code has ended, perhaps without the value that it waited for: it takes its CPU back all the same. */
@@ -255,6 +272,7 @@ export class Executor {
       caller: undefined,
       queue: new Deque(),
       unanswered: [],
+      goneBack: [],
       current: undefined,
       preparing: 0,
       dispatched: false,

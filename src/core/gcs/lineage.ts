@@ -30,6 +30,7 @@ import {
 } from "../../base/ids.js";
 import { MAX_EVICTED_LINEAGE, MAX_LINEAGE_BYTES } from "../../base/limits.js";
 import type { Failure, LeaseRequest, LineageSpec } from "../../protocol/messages.js";
+import { MISSING } from "../executor/executor.js";
 import { Recent } from "../recent.js";
 import type { HolderId, ObjectTable } from "./object-table.js";
 
@@ -156,7 +157,8 @@ export class Lineage {
     if (record === undefined) return;
     const worker = record.rebuild?.worker;
     if (worker !== undefined) this.#port.returnLease(worker, leaseId);
-    if (failure !== undefined) this.#fail(record, `its task ${nameOf(record)} ran again and failed: ${failure.message}`);
+    if (failure?.code === MISSING.code) record.lostAttempts--; // it has not begun: it waits for its argument again
+    else if (failure !== undefined) this.#fail(record, `its task ${nameOf(record)} ran again and failed: ${failure.message}`);
     this.#end(record);
   }
 

@@ -17,6 +17,8 @@ export interface Lease {
   readonly worker: ProcessRef;
   readonly address: ProcessAddress;
   state: "connecting" | "open" | "broken";
+  /** The task for whose stored arguments this lease was granted here: it waits for the connection. */
+  first: Task | undefined;
   /** Pushed and unanswered, oldest first. */
   readonly inFlight: SequenceMap<Task>;
   nextSequence: number;
@@ -96,6 +98,7 @@ export function newLease(
     worker,
     address,
     state: "connecting",
+    first: undefined,
     inFlight: new SequenceMap(),
     nextSequence: 1,
     idleSinceMs: nowMs,

@@ -17,7 +17,7 @@ import { LEASE_IDLE_MS, MAX_OPEN_REQUESTS_PER_KEY, PIPELINE_BELOW_MS } from "../
 import type { Failure, LeaseRequest, Message, ProcessAddress } from "../../protocol/messages.js";
 import type { Amounts } from "../resources.js";
 import { capacityFor, describeQueue, KeyQueue, type Lease, lostMessage, newLease } from "./key-queue.js";
-import type { Outcome, Task, TaskTemplate } from "./records.js";
+import { hasStoredArguments, type Outcome, type Task, type TaskTemplate } from "./records.js";
 
 const WANTED_TENURE_MS = 100; // a wanted lease may be kept busy this long
 const REASON_WAIT_MS = 2_000; // so long the reason of a worker's death is waited for
@@ -105,7 +105,8 @@ export class LeasePool {
       lease.inFlight.set(0, task); // the raylet has sent it ahead as number 0
     } else if (task.state === "requested") {
       task.state = "queued";
-      queue.tasks.unshift(task);
+      if (hasStoredArguments(task)) lease.first = task;
+      else queue.tasks.unshift(task);
     }
     this.#port.connect(lease);
   }
@@ -124,10 +125,7 @@ export class LeasePool {
     const task = queue?.requests.get(leaseId);
     if (queue === undefined || task === undefined) return;
     this.#closeRequest(queue, leaseId);
-    if (task.state === "requested") {
-      task.state = "queued";
-      queue.tasks.unshift(task);
-    }
+    if (task.state === "requested") this.#requeue(task);
     this.#pump(queue);
   }
 
@@ -147,6 +145,7 @@ export class LeasePool {
     const lease = this.#leases.get(leaseId);
     if (lease === undefined) return;
     this.#forget(lease);
+    if (lease.first?.state === "queued") this.#requeue(lease.first);
     this.#retryAll(lease, reason, bystander);
     this.#pump(lease.queue);
   }
@@ -162,6 +161,9 @@ export class LeasePool {
   connected(lease: Lease): void {
     if (this.#leases.get(lease.id) !== lease) return;
     lease.state = "open";
+    const { first } = lease;
+    lease.first = undefined;
+    if (first?.state === "queued") this.#push(lease, first);
     this.#pump(lease.queue);
     this.#returnIfIdle(lease);
   }
@@ -195,7 +197,8 @@ export class LeasePool {
   }
 
   /**
-   * The worker did not start these: its running task takes long, or waits (`blocked`). No attempt is lost. A blocked
+   * The worker did not start these: its running task takes long, or waits (`blocked`), or an argument that was there
+   * is lost. No attempt is lost. A blocked
    * lease counts for nothing when it is asked whether more are needed; otherwise two gated tasks on two CPUs would
    * keep the task that opens their gate waiting for ever.
    */
@@ -205,14 +208,13 @@ export class LeasePool {
       const task = lease.inFlight.get(sequence);
       if (task === undefined) continue;
       lease.inFlight.delete(sequence);
-      if (task.state !== "pushed") continue;
-      task.state = "queued";
-      lease.queue.tasks.unshift(task);
+      if (task.state === "pushed") this.#requeue(task);
     }
     lease.blocked = blocked;
     lease.stalled = lease.inFlight.size > 0;
     lease.queue.noteRunTime(PIPELINE_BELOW_MS * 2);
     this.#pump(lease.queue);
+    if (lease.inFlight.size === 0 && lease.state === "open" && lease.queue.requests.size > 0) this.#return(lease);
   }
 
   // ── Ends ──────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -346,7 +348,7 @@ export class LeasePool {
   #cancelSurplus(queue: KeyQueue): void {
     if (queue.tasks.length > 0) return;
     for (const [leaseId, task] of queue.requests) {
-      if (task.dependencies.some((entry) => entry.state === "stored" || !entry.owned)) continue;
+      if (hasStoredArguments(task)) continue;
       this.#port.sendToRaylet({ type: "cancelLease", leaseId });
       return;
     }
@@ -387,9 +389,16 @@ export class LeasePool {
       }
       if (isCounted) task.attempt++;
       task.run++;
-      task.state = "queued";
-      lease.queue.tasks.unshift(task);
+      this.#requeue(task);
     }
+  }
+
+  /** It starts anew: on the next lease, or, with stored arguments, where the schedulers can have them. */
+  #requeue(task: Task): void {
+    const queue = this.#queueOf(task.template);
+    if (hasStoredArguments(task)) return this.#request(queue, task);
+    task.state = "queued";
+    queue.tasks.unshift(task);
   }
 
   #finish(task: Task, outcome: Outcome): void {

@@ -16,6 +16,7 @@ import { LeasePool } from "./lease-pool.js";
 import type { ActorLink } from "./records.js";
 import {
   type Held,
+  hasStoredArguments,
   ObjectEntry,
   type Opaque,
   type Outcome,
@@ -220,6 +221,9 @@ export class Owner {
       case "objectFailed":
         this.references.objectFailed(message.objectId, message.reason);
         return true;
+      case "argumentMissing":
+        this.references.argumentMissing(message.objectId);
+        return true;
       case "holdsAdded":
         this.references.holdsAdded(message.sequence);
         return true;
@@ -264,7 +268,7 @@ export class Owner {
       this.#finished(task, upstream);
       return;
     }
-    if (task.dependencies.some((entry) => entry.state === "stored" || !entry.owned)) this.leases.submitAlone(task);
+    if (hasStoredArguments(task)) this.leases.submitAlone(task);
     else this.leases.submit(task);
   }
 

@@ -37,6 +37,8 @@ export interface ReferenceTablePort {
 export interface Reader {
   read(value: Opaque): void;
   failed(failure: Failure): void;
+  /** Given by a task that holds resources: it does not wait for an argument that is not in the node's store. */
+  readonly missing?: (() => void) | undefined;
 }
 
 export class ReferenceTable {
@@ -223,7 +225,17 @@ export class ReferenceTable {
       return;
     }
     this.#readers.set(id, [reader]);
-    this.#port.sendToRaylet({ type: "getObject", objectId: id, fetch: true });
+    this.#ask(id, reader.missing !== undefined);
+  }
+
+  /** The node's store has it no more. Readers that can wait do. */
+  argumentMissing(id: ObjectId): void {
+    const readers = this.#readers.get(id) ?? [];
+    this.#readers.delete(id);
+    const patient = readers.filter((reader) => reader.missing === undefined);
+    if (patient.length > 0) this.#readers.set(id, patient);
+    if (patient.length > 0) this.#ask(id, false);
+    for (const { missing } of readers) missing?.();
   }
 
   // ── Answers ─────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -350,13 +362,17 @@ export class ReferenceTable {
     this.#port.storeValue(entry);
   }
 
+  #ask(objectId: ObjectId, mustBeHere: boolean): void {
+    this.#port.sendToRaylet({ type: "getObject", objectId, fetch: true, mustBeHere });
+  }
+
   /** Lecture, `checkLocalStore`: ask the own node's store; it asks the object table. */
   #pull(entry: ObjectEntry): void {
     if (entry.pulling) return;
     this.#byId.set(entry.id, entry);
     entry.pulling = true;
     const fetch = entry.waiters?.some((waiter) => !waiter.onlyExistence) ?? true;
-    this.#port.sendToRaylet({ type: "getObject", objectId: entry.id, fetch });
+    this.#port.sendToRaylet({ type: "getObject", objectId: entry.id, fetch, mustBeHere: false });
   }
 
   #stopPulling(entry: ObjectEntry): void {

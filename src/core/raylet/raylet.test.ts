@@ -171,8 +171,8 @@ test("get(c): a local object is pinned while it is read, and freed under the rea
   create(w, "c");
   seal(w, "c");
   w.asked();
-  w.send(D, { type: "getObject", objectId: object("c"), fetch: true });
-  w.send(D, { type: "getObject", objectId: object("c"), fetch: false });
+  w.send(D, { type: "getObject", objectId: object("c"), fetch: true, mustBeHere: false });
+  w.send(D, { type: "getObject", objectId: object("c"), fetch: false, mustBeHere: false });
   assert.deepEqual(w.asked(), ["d: objectReady c local", "d: objectReady c"]);
   w.send(GCS, { type: "freeObject", objectId: object("c") });
   assert.equal(w.raylet.store.usedBytes, kib(4));
@@ -182,7 +182,7 @@ test("get(c): a local object is pinned while it is read, and freed under the rea
 
 test("get(c) of an object elsewhere follows the lecture's steps", () => {
   const w = new World({ alone: false });
-  w.send(D, { type: "getObject", objectId: object("c"), fetch: true });
+  w.send(D, { type: "getObject", objectId: object("c"), fetch: true, mustBeHere: false });
   assert.deepEqual(w.asked(), ["GCS: subscribeObject c"]);
   w.send(GCS, { type: "objectAvailable", objectId: object("c"), sizeBytes: kib(4), attempt: 0, locations: [node("N2")] });
   assert.deepEqual(w.asked(), ["fetch c from N2"]);
@@ -197,10 +197,10 @@ test("get(c) of an object elsewhere follows the lecture's steps", () => {
 
 test("a wish that is taken back, or gone, is told", () => {
   const w = new World();
-  w.send(D, { type: "getObject", objectId: object("c"), fetch: true });
+  w.send(D, { type: "getObject", objectId: object("c"), fetch: true, mustBeHere: false });
   w.send(D, { type: "cancelGet", objectId: object("c") });
   assert.deepEqual(w.asked(), ["GCS: subscribeObject c", "GCS: unsubscribeObject c"]);
-  w.send(D, { type: "getObject", objectId: object("c"), fetch: true });
+  w.send(D, { type: "getObject", objectId: object("c"), fetch: true, mustBeHere: false });
   w.send(GCS, { type: "objectGone", objectId: object("c"), reason: failure("OBJECT_LOST") });
   assert.deepEqual(w.asked(), ["GCS: subscribeObject c", "d: objectFailed c OBJECT_LOST"]);
 });
@@ -226,7 +226,7 @@ test("a worker's death is told once, with its leases; its blocks, pins and wishe
   w.running("L1");
   const w1 = w.worker(1);
   w.send(w1, { type: "createObject", objectId: object("unfinished"), sizeBytes: kib(4) });
-  w.send(w1, { type: "getObject", objectId: object("c"), fetch: true });
+  w.send(w1, { type: "getObject", objectId: object("c"), fetch: true, mustBeHere: false });
   w.asked();
   w.raylet.processDied(w1, failure("WORKER_CRASHED"));
   w.raylet.processDied(w1, failure("CONNECTION"));
@@ -242,7 +242,7 @@ test("what a dead writer was going to make is fetched from elsewhere for those w
   const w = new World();
   w.running("L1");
   w.send(w.worker(1), { type: "createObject", objectId: object("c"), sizeBytes: kib(4) });
-  w.send(D, { type: "getObject", objectId: object("c"), fetch: true });
+  w.send(D, { type: "getObject", objectId: object("c"), fetch: true, mustBeHere: false });
   w.send(GCS, { type: "objectAvailable", objectId: object("c"), sizeBytes: kib(4), attempt: 0, locations: [node("N2")] });
   w.asked();
   w.raylet.processDied(w.worker(1), failure("WORKER_CRASHED"));

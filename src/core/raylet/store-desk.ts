@@ -47,6 +47,10 @@ export class StoreDesk {
         this.#objectRegistered(message.objectId);
         return true;
       case "getObject":
+        if (message.mustBeHere && !this.#store.has(message.objectId)) {
+          this.#port.send(from, { type: "argumentMissing", objectId: message.objectId });
+          return true;
+        }
         this.#objects.want(message.objectId, { kind: "get", process: from.processId, fetch: message.fetch });
         return true;
       case "cancelGet":
