@@ -292,7 +292,9 @@ export class Body {
   #size(): number {
     const kind = this.#prng.below(10);
     if (kind < (this.#terrain.isHeavy ? 2 : 6)) return between(this.#prng, 10, 1_000);
-    return kind < (this.#terrain.isHeavy ? 4 : 8) ? between(this.#prng, 1_100, 100_000) : between(this.#prng, 110_000, 400_000);
+    return kind < (this.#terrain.isHeavy ? 4 : 8)
+      ? between(this.#prng, 1_100, 100_000)
+      : between(this.#prng, 110_000, 400_000);
   }
 
   #names(probability: number): (Ref | Handle)[] {

@@ -1,13 +1,26 @@
 /** How virtual owners hand specs over; the counterpart of `src/process/lineage-writer.ts`. */
-import { GCS, type ObjectId, promotedIdOf, SEALED_BY_OWNER } from "../src/base/ids.js";
+import { GCS, type ObjectId, type ProcessRef, promotedIdOf, SEALED_BY_OWNER } from "../src/base/ids.js";
 import { MAX_LINEAGE_ARGUMENT_BYTES } from "../src/base/limits.js";
-import { ObjectEntry, type Task } from "../src/core/owner/records.js";
-import type { Argument } from "../src/protocol/messages.js";
+import { type Held, ObjectEntry, type Task } from "../src/core/owner/records.js";
+import type { Argument, Message } from "../src/protocol/messages.js";
 import { inlineSize, type OwnedArgument, wireArgument } from "./arguments.js";
-import type { OwnerProcess } from "./owner-process.js";
+import type { DirectLinks } from "./direct-links.js";
+import type { ObjectWriter } from "./object-writer.js";
+import type { Surroundings } from "./surroundings.js";
 import type { SimValue } from "./values.js";
 
-export function registerLineage(process: OwnerProcess, task: Task): void {
+/** What it takes of its process. */
+export interface LineageOwner {
+  readonly ref: ProcessRef;
+  readonly around: Surroundings;
+  readonly writer: ObjectWriter;
+  readonly links: Pick<DirectLinks, "specOf">;
+  send(to: ProcessRef, message: Message): void;
+  keep(held: Held): void;
+  letGo(held: Held): void;
+}
+
+export function registerLineage(process: LineageOwner, task: Task): void {
   const nested: ObjectId[] = [];
   const large: { readonly objectId: ObjectId; readonly value: SimValue }[] = [];
   const args = (task.args as readonly OwnedArgument[]).map((arg, index): Argument => {

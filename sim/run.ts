@@ -68,7 +68,11 @@ function runSeed(seed: number, totals: Totals, verbose: ((line: string) => void)
   }
 }
 
-function report(ran: number, { events, tasks, calls, rebuilds, virtualMs, failed, excused }: Totals, seconds: number): void {
+function report(
+  ran: number,
+  { events, tasks, calls, rebuilds, virtualMs, failed, excused }: Totals,
+  seconds: number,
+): void {
   const rate = (ran / seconds).toFixed(1);
   process.stdout.write(
     `${ran} seeds, ${failed} failed, ${excused} programs excused by their fault: ${tasks} tasks, ${calls} actor calls, ${rebuilds} rebuilds of lost results, ${events} events, ${(virtualMs / 1_000).toFixed(0)} virtual seconds in ${seconds.toFixed(1)} s (${rate} seeds/s)\n`,

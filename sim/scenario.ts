@@ -145,7 +145,8 @@ function addDriver(cluster: Cluster, node: number, seed: number, terrain: Terrai
 function inject(cluster: Cluster, checkers: Checkers, fault: Fault): void {
   if (fault.kind === "none") return;
   const again = fault.kind === "copies" ? LOSSES : 1;
-  for (let i = 0; i < again; i++) strikeAt(cluster, checkers, { ...fault, victim: fault.victim + i }, i * LOSS_EVERY_MS);
+  for (let i = 0; i < again; i++)
+    strikeAt(cluster, checkers, { ...fault, victim: fault.victim + i }, i * LOSS_EVERY_MS);
 }
 
 function strikeAt(cluster: Cluster, checkers: Checkers, fault: Fault, delayMs: number): void {

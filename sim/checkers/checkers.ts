@@ -1,5 +1,13 @@
 /** All checkers behind the one pair of eyes that virtual processes know. Each machine's own `check()` runs beside them. */
-import { type ActorId, GCS, type NodeId, type ObjectId, type ProcessId, type ProcessRef, type TaskId } from "../../src/base/ids.js";
+import {
+  type ActorId,
+  GCS,
+  type NodeId,
+  type ObjectId,
+  type ProcessId,
+  type ProcessRef,
+  type TaskId,
+} from "../../src/base/ids.js";
 import type { Message } from "../../src/protocol/messages.js";
 import type { Watch } from "../surroundings.js";
 import type { SimValue } from "../values.js";

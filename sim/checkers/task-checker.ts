@@ -7,6 +7,8 @@ import { demand } from "./violation.js";
 export class TaskChecker {
   readonly #maxRetries = new Map<TaskId, number>();
   readonly #starts = new Map<TaskId, string[]>();
+  /** What tasks threw is no result: it is not made again. */
+  readonly #errors = new Set<ObjectId>();
   readonly #tokens = new Map<ObjectId, string>();
 
   get tasks(): number {
@@ -33,12 +35,13 @@ export class TaskChecker {
     const spent = /has had (\d+) attempts? \(maxRetries (\d+)\)/.exec(message);
     if (spent !== null && Number(spent[1]) === Number(spent[2]) + 1) return;
     const maxRetries = this.#maxRetries.get(taskOfObject(lost)) ?? 0;
-    demand(maxRetries === 0 || indexOfObject(lost) >= MAX_RETURNS, `a result of a task is made again: ${message}`);
+    const isResult = indexOfObject(lost) < MAX_RETURNS && !this.#errors.has(lost);
+    demand(maxRetries === 0 || !isResult, `a result of a task is made again: ${message}`);
   }
 
   /** A task that ran again makes the same value again. */
   valueMade(object: ObjectId, value: SimValue): void {
-    if (value.error !== undefined) return;
+    if (value.error !== undefined) return void this.#errors.add(object);
     const known = this.#tokens.get(object);
     demand(known === undefined || known === value.token, `object ${object} is ${known}, and then ${value.token}`);
     this.#tokens.set(object, value.token);

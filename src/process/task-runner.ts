@@ -3,7 +3,15 @@
  *
  * Lecture: steps `executeTask` and `storeResult`.
  */
-import { type ActorId, type ObjectId, objectIdOf, type ProcessRef, runOfCopy, TASK_ID_DIGITS, taskIdOf } from "../base/ids.js";
+import {
+  type ActorId,
+  type ObjectId,
+  objectIdOf,
+  type ProcessRef,
+  runOfCopy,
+  TASK_ID_DIGITS,
+  taskIdOf,
+} from "../base/ids.js";
 import type { Outcome, Result } from "../core/owner/records.js";
 import { InvalidOptionError, type TaskInfo } from "../errors.js";
 import type { AnyFunction } from "../io/values/index.js";

@@ -30,7 +30,6 @@ import {
   type Field,
   flag,
   type Infer,
-
   id,
   list,
   map,

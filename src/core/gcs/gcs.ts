@@ -25,6 +25,7 @@ import { FunctionTable } from "./function-table.js";
 import { GlobalScheduler } from "./global-scheduler.js";
 import { HoldFlush } from "./hold-flush.js";
 import { Lineage } from "./lineage.js";
+import { ObjectDesk, objectTablePort } from "./object-desk.js";
 import { ObjectTable } from "./object-table.js";
 
 export interface GcsPort {
@@ -57,6 +58,7 @@ export class Gcs {
   readonly #processes = new Map<ProcessId, ProcessRecord>();
   readonly #jobs = new Map<ProcessId, { readonly jobId: JobId; readonly namespace: string }>();
   readonly #flush: HoldFlush;
+  readonly #desk: ObjectDesk;
   readonly #collector = new Collector();
   #nextJob = 1;
   #nowMs = 0;
@@ -67,7 +69,13 @@ export class Gcs {
     this.functions = new FunctionTable({
       functionFound: (to, functionId, payload) => port.send(to, { type: "functionFound", functionId, payload }),
     });
-    this.objects = new ObjectTable(this.#objectPort());
+    this.objects = new ObjectTable(
+      objectTablePort(port, {
+        actorUnreachable: (id) => this.actors.unreachable(id),
+        objectFreed: (id) => this.lineage.freed(id),
+        lostIsWanted: (id) => this.lineage.wanted(id),
+      }),
+    );
     this.scheduler = new GlobalScheduler(this.#schedulerPort(), this.objects);
     this.actors = new ActorTable(this.#actorPort());
     this.lineage = new Lineage(
@@ -81,6 +89,12 @@ export class Gcs {
     this.#flush = new HoldFlush({
       flushHolds: (to, epoch) => port.send(to, { type: "flushHolds", epoch }),
       holdsEnded: (process, reason) => this.objects.holderDied(process, reason),
+    });
+    this.#desk = new ObjectDesk(this.objects, this.lineage, this.#flush, journey, {
+      send: (to, message) => port.send(to, message),
+      isNodeAlive: (node) => this.#nodes.has(node),
+      isAlive: (process) => this.#isAlive(process),
+      isJobAlive: (id) => [...this.#jobs.values()].some(({ jobId }) => jobId === id),
     });
   }
 
@@ -137,7 +151,7 @@ export class Gcs {
       case "collected":
         return this.#collector.answered(message.query, from.processId, message.json, message.last);
       default:
-        if (!this.#receiveForObjects(from, message)) this.#receiveForActors(from, message);
+        if (!this.#desk.receive(from, message)) this.#receiveForActors(from, message);
     }
   }
 
@@ -186,38 +200,6 @@ export class Gcs {
 
   get nodeCount(): number {
     return this.#nodes.size;
-  }
-
-  #receiveForObjects(from: ProcessRef, message: Message): boolean {
-    switch (message.type) {
-      case "registerObject":
-        this.#registerObject(from.nodeId, message);
-        return true;
-      case "subscribeObject":
-        this.#subscribeObject(from.nodeId, message);
-        return true;
-      case "unsubscribeObject":
-        this.objects.unsubscribe(from.nodeId, message.objectId);
-        return true;
-      case "dropLocation":
-        this.#dropLocation(from, message);
-        return true;
-      case "registerLineage":
-        this.#registerLineage(from, message);
-        return true;
-      case "addHolds":
-        for (const object of message.objects) this.#addHold(from, object as ObjectId, message.declare);
-        this.#port.send(from, { type: "holdsAdded", sequence: message.sequence });
-        return true;
-      case "releaseHolds":
-        for (const object of message.objects) this.objects.release(from.processId, object as ObjectId);
-        return true;
-      case "holdsFlushed":
-        this.#flush.flushed(from.processId, message.epoch);
-        return true;
-      default:
-        return false;
-    }
   }
 
   #receiveForActors(from: ProcessRef, message: Message): void {
@@ -313,36 +295,6 @@ export class Gcs {
     this.actors.failed(message.actorId, { code: "ACTOR_DIED", message: message.failure.message });
   }
 
-  #registerObject(node: NodeId, message: MessageBody<"registerObject">): void {
-    if (!this.#nodes.has(node)) return; // it was declared dead: its copies are no more, whatever it says
-    const { objectId, sizeBytes, attempt, holder, contains } = message;
-    const living = holder !== undefined && this.#isAlive(holder) ? holder.processId : undefined;
-    const told = this.objects.register(node, objectId, sizeBytes, living, contains, attempt);
-    if (told) this.#journey.record("notifyWaiters", objectId);
-    this.#port.send(rayletOf(node), { type: "objectRegistered", objectId });
-  }
-
-  #subscribeObject(node: NodeId, message: MessageBody<"subscribeObject">): void {
-    this.objects.subscribe(node, message.objectId, message.failedAt);
-  }
-
-  /** A copy that its own raylet gave up, or that another could not read: then it must not be read again. */
-  #dropLocation(from: ProcessRef, { nodeId, objectId }: MessageBody<"dropLocation">): void {
-    this.objects.dropLocation(nodeId, objectId);
-    if (from.nodeId !== nodeId) this.#port.send(rayletOf(nodeId), { type: "freeObject", objectId });
-  }
-
-  #registerLineage(from: ProcessRef, spec: MessageBody<"registerLineage">): void {
-    const isJobAlive = [...this.#jobs.values()].some(({ jobId }) => jobId === spec.task.jobId);
-    if (isJobAlive && this.#isAlive(from)) this.lineage.register(spec);
-  }
-
-  #addHold(from: ProcessRef, object: ObjectId, declare: boolean): void {
-    if (!this.#isAlive(from)) return;
-    if (declare) this.objects.declare(from.processId, object);
-    else this.objects.addHold(from.processId, object);
-  }
-
   #isAlive(process: ProcessRef): boolean {
     return this.#processes.has(process.processId);
   }
@@ -376,27 +328,6 @@ export class Gcs {
       if (!info.isHead) this.#port.send(rayletOf(info.nodeId), { type: "stopNode", reason: "the cluster was stopped" });
     }
     this.#port.stop("the cluster was stopped");
-  }
-
-  #objectPort(): ConstructorParameters<typeof ObjectTable>[0] {
-    return {
-      objectAvailable: (waiter, objectId, entry) =>
-        this.#port.send(rayletOf(waiter), {
-          type: "objectAvailable",
-          objectId,
-          sizeBytes: entry.sizeBytes,
-          attempt: entry.attempt,
-          locations: [...entry.locations],
-        }),
-      objectGone: (waiter, objectId, reason) =>
-        this.#port.send(rayletOf(waiter), { type: "objectGone", objectId, reason }),
-      freeObject: (node, objectId) => this.#port.send(rayletOf(node), { type: "freeObject", objectId }),
-      unreachable: (id) => {
-        if (id.length === TASK_ID_DIGITS) this.actors.unreachable(id as ActorId);
-        else this.lineage.freed(id as ObjectId);
-      },
-      lostIsWanted: (objectId) => this.lineage.wanted(objectId),
-    };
   }
 
   #schedulerPort(): ConstructorParameters<typeof GlobalScheduler>[0] {

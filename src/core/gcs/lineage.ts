@@ -157,8 +157,10 @@ export class Lineage {
     if (record === undefined) return;
     const worker = record.rebuild?.worker;
     if (worker !== undefined) this.#port.returnLease(worker, leaseId);
-    if (failure?.code === MISSING.code) record.lostAttempts--; // it has not begun: it waits for its argument again
-    else if (failure !== undefined) this.#fail(record, `its task ${nameOf(record)} ran again and failed: ${failure.message}`);
+    if (failure?.code === MISSING.code)
+      record.lostAttempts--; // it has not begun: it waits for its argument again
+    else if (failure !== undefined)
+      this.#fail(record, `its task ${nameOf(record)} ran again and failed: ${failure.message}`);
     this.#end(record);
   }
 
@@ -195,7 +197,8 @@ export class Lineage {
         record.live.size > 0 || this.#neededBy.has(taskId) || record.rebuild !== undefined,
         "a spec is kept for somebody",
       );
-      for (const needed of record.needs) assert((this.#neededBy.get(needed) ?? 0) > 0, "what a record needs is counted");
+      for (const needed of record.needs)
+        assert((this.#neededBy.get(needed) ?? 0) > 0, "what a record needs is counted");
     }
     assert(bytes === this.#bytes, "the bytes of all specs add up");
     for (const [leaseId, { rebuild }] of this.#rebuilding) {

@@ -3,13 +3,14 @@
  *
  * Decides: how many tasks a worker of this key gets ahead.
  */
+import { assert } from "../../base/assert.js";
 import { Deque } from "../../base/deque.js";
 import type { LeaseId, ProcessRef } from "../../base/ids.js";
 import { MAX_OPEN_REQUESTS_PER_KEY, MAX_PIPELINE_DEPTH, PIPELINE_BELOW_MS } from "../../base/limits.js";
 import { SequenceMap } from "../../base/sequence-map.js";
 import type { Failure, ProcessAddress } from "../../protocol/messages.js";
 import type { Amounts } from "../resources.js";
-import type { Task, TaskTemplate } from "./records.js";
+import { hasStoredArguments, type Task, type TaskTemplate } from "./records.js";
 
 export interface Lease {
   readonly id: LeaseId;
@@ -55,6 +56,22 @@ export class KeyQueue {
   noteRunTime(runTimeMs: number): void {
     this.#history = (this.#history << 1) | (runTimeMs < PIPELINE_BELOW_MS ? 1 : 0);
     if (this.#samples < 32) this.#samples++;
+  }
+
+  /** Where a task was pushed. A task that waits for its lease's connection is taken out. */
+  leaseOf(task: Task): Lease | undefined {
+    for (const lease of this.leases) {
+      if (lease.first === task) lease.first = undefined;
+      for (const pushed of lease.inFlight.values()) if (pushed === task) return lease;
+    }
+    return undefined;
+  }
+
+  /** A request whose task could as well run on a lease that is there: nothing waits for that. */
+  surplusRequest(): LeaseId | undefined {
+    if (this.tasks.length > 0) return undefined;
+    for (const [leaseId, task] of this.requests) if (!hasStoredArguments(task)) return leaseId;
+    return undefined;
   }
 
   /** A worker died: one task at a time again, so that the next death has one suspect. */
@@ -108,6 +125,12 @@ export function newLease(
     route: undefined,
     stalled: false,
   };
+}
+
+export function checkInFlight(lease: Lease): void {
+  for (const task of lease.inFlight.values()) {
+    assert(task.state === "pushed" || task.state === "done", "what is in flight was pushed");
+  }
 }
 
 /** The state in words, for people who ask why something waits. */

@@ -16,7 +16,7 @@ import { type LeaseId, type NodeId, type ProcessRef, rayletOf } from "../../base
 import { LEASE_IDLE_MS, MAX_OPEN_REQUESTS_PER_KEY, PIPELINE_BELOW_MS } from "../../base/limits.js";
 import type { Failure, LeaseRequest, Message, ProcessAddress } from "../../protocol/messages.js";
 import type { Amounts } from "../resources.js";
-import { capacityFor, describeQueue, KeyQueue, type Lease, lostMessage, newLease } from "./key-queue.js";
+import { capacityFor, checkInFlight, describeQueue, KeyQueue, type Lease, lostMessage, newLease } from "./key-queue.js";
 import { hasStoredArguments, type Outcome, type Task, type TaskTemplate } from "./records.js";
 
 const WANTED_TENURE_MS = 100; // a wanted lease may be kept busy this long
@@ -231,10 +231,7 @@ export class LeasePool {
       }
       this.#pump(queue);
     }
-    for (const lease of queue.leases) {
-      for (const pushed of lease.inFlight.values()) if (pushed === task) return lease;
-    }
-    return undefined;
+    return queue.leaseOf(task);
   }
 
   /** Idle leases go back after `LEASE_IDLE_MS`; broken ones are given up. */
@@ -266,9 +263,7 @@ export class LeasePool {
     }
     for (const lease of this.#leases.values()) {
       assert(lease.queue.leases.includes(lease), "a lease is in its queue");
-      for (const task of lease.inFlight.values()) {
-        assert(task.state === "pushed" || task.state === "done", "what is in flight was pushed");
-      }
+      checkInFlight(lease);
     }
   }
 
@@ -346,12 +341,8 @@ export class LeasePool {
 
   /** A worker is free and a task still waits for another lease: it can have this one. */
   #cancelSurplus(queue: KeyQueue): void {
-    if (queue.tasks.length > 0) return;
-    for (const [leaseId, task] of queue.requests) {
-      if (hasStoredArguments(task)) continue;
-      this.#port.sendToRaylet({ type: "cancelLease", leaseId });
-      return;
-    }
+    const leaseId = queue.surplusRequest();
+    if (leaseId !== undefined) this.#port.sendToRaylet({ type: "cancelLease", leaseId });
   }
 
   #returnIfIdle(lease: Lease): void {

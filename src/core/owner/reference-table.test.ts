@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Lines, line } from "../../../test/support/messages.js";
-import { context, failure, object } from "../../../test/support/names.js";
+import { context, failure, node, object } from "../../../test/support/names.js";
 import { namedTask } from "../../../test/support/owner.js";
 import type { ObjectEntry, Task, Waiter } from "./records.js";
 import { ReferenceTable } from "./reference-table.js";
@@ -421,6 +421,33 @@ test("an argument is read once for all who read it, without a hold", () => {
   w.table.readArgument(object("b"), reader);
   w.table.objectFailed(object("b"), failure("OBJECT_LOST"));
   assert.deepEqual(read.slice(2), ["failed"]);
+});
+
+test("a task that holds resources does not wait for an argument that is gone; others do", () => {
+  const w = world();
+  const told: string[] = [];
+  const patient = { read: () => told.push("read"), failed: () => told.push("failed") };
+  w.table.readArgument(object("a"), { ...patient, missing: () => told.push("missing") });
+  w.table.readArgument(object("a"), patient);
+  w.table.argumentMissing(object("a"));
+  w.table.argumentMissing(object("b"));
+  assert.deepEqual(told, ["missing"]);
+  assert.deepEqual(w.asked(), ["getObject a", "getObject a"]);
+  w.table.objectReady(object("a"), true, 0, 10);
+  assert.deepEqual(told, ["missing", "read"]);
+});
+
+test("what lay on a node that died is there only when the object table says so", () => {
+  const w = world();
+  const a = w.own("a");
+  w.table.resolveStored(a, "N2", 10);
+  w.asked();
+  w.exists(a);
+  w.table.nodeLost(node("N2"));
+  w.exists(a);
+  assert.deepEqual(w.asked(), ["a exists", "getObject a"]);
+  w.table.objectReady(a.id, false, 0, 10);
+  assert.deepEqual(w.asked(), ["a exists"]);
 });
 
 test("a get that gives up leaves a task's argument alone", () => {

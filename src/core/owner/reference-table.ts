@@ -14,6 +14,7 @@ import type { ContextId, NodeId, ObjectId } from "../../base/ids.js";
 import { MAX_NODES } from "../../base/limits.js";
 import type { Failure, Message } from "../../protocol/messages.js";
 import { Recent } from "../recent.js";
+import { ArgumentReaders, type Reader } from "./argument-readers.js";
 import { Holds } from "./holds.js";
 import type { Task } from "./records.js";
 import { describeAwaited, ObjectEntry, type Opaque, type Waiter } from "./records.js";
@@ -33,19 +34,11 @@ export interface ReferenceTablePort {
   wakeUp(): void;
 }
 
-/** An argument that is read for one task: its submitter holds it, so no hold of ours is needed. */
-export interface Reader {
-  read(value: Opaque): void;
-  failed(failure: Failure): void;
-  /** Given by a task that holds resources: it does not wait for an argument that is not in the node's store. */
-  readonly missing?: (() => void) | undefined;
-}
-
 export class ReferenceTable {
   readonly #port: ReferenceTablePort;
   /** Entries that other processes may name. Most never get here. */
   readonly #byId = new Map<ObjectId, ObjectEntry>();
-  readonly #readers = new Map<ObjectId, Reader[]>();
+  readonly #readers: ArgumentReaders;
   readonly #holds: Holds;
   /** What was stored there may be lost: whether it is there is asked of the object table. */
   readonly #lostNodes = new Recent<NodeId>(MAX_NODES);
@@ -53,6 +46,7 @@ export class ReferenceTable {
   constructor(port: ReferenceTablePort) {
     this.#port = port;
     this.#holds = new Holds(port);
+    this.#readers = new ArgumentReaders((message) => port.sendToRaylet(message));
   }
 
   /** A result or a put of this process. */
@@ -219,35 +213,18 @@ export class ReferenceTable {
 
   /** Read an argument of a task that runs here. */
   readArgument(id: ObjectId, reader: Reader): void {
-    const readers = this.#readers.get(id);
-    if (readers !== undefined) {
-      readers.push(reader);
-      return;
-    }
-    this.#readers.set(id, [reader]);
-    this.#ask(id, reader.missing !== undefined);
-  }
-
-  /** The node's store has it no more. Readers that can wait do. */
-  argumentMissing(id: ObjectId): void {
-    const readers = this.#readers.get(id) ?? [];
-    this.#readers.delete(id);
-    const patient = readers.filter((reader) => reader.missing === undefined);
-    if (patient.length > 0) this.#readers.set(id, patient);
-    if (patient.length > 0) this.#ask(id, false);
-    for (const { missing } of readers) missing?.();
+    this.#readers.add(id, reader);
   }
 
   // ── Answers ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
   objectReady(id: ObjectId, local: boolean, offset: number, sizeBytes: number): void {
     const entry = this.#byId.get(id);
-    const readers = local ? this.#readers.get(id) : undefined;
-    const isWanted = entry?.waiters !== undefined || readers !== undefined;
+    const readers = local ? this.#readers.take(id) : [];
+    const isWanted = entry?.waiters !== undefined || readers.length > 0;
     const value = local && isWanted ? this.#port.readObject(id, offset, sizeBytes) : undefined;
     if (local) this.#port.sendToRaylet({ type: "releaseBlock", objectId: id });
-    if (readers !== undefined) this.#readers.delete(id);
-    for (const reader of readers ?? []) reader.read(value);
+    for (const reader of readers) reader.read(value);
     if (entry === undefined || !entry.pulling) return;
     entry.pulling = false;
     this.#unfile(entry);
@@ -261,10 +238,12 @@ export class ReferenceTable {
     this.#dropIfUnused(entry);
   }
 
+  argumentMissing(id: ObjectId): void {
+    this.#readers.missing(id);
+  }
+
   objectFailed(id: ObjectId, failure: Failure): void {
-    const readers = this.#readers.get(id);
-    this.#readers.delete(id);
-    for (const reader of readers ?? []) reader.failed(failure);
+    for (const reader of this.#readers.take(id)) reader.failed(failure);
     const entry = this.#byId.get(id);
     if (entry === undefined) return;
     entry.pulling = false;
@@ -360,10 +339,6 @@ export class ReferenceTable {
     this.#byId.set(entry.id, entry);
     entry.storing = true;
     this.#port.storeValue(entry);
-  }
-
-  #ask(objectId: ObjectId, mustBeHere: boolean): void {
-    this.#port.sendToRaylet({ type: "getObject", objectId, fetch: true, mustBeHere });
   }
 
   /** Lecture, `checkLocalStore`: ask the own node's store; it asks the object table. */

@@ -24,7 +24,9 @@ class World {
     const who = (want: Want) => (want.kind === "get" ? want.process : want.leaseId);
     const port: ConstructorParameters<typeof ObjectManager>[1] = {
       subscribeObject: (id, forTask, failedAt) =>
-        say(`subscribe ${id}${forTask === undefined ? "" : ` for ${forTask}`}${failedAt === undefined ? "" : `, not from ${failedAt}`}`),
+        say(
+          `subscribe ${id}${forTask === undefined ? "" : ` for ${forTask}`}${failedAt === undefined ? "" : `, not from ${failedAt}`}`,
+        ),
       unsubscribeObject: (id) => say(`unsubscribe ${id}`),
       registerReplica: (id) => say(`register ${id}`),
       dropUnreadable: (id, from) => say(`the copy of ${id} on ${from} cannot be read`),

@@ -184,7 +184,13 @@ test("get(c) of an object elsewhere follows the lecture's steps", () => {
   const w = new World({ alone: false });
   w.send(D, { type: "getObject", objectId: object("c"), fetch: true, mustBeHere: false });
   assert.deepEqual(w.asked(), ["GCS: subscribeObject c"]);
-  w.send(GCS, { type: "objectAvailable", objectId: object("c"), sizeBytes: kib(4), attempt: 0, locations: [node("N2")] });
+  w.send(GCS, {
+    type: "objectAvailable",
+    objectId: object("c"),
+    sizeBytes: kib(4),
+    attempt: 0,
+    locations: [node("N2")],
+  });
   assert.deepEqual(w.asked(), ["fetch c from N2"]);
   w.raylet.fetched(object("c"), true);
   assert.deepEqual(w.asked(), ["GCS: registerObject c", "d: objectReady c local"]);
@@ -210,7 +216,13 @@ test("a lease's missing argument is fetched before the grant; a lost one refuses
   w.running("L1");
   w.send(D, { type: "returnLease", leaseId: lease("L1") });
   w.send(D, { ...leaseRequest("L2", { takes: ["a"] }), type: "requestLease" });
-  w.send(GCS, { type: "objectAvailable", objectId: object("a"), sizeBytes: kib(4), attempt: 0, locations: [node("N2")] });
+  w.send(GCS, {
+    type: "objectAvailable",
+    objectId: object("a"),
+    sizeBytes: kib(4),
+    attempt: 0,
+    locations: [node("N2")],
+  });
   w.asked();
   w.raylet.fetched(object("a"), true);
   assert.ok(w.asked().includes("d: leaseGranted L2"));
@@ -243,7 +255,13 @@ test("what a dead writer was going to make is fetched from elsewhere for those w
   w.running("L1");
   w.send(w.worker(1), { type: "createObject", objectId: object("c"), sizeBytes: kib(4) });
   w.send(D, { type: "getObject", objectId: object("c"), fetch: true, mustBeHere: false });
-  w.send(GCS, { type: "objectAvailable", objectId: object("c"), sizeBytes: kib(4), attempt: 0, locations: [node("N2")] });
+  w.send(GCS, {
+    type: "objectAvailable",
+    objectId: object("c"),
+    sizeBytes: kib(4),
+    attempt: 0,
+    locations: [node("N2")],
+  });
   w.asked();
   w.raylet.processDied(w.worker(1), failure("WORKER_CRASHED"));
   assert.ok(w.asked().includes("fetch c from N2"));
