@@ -1,5 +1,5 @@
 /** What befalls a seed: one death, or copies of objects that are lost while every node lives. */
-import { indexOfObject, taskOfObject } from "../src/base/ids.js";
+import { indexOfObject, SEALED_BY_OWNER, taskOfObject } from "../src/base/ids.js";
 import { MAX_RETURNS } from "../src/base/limits.js";
 import { Prng } from "../src/base/prng.js";
 import type { Cluster } from "./cluster.js";
@@ -48,6 +48,9 @@ export function strike(cluster: Cluster, { kind, silently, victim }: Fault): str
   return driver?.name;
 }
 
+/** From here on it is no run's copy but its owner's, or none at all. */
+const NONE = SEALED_BY_OWNER;
+
 /** Stores lose some of what tasks could make again, as if it had been damaged. Says how many copies. */
 function loseCopies(cluster: Cluster, victim: number): number {
   const prng = new Prng(victim);
@@ -55,8 +58,9 @@ function loseCopies(cluster: Cluster, victim: number): number {
   for (const node of cluster.nodes) {
     if (!node.alive) continue;
     for (const [object] of [...node.raylet.store.sealed()]) {
-      const canBeMade = cluster.nodes[0]?.gcs?.lineage.has(taskOfObject(object)) === true;
-      if (!canBeMade || indexOfObject(object) > MAX_RETURNS || !prng.chance(0.5)) continue;
+      const { lineage, objects } = cluster.nodes[0]?.gcs ?? {};
+      const isResult = indexOfObject(object) < MAX_RETURNS && (objects?.lookUp(object)?.attempt ?? NONE) < NONE;
+      if (!isResult || lineage?.has(taskOfObject(object)) !== true || !prng.chance(0.5)) continue;
       node.loseCopy(object);
       count++;
     }

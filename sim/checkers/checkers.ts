@@ -6,6 +6,7 @@ import {
   type ObjectId,
   type ProcessId,
   type ProcessRef,
+  SEALED_BY_OWNER,
   type TaskId,
 } from "../../src/base/ids.js";
 import type { Message } from "../../src/protocol/messages.js";
@@ -24,6 +25,7 @@ export class Checkers implements Watch {
   rebuilds = 0;
 
   rayletReceives(node: NodeId, message: Message): void {
+    if (message.type === "sealObject" && message.attempt === SEALED_BY_OWNER) this.tasks.sealedByOwner(message.objectId);
     this.leases.rayletReceives(node, message);
   }
 

@@ -7,8 +7,8 @@ import { demand } from "./violation.js";
 export class TaskChecker {
   readonly #maxRetries = new Map<TaskId, number>();
   readonly #starts = new Map<TaskId, string[]>();
-  /** What tasks threw is no result: it is not made again. */
-  readonly #errors = new Set<ObjectId>();
+  /** What tasks threw, and what left its owner after it had arrived there, has no spec in the GCS. */
+  readonly #withoutSpec = new Set<ObjectId>();
   readonly #tokens = new Map<ObjectId, string>();
 
   get tasks(): number {
@@ -28,6 +28,10 @@ export class TaskChecker {
     demand(starts.length <= 1 + maxRetries, `task ${task} (maxRetries ${maxRetries}) started on ${starts.join(", ")}`);
   }
 
+  sealedByOwner(object: ObjectId): void {
+    this.#withoutSpec.add(object);
+  }
+
   /** A program met a loss. In its words the last object is where it began: nothing may be able to make that again. */
   lossReported(message: string): void {
     const lost = [...message.matchAll(/object ([0-9a-f]{36}) is lost/g)].at(-1)?.[1] as ObjectId | undefined;
@@ -35,13 +39,13 @@ export class TaskChecker {
     const spent = /has had (\d+) attempts? \(maxRetries (\d+)\)/.exec(message);
     if (spent !== null && Number(spent[1]) === Number(spent[2]) + 1) return;
     const maxRetries = this.#maxRetries.get(taskOfObject(lost)) ?? 0;
-    const isResult = indexOfObject(lost) < MAX_RETURNS && !this.#errors.has(lost);
+    const isResult = indexOfObject(lost) < MAX_RETURNS && !this.#withoutSpec.has(lost);
     demand(maxRetries === 0 || !isResult, `a result of a task is made again: ${message}`);
   }
 
   /** A task that ran again makes the same value again. */
   valueMade(object: ObjectId, value: SimValue): void {
-    if (value.error !== undefined) return void this.#errors.add(object);
+    if (value.error !== undefined) return void this.#withoutSpec.add(object);
     const known = this.#tokens.get(object);
     demand(known === undefined || known === value.token, `object ${object} is ${known}, and then ${value.token}`);
     this.#tokens.set(object, value.token);

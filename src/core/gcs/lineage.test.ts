@@ -63,7 +63,11 @@ class World {
   }
 
   hand(name: string, takes: readonly ObjectId[] = [], changes: Partial<LineageSpec> = {}): void {
-    this.lineage.register({
+    this.lineage.register({ ...this.spec(name, takes), ...changes });
+  }
+
+  spec(name: string, takes: readonly ObjectId[]): LineageSpec {
+    return {
       task: {
         taskId: taskOf(name),
         jobId: job("j1"),
@@ -82,8 +86,12 @@ class World {
       lostAttempts: 0,
       nested: [],
       promoted: [],
-      ...changes,
-    });
+    };
+  }
+
+  handSeveral(name: string, numReturns: number): void {
+    const spec = this.spec(name, []);
+    this.lineage.register({ ...spec, task: { ...spec.task, numReturns } });
   }
 
   drop(name: string): void {
@@ -275,6 +283,17 @@ test("specs go with the last result, and with the job; a lease that was not gran
   w.lineage.jobEnded(job("j1"));
   assert.deepEqual(w.asked(), ["run a as a.1, run 1", "cancel a.1"]);
   assert.equal(w.lineage.size, 0);
+});
+
+test("a result whose ref leaves its owner after the spec is made again as well", () => {
+  const w = new World();
+  w.table.register(node("N2"), resultOf("a"), 10, D.processId, []);
+  w.handSeveral("a", 2);
+  w.table.register(node("N2"), resultOf("a", 1), 10, D.processId, []);
+  w.lose();
+  w.table.subscribe(node("N1"), resultOf("a", 1));
+  w.lineage.settle();
+  assert.deepEqual(w.asked(), ["run a as a.1, run 1"]);
 });
 
 test("a spec whose results nobody holds is not kept, and said twice it is one", () => {

@@ -210,10 +210,12 @@ export class Lineage {
   #make(object: ObjectId): void {
     if (!this.#objects.isLost(object)) return; // it came back meanwhile, or nobody holds it any more
     const record = this.#records.get(taskOfObject(object));
-    if (record === undefined || !record.live.has(indexOfObject(object))) {
+    const index = indexOfObject(object);
+    if (record === undefined || index >= record.spec.task.numReturns) {
       const wasEvicted = this.#evicted.has(taskOfObject(object));
       return this.#objects.failLost(object, wasEvicted ? evicted(object) : undefined);
     }
+    record.live.add(index); // its ref may have left its owner after the spec had
     if (record.rebuild === undefined) this.#start(record);
   }
 
