@@ -300,7 +300,7 @@ export class Owner {
   #keepLineage(task: Task): void {
     const { maxRetries, method } = task.template;
     if (maxRetries === 0 || method !== "") return;
-    if (task.returns.some((entry) => entry.hold === "held")) this.#port.registerLineage(task);
+    for (const entry of task.returns) if (entry.hold === "held") return this.#port.registerLineage(task);
   }
 
   #resolve(entry: ObjectEntry | undefined, index: number, outcome: Outcome): void {
