@@ -42,6 +42,8 @@ export interface Terrain {
   readonly nodes: readonly NodeId[];
   readonly headCpus: number;
   readonly gpus: number;
+  /** Most values are too large to stay with their owner. */
+  readonly isHeavy: boolean;
 }
 
 /** Follows one program: the model notes what each ref comes to, the run compares. */
@@ -112,6 +114,7 @@ export class Body {
   // ── Steps ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
   *#step(number: number): Script<void> {
+    if (this.#terrain.isHeavy && this.#depth > 0 && this.#prng.chance(0.3)) return yield* this.#chain();
     const choice = this.#prng.below(100);
     if (choice < 16) this.#add(this.#api.put(this.#made(`put ${number}`)));
     else if (choice < 42) this.#call();
@@ -139,6 +142,27 @@ export class Body {
     const args: Argument[] = [first];
     while (args.length < 4 && this.#prng.chance(0.35)) args.push(this.#pick() ?? this.#made("argument"));
     for (const ref of this.#api.call(functionId, args, options)) this.#add(ref);
+  }
+
+  /** Large results from large results, most of them let go, and time for them to be lost. */
+  *#chain(): Script<void> {
+    const made: Ref[] = [];
+    for (let i = between(this.#prng, 2, 5); i > 0; i--) {
+      const seed = this.#prng.below(1 << 30);
+      const named = this.#prng.chance(0.3) ? this.#prng.pick(made) : undefined;
+      const first: Made = { token: orders(seed, -1, 1), sizeBytes: 50, names: named === undefined ? [] : [named] };
+      const args: Argument[] = [first, ...made.filter(() => this.#prng.chance(0.6))];
+      const [ref] = this.#api.call(MIX, args, PLAIN_CALL);
+      if (ref !== undefined) made.push(ref);
+    }
+    const last = made.pop();
+    yield* wait(made, made.length);
+    for (const ref of made) {
+      if (this.#prng.chance(0.3)) this.#add(ref);
+      else this.#api.drop(ref);
+    }
+    yield* sleep(between(this.#prng, 20, 300));
+    if (last !== undefined) yield* this.#getSlots([this.#add(last)]);
   }
 
   /** Many small tasks of one kind: what pipelining is for. */
@@ -267,8 +291,10 @@ export class Body {
   /** Small, too large for a lease request, or too large to stay with its owner. */
   #size(): number {
     const kind = this.#prng.below(10);
-    if (kind < 6) return between(this.#prng, 10, 1_000);
-    return kind < 8 ? between(this.#prng, 1_100, 100_000) : between(this.#prng, 110_000, 400_000);
+    if (kind < (this.#terrain.isHeavy ? 2 : 6)) return between(this.#prng, 10, 1_000);
+    return kind < (this.#terrain.isHeavy ? 4 : 8)
+      ? between(this.#prng, 1_100, 100_000)
+      : between(this.#prng, 110_000, 400_000);
   }
 
   #names(probability: number): (Ref | Handle)[] {

@@ -1,11 +1,12 @@
-/** What is killed or cut, and when: one death per seed, or several faults. */
-
-import type { Prng } from "../src/base/prng.js";
+/** What befalls a seed: deaths, lost connections, and copies of objects that are lost while every node lives. */
+import { indexOfObject, SEALED_BY_OWNER, taskOfObject } from "../src/base/ids.js";
+import { MAX_RETURNS } from "../src/base/limits.js";
+import { Prng } from "../src/base/prng.js";
 import type { Cluster } from "./cluster.js";
 import { between, prngFor } from "./world.js";
 
-/** "link": the connection of an owner to a worker or an actor is lost; both live on. */
-export type FaultKind = "none" | "worker" | "node" | "driver" | "link";
+/** "link": the connection of an owner to a worker or an actor is lost; both live on. "copies": stores are damaged. */
+export type FaultKind = "none" | "worker" | "node" | "driver" | "link" | "copies";
 
 export interface Fault {
   readonly kind: FaultKind;
@@ -16,11 +17,14 @@ export interface Fault {
   readonly victim: number;
 }
 
-/** The first is one death or none; further ones are deaths of workers and nodes, and lost connections. */
+/** The first is one fault or none; further ones are deaths of workers and nodes, lost connections and lost copies. */
 export function drawFaults(seed: number, nodes: number, count: number): readonly Fault[] {
   const first: readonly FaultKind[] =
-    nodes > 1 ? ["none", "worker", "worker", "node", "node", "driver"] : ["none", "worker", "worker", "driver"];
-  const further: readonly FaultKind[] = nodes > 1 ? ["worker", "link", "link", "node"] : ["worker", "link", "link"];
+    nodes > 1
+      ? ["none", "worker", "worker", "node", "node", "node", "driver", "copies", "copies"]
+      : ["none", "worker", "worker", "driver", "copies"];
+  const further: readonly FaultKind[] =
+    nodes > 1 ? ["worker", "link", "link", "node", "copies"] : ["worker", "link", "link", "copies"];
   return Array.from({ length: count }, (_, i) =>
     i === 0 ? drawFault(prngFor(seed, "fault"), first) : drawFault(prngFor(seed, `fault ${i}`), further),
   );
@@ -54,17 +58,39 @@ export function strike(cluster: Cluster, { kind, silently, victim }: Fault): str
     owner?.links.cutOne(victim >>> 8);
     return owner?.name;
   }
+  if (kind === "copies") return `${loseCopies(cluster, victim)} copies`;
   const driver = kind === "driver" ? cluster.drivers[victim % cluster.drivers.length] : undefined;
   driver?.kill("the fault of this seed");
   return driver?.name;
 }
 
+/** From here on it is no run's copy but its owner's, or none at all. */
+const NONE = SEALED_BY_OWNER;
+
+/** Stores lose some of what tasks could make again, as if it had been damaged. Says how many copies. */
+function loseCopies(cluster: Cluster, victim: number): number {
+  const prng = new Prng(victim);
+  let count = 0;
+  for (const node of cluster.nodes) {
+    if (!node.alive) continue;
+    for (const [object] of [...node.raylet.store.sealed()]) {
+      const { lineage, objects } = cluster.nodes[0]?.gcs ?? {};
+      const isResult = indexOfObject(object) < MAX_RETURNS && (objects?.lookUp(object)?.attempt ?? NONE) < NONE;
+      if (!isResult || lineage?.has(taskOfObject(object)) !== true || !prng.chance(0.5)) continue;
+      node.loseCopy(object);
+      count++;
+    }
+  }
+  return count;
+}
+
 const WORKER_LOSS = ["WORKER_CRASHED", "ACTOR_DIED", "OWNER_DIED", "ACTOR_NOT_FOUND"];
-const NODE_LOSS = [...WORKER_LOSS, "NODE_DIED", "OBJECT_LOST", "TASK_UNSCHEDULABLE"];
+const NODE_LOSS = [...WORKER_LOSS, "NODE_DIED", "OBJECT_LOST", "OBJECT_RECONSTRUCTION", "TASK_UNSCHEDULABLE"];
 
 /** Errors of the system that a program may meet after this death. Without a reason it must meet none. */
 export function excusedBy(kind: FaultKind): readonly string[] {
   if (kind === "link") return [...WORKER_LOSS, "ACTOR_UNAVAILABLE"];
   if (kind === "worker") return WORKER_LOSS;
+  if (kind === "copies") return ["OBJECT_RECONSTRUCTION"]; // its retries may come to an end
   return kind === "node" ? NODE_LOSS : [];
 }

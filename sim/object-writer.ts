@@ -10,6 +10,7 @@ import type { VirtualStore } from "./virtual-store.js";
 
 interface Writing {
   readonly value: SimValue;
+  readonly attempt: number;
   readonly holder: ProcessRef | undefined;
   readonly done: ((failure: Failure | undefined) => void)[];
 }
@@ -28,12 +29,13 @@ export class ObjectWriter {
   store(
     objectId: ObjectId,
     value: SimValue,
+    attempt: number,
     holder: ProcessRef | undefined,
     done: (failure: Failure | undefined) => void,
   ): void {
     const known = this.#writing.get(objectId);
     if (known !== undefined) return void known.done.push(done); // a task runs here twice: the first result stands
-    this.#writing.set(objectId, { value, holder, done: [done] });
+    this.#writing.set(objectId, { value, attempt, holder, done: [done] });
     this.#send({ type: "createObject", objectId, sizeBytes: value.sizeBytes });
   }
 
@@ -59,7 +61,8 @@ export class ObjectWriter {
     if (writing === undefined) return;
     this.#store.write(offset, objectId, writing.value);
     const contains = writing.value.names.map((named) => named.id as ObjectId);
-    this.#send({ type: "sealObject", objectId, holder: writing.holder, contains });
+    const { attempt, holder } = writing;
+    this.#send({ type: "sealObject", objectId, attempt, holder, contains });
   }
 
   #end(objectId: ObjectId, failure: Failure | undefined): void {

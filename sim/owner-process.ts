@@ -11,6 +11,7 @@ import {
   type LeaseId,
   type ProcessRef,
   rayletOf,
+  SEALED_BY_OWNER,
 } from "../src/base/ids.js";
 import { MAX_LEASE_ARGUMENT_BYTES } from "../src/base/limits.js";
 import { Journey } from "../src/core/journey.js";
@@ -23,6 +24,7 @@ import { inlineSize, type OwnedArgument } from "./arguments.js";
 import { DirectLinks } from "./direct-links.js";
 import { type ControlFrame, payloadOf } from "./frames.js";
 import { isIdempotent } from "./idempotence.js";
+import { registerLineage } from "./lineage.js";
 import type { LinkEnd } from "./link.js";
 import { ObjectWriter } from "./object-writer.js";
 import type { Code } from "./program.js";
@@ -213,6 +215,7 @@ export abstract class OwnerProcess extends VirtualProcess {
       disconnectActor: (actor) => this.links.disconnectActor(actor),
       abortTask: (where, task) => this.links.abort(where, task),
       storeValue: (entry) => this.#storeValue(entry),
+      registerLineage: (task) => registerLineage(this, task),
       readObject: (id, offset) => this.#node.store.read(offset, id),
       track: () => {}, // virtual programs drop every ref themselves
       warn: () => {},
@@ -245,7 +248,7 @@ export abstract class OwnerProcess extends VirtualProcess {
   #storeValue(entry: ObjectEntry): void {
     const value = entry.failure === undefined ? (entry.value as SimValue) : errorValue(entry.failure);
     this.around.watch.valueMade(entry.id, value);
-    this.writer.store(entry.id, value, this.ref, (error) => {
+    this.writer.store(entry.id, value, SEALED_BY_OWNER, this.ref, (error) => {
       if (error === undefined) this.owner.references.stored(entry.id, this.ref.nodeId, value.sizeBytes);
       else this.owner.references.storeFailed(entry.id, error);
       for (const held of this.#heldBy.get(entry) ?? []) this.letGo(held);

@@ -13,6 +13,7 @@ interface Totals {
   events: number;
   tasks: number;
   calls: number;
+  rebuilds: number;
   virtualMs: number;
   failed: number;
   excused: number;
@@ -37,7 +38,7 @@ function main(): void {
   const from = Number(values.seed ?? values.from);
   const to = Number(values.seed ?? values.to);
   const verbose = values.verbose ? (line: string) => void process.stdout.write(`${line}\n`) : undefined;
-  const totals: Totals = { events: 0, tasks: 0, calls: 0, virtualMs: 0, failed: 0, excused: 0 };
+  const totals: Totals = { events: 0, tasks: 0, calls: 0, rebuilds: 0, virtualMs: 0, failed: 0, excused: 0 };
   const started = performance.now();
   let ran = 0;
   for (let seed = from; seed <= to; seed++) {
@@ -54,6 +55,7 @@ function runSeed(seed: number, faults: number, totals: Totals, verbose: ((line: 
     totals.events += result.events;
     totals.tasks += result.tasks;
     totals.calls += result.calls;
+    totals.rebuilds += result.rebuilds;
     totals.virtualMs += result.elapsedMs;
     totals.excused += result.excused;
     if (verbose !== undefined) process.stdout.write(`seed ${seed}: ${JSON.stringify(result)}\n`);
@@ -69,10 +71,14 @@ function runSeed(seed: number, faults: number, totals: Totals, verbose: ((line: 
   }
 }
 
-function report(ran: number, { events, tasks, calls, virtualMs, failed, excused }: Totals, seconds: number): void {
+function report(
+  ran: number,
+  { events, tasks, calls, rebuilds, virtualMs, failed, excused }: Totals,
+  seconds: number,
+): void {
   const rate = (ran / seconds).toFixed(1);
   process.stdout.write(
-    `${ran} seeds, ${failed} failed, ${excused} programs excused by their fault: ${tasks} tasks, ${calls} actor calls, ${events} events, ${(virtualMs / 1_000).toFixed(0)} virtual seconds in ${seconds.toFixed(1)} s (${rate} seeds/s)\n`,
+    `${ran} seeds, ${failed} failed, ${excused} programs excused by their fault: ${tasks} tasks, ${calls} actor calls, ${rebuilds} rebuilds of lost results, ${events} events, ${(virtualMs / 1_000).toFixed(0)} virtual seconds in ${seconds.toFixed(1)} s (${rate} seeds/s)\n`,
   );
 }
 

@@ -21,6 +21,9 @@ import { between, prngFor, World } from "./world.js";
 /** Faults stop here; what was promised must be kept soon after. */
 const HEAL_AFTER_MS = 5_000;
 const SETTLE_MS = 120_000;
+/** Copies are lost again and again. */
+const LOSSES = 12;
+const LOSS_EVERY_MS = 40;
 /** Long enough for idle leases to come back and for releases to travel. */
 const CALM_MS = 4_000;
 /** A node that fell silent must be missed first. */
@@ -40,6 +43,8 @@ export interface ScenarioResult {
   readonly tasks: number;
   readonly calls: number;
   readonly grants: number;
+  /** Tasks that ran again because their results were lost. */
+  readonly rebuilds: number;
   readonly fault: FaultKind;
   /** Programs that ended with an error that the fault excuses. */
   readonly excused: number;
@@ -78,7 +83,7 @@ export function runScenario(seed: number, options: ScenarioOptions = {}): Scenar
     .filter((driver) => !isOver(driver))
     .map(({ name, waitsFor }) => `${name} in ${waitsFor}`);
   demand(settled, `every program ends within ${SETTLE_MS} ms, but ${waiting.join("; ")}`);
-  const excused = checkFailures(cluster, faults);
+  const excused = checkFailures(cluster, checkers, faults);
   world.run(() => false, faults.some(({ kind, silently }) => kind === "node" && silently) ? SILENT_CALM_MS : CALM_MS);
   checkEmpty(cluster);
   for (const driver of cluster.drivers) if (driver.alive) driver.leave();
@@ -94,6 +99,7 @@ export function runScenario(seed: number, options: ScenarioOptions = {}): Scenar
     tasks: tasks.tasks,
     calls: actors.calls,
     grants: leases.grants,
+    rebuilds: checkers.rebuilds,
     fault: faults[0]?.kind ?? "none",
     excused,
   };
@@ -114,7 +120,7 @@ function draw(seed: number): Drawn {
     node: between(prng, 1, count),
     seed: prng.next(),
   }));
-  return { shapes, terrain: { nodes, headCpus, gpus }, drivers };
+  return { shapes, terrain: { nodes, headCpus, gpus, isHeavy: prng.chance(0.3) }, drivers };
 }
 
 function totalOf({ resources, storeBytes }: NodeShape): ReadonlyMap<string, number> {
@@ -140,7 +146,13 @@ function addDriver(cluster: Cluster, node: number, seed: number, terrain: Terrai
 
 function inject(cluster: Cluster, checkers: Checkers, fault: Fault): void {
   if (fault.kind === "none") return;
-  cluster.world.after(fault.atMs, () => {
+  const again = fault.kind === "copies" ? LOSSES : 1;
+  for (let i = 0; i < again; i++)
+    strikeAt(cluster, checkers, { ...fault, victim: fault.victim + i }, i * LOSS_EVERY_MS);
+}
+
+function strikeAt(cluster: Cluster, checkers: Checkers, fault: Fault, delayMs: number): void {
+  cluster.world.after(fault.atMs + delayMs, () => {
     const victim = strike(cluster, fault);
     cluster.world.note("fault", fault.kind, () => `${victim}`);
     for (const node of cluster.nodes) if (!node.alive) checkers.leases.removeNode(node.nodeId);
@@ -148,7 +160,7 @@ function inject(cluster: Cluster, checkers: Checkers, fault: Fault): void {
 }
 
 /** A program fails only where the faults of the seed excuse it. */
-function checkFailures(cluster: Cluster, faults: readonly Fault[]): number {
+function checkFailures(cluster: Cluster, checkers: Checkers, faults: readonly Fault[]): number {
   const excuses = faults.flatMap(({ kind }) => excusedBy(kind));
   let excused = 0;
   for (const { name, alive, failure } of cluster.drivers) {
@@ -156,6 +168,7 @@ function checkFailures(cluster: Cluster, faults: readonly Fault[]): number {
     const { code, message } = failure as SimError;
     demand(failure instanceof SimError && excuses.includes(code), `${name} fails for a reason: ${code}: ${message}`);
     checkRetries(message, faults.length);
+    checkers.tasks.lossReported(message);
     excused++;
   }
   return excused;

@@ -11,6 +11,7 @@ import {
   type ObjectId,
   objectIdOf,
   type ProcessRef,
+  runOfCopy,
   TASK_ID_DIGITS,
   type TaskId,
   taskOfObject,
@@ -33,6 +34,12 @@ export interface RunEvents {
   finished(outcome: Outcome): void;
 }
 
+interface BringEvents {
+  readonly ready: () => void;
+  readonly failed: (failure: Failure) => void;
+  readonly missing: (() => void) | undefined;
+}
+
 const COUNTER_AT = TASK_ID_DIGITS - 8;
 
 export class TaskRunner {
@@ -47,12 +54,11 @@ export class TaskRunner {
     this.#process = process;
   }
 
-  /** True when everything is here; else one of the two follows. */
-  prepare(task: IncomingTask, ready: () => void, failed: (outcome: Outcome) => void): boolean {
+  /** True when everything is here; else one of the others follows. `missing`: the task does not wait for arguments. */
+  prepare(task: IncomingTask, ready: () => void, failed: (outcome: Outcome) => void, missing?: () => void): boolean {
     const functionId = task.method === "" ? task.spec.functionId : undefined;
-    return this.#bring(task, functionId, task.spec.arguments, ready, (failure) =>
-      failed({ kind: "failed", ...failure }),
-    );
+    const events = { ready, failed: (failure: Failure) => failed({ kind: "failed", ...failure }), missing };
+    return this.#bring(task, functionId, task.spec.arguments, events);
   }
 
   /** Lecture, `executeTask`. Undefined when the code waits or its result goes to the store. */
@@ -89,7 +95,7 @@ export class TaskRunner {
       // The constructor's refs are held in this process's own name before its creator lets go.
       this.#process.owner.references.whenHoldsSettled(() => done(undefined));
     };
-    if (this.#bring(spec, spec.functionId, spec.arguments, build, done)) build();
+    if (this.#bring(spec, spec.functionId, spec.arguments, { ready: build, failed: done, missing: undefined })) build();
   }
 
   #watchStart({ spec, caller }: IncomingTask): void {
@@ -102,8 +108,7 @@ export class TaskRunner {
     key: IncomingTask | ActorSpec,
     functionId: FunctionId | undefined,
     args: readonly Argument[],
-    ready: () => void,
-    failed: (failure: Failure) => void,
+    { ready, failed, missing: goBack }: BringEvents,
   ): boolean {
     let missing = 0;
     let failure: Failure | undefined;
@@ -119,7 +124,7 @@ export class TaskRunner {
     args.forEach((arg, index) => {
       if (arg.kind === "value") return;
       missing++;
-      this.#process.owner.references.readArgument(arg.objectId, {
+      this.#process.owner.references.argumentReaders.add(arg.objectId, {
         read: (value) => {
           const fetched = this.#fetched.get(key) ?? new Map<number, SimValue>();
           this.#fetched.set(key, fetched.set(index, value as SimValue));
@@ -129,6 +134,7 @@ export class TaskRunner {
           failure ??= reason;
           one();
         },
+        missing: goBack,
       });
     });
     return missing === 0;
@@ -168,23 +174,32 @@ export class TaskRunner {
     return atOnce;
   }
 
-  keep({ taskId }: TaskSpec, outcome: Outcome): void {
+  keep({ taskId, attempt }: TaskSpec, outcome: Outcome): void {
     const { context, counter } = partsOf(taskId);
-    this.#kept.keep(context, counter, outcome, 0);
+    this.#kept.keep(context, counter, attempt, outcome, 0);
   }
 
   /** The object table asks: now if the result is here, else when it will be. */
   promoteResult(objectId: ObjectId): void {
     const taskId = taskOfObject(objectId);
-    const outcome = this.#kept.find(taskId);
-    if (outcome === undefined) return this.#kept.promise(taskId);
+    const answer = this.#kept.find(taskId);
+    if (answer === undefined) return this.#kept.promise(taskId);
+    const { outcome, attempt } = answer;
     const result = outcome.kind === "returned" ? outcome.results[indexOfObject(objectId)] : undefined;
-    const value = outcome.kind === "threw" ? outcome.error : result?.kind === "inline" ? result.value : undefined;
-    if (value !== undefined) this.#process.writer.store(objectId, value as SimValue, undefined, () => {});
+    const kept = outcome.kind === "threw" ? outcome.error : result?.kind === "inline" ? result.value : undefined;
+    if (kept === undefined) return;
+    const value = kept as SimValue;
+    this.#process.around.watch.valueMade(objectId, value);
+    this.#process.writer.store(objectId, value, runOfCopy(attempt), undefined, () => {});
   }
 
   /** Put what an outcome has inline into the store, in the owner's name. */
-  promote({ taskId }: TaskSpec, outcome: Outcome, owner: ProcessRef, promoted: (outcome: Outcome) => void): void {
+  promote(
+    { taskId, attempt }: TaskSpec,
+    outcome: Outcome,
+    owner: ProcessRef,
+    promoted: (outcome: Outcome) => void,
+  ): void {
     if (outcome.kind !== "returned") return promoted(outcome);
     const results: Result[] = [...outcome.results];
     const inline = outcome.results.flatMap((result, index) =>
@@ -193,7 +208,7 @@ export class TaskRunner {
     let left = inline.length;
     if (left === 0) return promoted(outcome);
     for (const { index, value } of inline) {
-      this.#process.writer.store(objectIdOf(taskId, index), value, owner, (failure) => {
+      this.#process.writer.store(objectIdOf(taskId, index), value, runOfCopy(attempt), owner, (failure) => {
         if (failure === undefined)
           results[index] = { kind: "stored", nodeId: this.#process.ref.nodeId, sizeBytes: value.sizeBytes };
         if (--left === 0) promoted({ kind: "returned", results });
@@ -222,7 +237,7 @@ export class TaskRunner {
       if (value.sizeBytes <= MAX_INLINE_BYTES && held.length === 0 && !storeAll) return;
       storing++;
       for (const kept of held) process.keep(kept);
-      process.writer.store(objectId, value, caller, (reason) => {
+      process.writer.store(objectId, value, runOfCopy(spec.attempt), caller, (reason) => {
         for (const kept of held) process.letGo(kept);
         failure ??= reason;
         results[index] = { kind: "stored", nodeId: process.ref.nodeId, sizeBytes: value.sizeBytes };

@@ -153,6 +153,16 @@ export class VirtualNode extends VirtualProcess implements NodeDoor {
     );
   }
 
+  /** A sealed object cannot be read any more: its raylet gives the copy up. */
+  loseCopy(objectId: ObjectId): void {
+    this.enter(() =>
+      this.#machine(() => {
+        this.raylet.store.free(objectId);
+        this.#route({ to: GCS, from: this.ref, message: { type: "dropLocation", objectId, nodeId: this.nodeId } });
+      }),
+    );
+  }
+
   override check(): void {
     this.raylet.check();
     this.gcs?.check();

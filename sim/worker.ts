@@ -9,6 +9,7 @@ import { connect, type LinkEnd, type LinkEvents } from "./link.js";
 import { OwnerProcess } from "./owner-process.js";
 import type { Surroundings, WorkerDoor } from "./surroundings.js";
 import { TaskRunner } from "./task-runner.js";
+import type { SimValue } from "./values.js";
 import type { VirtualNode } from "./virtual-node.js";
 import type { VirtualProcess } from "./virtual-process.js";
 
@@ -119,6 +120,7 @@ export class Worker extends OwnerProcess implements WorkerDoor {
           taskOf(run),
           () => executor.prepared(run),
           (outcome) => executor.failedToPrepare(run, outcome),
+          () => executor.argumentMissing(run),
         ),
       execute: (run) =>
         this.#runner.execute(taskOf(run), {
@@ -130,6 +132,7 @@ export class Worker extends OwnerProcess implements WorkerDoor {
         this.#answer(caller as Caller, run.lease.id, run, outcome, runTimeMs),
       promoteUnread: (run, outcome, promoted) =>
         this.#runner.promote(taskOf(run).spec, outcome, run.lease.owner, promoted),
+      rebuilt: (lease, _run, outcome) => this.#rebuilt(lease.id, outcome),
       handBack: (caller, lease, sequences, blocked) =>
         (caller as Caller).end.send({ kind: "handBack", leaseId: lease.id, sequences, blocked }),
       wakeUpAfter: (delayMs) => this.after(delayMs, () => executor.tick()),
@@ -142,6 +145,13 @@ export class Worker extends OwnerProcess implements WorkerDoor {
     const { sequence } = run;
     this.#runner.keep(taskOf(run).spec, outcome);
     this.owner.references.whenHoldsSettled(() => end.send({ kind: "answer", leaseId, sequence, outcome, runTimeMs }));
+  }
+
+  /** The same for a task that the GCS had run again. */
+  #rebuilt(leaseId: LeaseId, outcome: Outcome): void {
+    const error = outcome.kind === "threw" ? (outcome.error as SimValue).error : undefined;
+    const failure = outcome.kind === "failed" ? { code: outcome.code, message: outcome.message } : error;
+    this.owner.references.whenHoldsSettled(() => this.send(GCS, { type: "taskRebuilt", leaseId, failure }));
   }
 
   /** Lecture, `createActor`: from here on this worker is the actor. */

@@ -1,5 +1,14 @@
 /** All checkers behind the one pair of eyes that virtual processes know. Each machine's own `check()` runs beside them. */
-import type { ActorId, NodeId, ObjectId, ProcessId, ProcessRef, TaskId } from "../../src/base/ids.js";
+import {
+  type ActorId,
+  GCS,
+  type NodeId,
+  type ObjectId,
+  type ProcessId,
+  type ProcessRef,
+  SEALED_BY_OWNER,
+  type TaskId,
+} from "../../src/base/ids.js";
 import type { Message } from "../../src/protocol/messages.js";
 import type { Watch } from "../surroundings.js";
 import type { SimValue } from "../values.js";
@@ -12,11 +21,17 @@ export class Checkers implements Watch {
   readonly tasks = new TaskChecker();
   readonly actors = new ActorChecker();
 
+  /** How often the GCS had a task run again. */
+  rebuilds = 0;
+
   rayletReceives(node: NodeId, message: Message): void {
+    if (message.type === "sealObject" && message.attempt === SEALED_BY_OWNER)
+      this.tasks.sealedByOwner(message.objectId);
     this.leases.rayletReceives(node, message);
   }
 
   rayletSends(node: NodeId, to: ProcessRef, message: Message): void {
+    if (message.type === "dispatchTask" && message.task.owner.processId === GCS.processId) this.rebuilds++;
     this.leases.rayletSends(node, to.processId, message);
   }
 

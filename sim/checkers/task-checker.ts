@@ -1,11 +1,14 @@
 /** I-02: one result per object id, and at most 1 + maxRetries attempts of a task that start. */
-import type { ObjectId, ProcessRef, TaskId } from "../../src/base/ids.js";
+import { indexOfObject, type ObjectId, type ProcessRef, type TaskId, taskOfObject } from "../../src/base/ids.js";
+import { MAX_RETURNS } from "../../src/base/limits.js";
 import type { SimValue } from "../values.js";
 import { demand } from "./violation.js";
 
 export class TaskChecker {
   readonly #maxRetries = new Map<TaskId, number>();
   readonly #starts = new Map<TaskId, string[]>();
+  /** What tasks threw, and what left its owner after it had arrived there, has no spec in the GCS. */
+  readonly #withoutSpec = new Set<ObjectId>();
   readonly #tokens = new Map<ObjectId, string>();
 
   get tasks(): number {
@@ -25,9 +28,24 @@ export class TaskChecker {
     demand(starts.length <= 1 + maxRetries, `task ${task} (maxRetries ${maxRetries}) started on ${starts.join(", ")}`);
   }
 
+  sealedByOwner(object: ObjectId): void {
+    this.#withoutSpec.add(object);
+  }
+
+  /** A program met a loss. In its words the last object is where it began: nothing may be able to make that again. */
+  lossReported(message: string): void {
+    const lost = [...message.matchAll(/object ([0-9a-f]{36}) is lost/g)].at(-1)?.[1] as ObjectId | undefined;
+    if (lost === undefined) return;
+    const spent = /has had (\d+) attempts? \(maxRetries (\d+)\)/.exec(message);
+    if (spent !== null && Number(spent[1]) === Number(spent[2]) + 1) return;
+    const maxRetries = this.#maxRetries.get(taskOfObject(lost)) ?? 0;
+    const isResult = indexOfObject(lost) < MAX_RETURNS && !this.#withoutSpec.has(lost);
+    demand(maxRetries === 0 || !isResult, `a result of a task is made again: ${message}`);
+  }
+
   /** A task that ran again makes the same value again. */
   valueMade(object: ObjectId, value: SimValue): void {
-    if (value.error !== undefined) return;
+    if (value.error !== undefined) return void this.#withoutSpec.add(object);
     const known = this.#tokens.get(object);
     demand(known === undefined || known === value.token, `object ${object} is ${known}, and then ${value.token}`);
     this.#tokens.set(object, value.token);

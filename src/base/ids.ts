@@ -33,6 +33,8 @@ export interface ProcessRef {
 
 const COUNTER_DIGITS = 8;
 const INDEX_DIGITS = 4;
+/** Indexes from here on are promoted arguments; a task has far fewer returns. */
+const FIRST_PROMOTED_INDEX = 0x8000;
 export const TASK_ID_DIGITS = 32;
 export const OBJECT_ID_DIGITS = TASK_ID_DIGITS + INDEX_DIGITS;
 
@@ -54,7 +56,20 @@ export function objectIdOf(task: TaskId, index: number): ObjectId {
   return (task + index.toString(16).padStart(INDEX_DIGITS, "0")) as ObjectId;
 }
 
-/** Which of its task's results an object is. */
+/** In place of a run's number: the copy that an owner sealed of a value in its memory. */
+export const SEALED_BY_OWNER = 0xffff;
+
+/** The run of a task, as copies of its results bear it. */
+export function runOfCopy(run: number): number {
+  return run & 0x7fff;
+}
+
+/** The object that an inline argument becomes when its task is kept for rebuilding. */
+export function promotedIdOf(task: TaskId, argument: number): ObjectId {
+  return objectIdOf(task, FIRST_PROMOTED_INDEX + argument);
+}
+
+/** Which return of its task an object is; from `FIRST_PROMOTED_INDEX` on it is an argument. */
 export function indexOfObject(object: ObjectId): number {
   return Number.parseInt(object.slice(TASK_ID_DIGITS), 16);
 }

@@ -32,6 +32,16 @@ export const MAX_HOLDS_PER_MESSAGE = 100_000;
 export const MAX_FETCH_ATTEMPTS = 5;
 /** Objects that one raylet fetches at the same time. */
 export const MAX_CONCURRENT_FETCHES = 8;
+/** Specs of tasks that the GCS keeps to make lost objects again; beyond it the oldest go. */
+export const MAX_LINEAGE_BYTES = GIB;
+/** Forgotten specs whose names the GCS keeps, to say why an object cannot be made again. */
+export const MAX_EVICTED_LINEAGE = 100_000;
+/** An inline argument above this becomes an object when its task's spec is kept: the control plane has no object bytes. */
+export const MAX_LINEAGE_ARGUMENT_BYTES = KIB;
+/** All inline arguments of a spec together; the largest become objects until the rest fit. */
+export const MAX_LINEAGE_INLINE_BYTES = 64 * KIB;
+/** A task with more arguments that must become objects is not made again. */
+export const MAX_PROMOTED_ARGUMENTS = 64;
 export const STORE_PAGE_BYTES = 4 * KIB;
 /** One read or write of a file moves at most this much: the kernel cuts it at 2 GiB. */
 export const MAX_IO_BYTES = GIB;

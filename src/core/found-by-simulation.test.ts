@@ -108,7 +108,7 @@ test("an object that is sealed twice is registered once: its holder may have let
   const { raylet, sent } = rayletWorld();
   raylet.receive(D, { type: "createObject", objectId: object("c"), sizeBytes: kib(4) });
   for (let i = 0; i < 2; i++) {
-    raylet.receive(D, { type: "sealObject", objectId: object("c"), holder: D, contains: [] });
+    raylet.receive(D, { type: "sealObject", objectId: object("c"), attempt: 0, holder: D, contains: [] });
   }
   assert.equal(sent.filter(({ type }) => type === "registerObject").length, 1);
 });

@@ -216,6 +216,7 @@ class Node {
       promoteUnread: (_, outcome, promoted) => this.#send(`${name} to its store`, () => promoted(outcome)),
       handBack: (caller, _, sequences, blocked) =>
         this.#send(`${name} to owner`, () => this.#owner.handedBack(caller as Lease, sequences, blocked)),
+      rebuilt: () => {},
       wakeUpAfter: () => {}, // here every millisecond is a tick
     });
     this.#executors.set(name, executor);

@@ -3,7 +3,7 @@
  * values. Wiring only: the machines decide.
  */
 import type { JobId, ObjectId, ProcessRef } from "../base/ids.js";
-import { GCS } from "../base/ids.js";
+import { GCS, SEALED_BY_OWNER } from "../base/ids.js";
 import { MAX_LEASE_ARGUMENT_BYTES, MAX_TASK_DEPTH, WORKER_DIAL_TIMEOUT_MS } from "../base/limits.js";
 import { Journey } from "../core/journey.js";
 import { Owner } from "../core/owner/owner.js";
@@ -22,6 +22,7 @@ import { EncodedBytes } from "./encoded-bytes.js";
 import { encodedValue } from "./encoded-value.js";
 import { FunctionRegistry } from "./function-registry.js";
 import type { Lineage } from "./lineage.js";
+import { LineageWriter } from "./lineage-writer.js";
 import { ObjectWriter } from "./object-writer.js";
 import { failurePieces, readStored, type StoredValue, storedPieces } from "./stored-value.js";
 import { TRACK, type TrackedHandle, type Tracker } from "./tracker.js";
@@ -53,6 +54,7 @@ export class CoreProcess {
   readonly objects: ObjectWriter;
   readonly #options: CoreProcessOptions;
   readonly #links: DirectLinks;
+  readonly #lineage: LineageWriter;
   readonly #finalizer: FinalizationRegistry<Tracker>;
   #arena: Arena | undefined;
   #flushing = false;
@@ -90,6 +92,16 @@ export class CoreProcess {
     this.values = new ValueCodec(options.handles, this.functions, (entry) => this.owner.references.escape(entry));
     this.#finalizer = new FinalizationRegistry((tracker) => this.dropTracked(tracker));
     const process = this;
+    this.#lineage = new LineageWriter({
+      self: options.self,
+      get jobId() {
+        return process.jobId;
+      },
+      owner: this.owner,
+      send: (to, message) => this.raylet.send(to, message),
+      sealArgument: (objectId, value, done) =>
+        this.storeResult(objectId, value, false, SEALED_BY_OWNER, this.self, done),
+    });
     this.#links = new DirectLinks({
       self: options.self,
       get jobId() {
@@ -146,10 +158,11 @@ export class CoreProcess {
     objectId: ObjectId,
     value: StoredValue,
     isError: boolean,
+    attempt: number,
     holder: ProcessRef | undefined,
     done: (error: Failure | undefined, sizeBytes: number) => void,
   ): void {
-    this.#storeHolding(objectId, value, storedPieces(value, isError), holder, done);
+    this.#storeHolding(objectId, value, storedPieces(value, isError), attempt, holder, done);
   }
 
   // ── Tasks ─────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -229,6 +242,7 @@ export class CoreProcess {
       disconnectActor: (actor) => this.#links.disconnectActor(actor),
       abortTask: (where, task) => this.#links.abort(where, task),
       storeValue: (entry) => this.#storeValue(entry),
+      registerLineage: (task) => this.#lineage.register(task),
       readObject: (_id, offset, sizeBytes) => readStored(bufferOver(this.arena.read(offset, sizeBytes))),
       track: (entry, handle) => this.track(entry, handle),
       warn: (text) => this.#options.warn(text),
@@ -278,7 +292,7 @@ export class CoreProcess {
     const { failure } = entry;
     const value = entry.value as StoredValue;
     const pieces = failure === undefined ? storedPieces(value, entry.isError) : failurePieces(failure);
-    this.#storeHolding(entry.id, value, pieces, this.self, (error, sizeBytes) => {
+    this.#storeHolding(entry.id, value, pieces, SEALED_BY_OWNER, this.self, (error, sizeBytes) => {
       if (error === undefined) this.owner.references.stored(entry.id, this.self.nodeId, sizeBytes);
       else this.owner.references.storeFailed(entry.id, error);
     });
@@ -289,12 +303,13 @@ export class CoreProcess {
     objectId: ObjectId,
     value: StoredValue,
     pieces: readonly Uint8Array[],
+    attempt: number,
     holder: ProcessRef | undefined,
     done: (error: Failure | undefined, sizeBytes: number) => void,
   ): void {
     const { contains, held } = value instanceof EncodedBytes ? value : NAMES_NOTHING;
     for (const each of held) this.owner.keep(each);
-    this.objects.store(objectId, pieces, holder, contains, (error, sizeBytes) => {
+    this.objects.store(objectId, pieces, attempt, holder, contains, (error, sizeBytes) => {
       done(error, sizeBytes);
       for (const each of held) this.owner.letGo(each);
     });

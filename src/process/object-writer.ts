@@ -10,6 +10,7 @@ import type { Failure, Message } from "../protocol/messages.js";
 interface Writing {
   readonly pieces: readonly Uint8Array[];
   readonly sizeBytes: number;
+  readonly attempt: number;
   readonly holder: ProcessRef | undefined;
   readonly contains: readonly ObjectId[];
   readonly done: Done[];
@@ -31,6 +32,7 @@ export class ObjectWriter {
   store(
     objectId: ObjectId,
     pieces: readonly Uint8Array[],
+    attempt: number,
     holder: ProcessRef | undefined,
     contains: readonly ObjectId[],
     done: Done,
@@ -38,7 +40,7 @@ export class ObjectWriter {
     const known = this.#writing.get(objectId);
     if (known !== undefined) return void known.done.push(done); // a task runs here twice: the first result stands
     const sizeBytes = pieces.reduce((sum, piece) => sum + piece.length, 0);
-    this.#writing.set(objectId, { pieces, sizeBytes, holder, contains, done: [done] });
+    this.#writing.set(objectId, { pieces, sizeBytes, attempt, holder, contains, done: [done] });
     this.#send({ type: "createObject", objectId, sizeBytes });
   }
 
@@ -70,8 +72,8 @@ export class ObjectWriter {
       this.#end(objectId, { code: "OBJECT_STORE_FULL", message });
       return;
     }
-    const { holder, contains } = writing;
-    this.#send({ type: "sealObject", objectId, holder, contains });
+    const { attempt, holder, contains } = writing;
+    this.#send({ type: "sealObject", objectId, attempt, holder, contains });
   }
 
   #end(objectId: ObjectId, failure: Failure | undefined): void {

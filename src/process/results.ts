@@ -4,7 +4,15 @@
  *
  * Lecture: step `storeResult`.
  */
-import { indexOfObject, type ObjectId, objectIdOf, type ProcessRef, taskIdOf, taskOfObject } from "../base/ids.js";
+import {
+  indexOfObject,
+  type ObjectId,
+  objectIdOf,
+  type ProcessRef,
+  runOfCopy,
+  taskIdOf,
+  taskOfObject,
+} from "../base/ids.js";
 import { MAX_INLINE_SUM_BYTES } from "../base/limits.js";
 import { KeptAnswers } from "../core/executor/kept-answers.js";
 import type { Outcome, Result } from "../core/owner/records.js";
@@ -19,6 +27,7 @@ import type { Encoding } from "./value-codec.js";
 interface Source {
   readonly template: IncomingTemplate;
   readonly counter: number;
+  readonly attempt: number;
 }
 
 export class Results {
@@ -30,8 +39,8 @@ export class Results {
   }
 
   /** Hot path: an answer leaves. */
-  keep({ template, counter }: Source, outcome: Outcome): void {
-    this.#kept.keep(template.context, counter, outcome, sizeOf(outcome));
+  keep({ template, counter, attempt }: Source, outcome: Outcome): void {
+    this.#kept.keep(template.context, counter, attempt, outcome, sizeOf(outcome));
   }
 
   /** Hot path: whether somebody who cannot wait for the owner has asked for what this task is about to return. */
@@ -42,16 +51,18 @@ export class Results {
   /** The object table asks: now if the result is here, else when it will be. */
   promoteResult(objectId: ObjectId): void {
     const taskId = taskOfObject(objectId);
-    const outcome = this.#kept.find(taskId);
-    if (outcome === undefined) return this.#kept.promise(taskId);
+    const answer = this.#kept.find(taskId);
+    if (answer === undefined) return this.#kept.promise(taskId);
+    const { outcome, attempt } = answer;
     // Without a holder: should the owner have let go meanwhile, the object table frees this copy at once.
     const asked = inlineOf(outcome, indexOfObject(objectId) + 1).find(({ index }) => index === indexOfObject(objectId));
-    if (asked !== undefined) this.#core.storeResult(objectId, asked.value, asked.isError, undefined, () => {});
+    if (asked === undefined) return;
+    this.#core.storeResult(objectId, asked.value, asked.isError, runOfCopy(attempt), undefined, () => {});
   }
 
   /** Large results, and all of them with `all`, are sealed in the owner's name; then the task has ended. */
   store(
-    { template, counter }: Source,
+    task: Source,
     encodings: readonly Encoding[],
     all: boolean,
     owner: ProcessRef,
@@ -64,32 +75,32 @@ export class Results {
       return isLarge || all || inlineBytes > MAX_INLINE_SUM_BYTES ? [{ index, value: stored, isError: false }] : [];
     });
     if (large.length === 0) return { kind: "returned", results };
-    const taskId = taskIdOf(template.context, counter);
-    this.#seal(taskId, large, owner, (failure) => done(failure ?? { kind: "returned", results }), results);
+    this.#seal(task, large, owner, (failure) => done(failure ?? { kind: "returned", results }), results);
     return undefined;
   }
 
   /** Seal what an outcome has inline, in the owner's name. `done` gets the outcome as it is to be answered then. */
-  promote({ template, counter }: Source, outcome: Outcome, owner: ProcessRef, done: (outcome: Outcome) => void): void {
-    const inline = inlineOf(outcome, template.numReturns);
+  promote(task: Source, outcome: Outcome, owner: ProcessRef, done: (outcome: Outcome) => void): void {
+    const inline = inlineOf(outcome, task.template.numReturns);
     if (inline.length === 0) return done(outcome);
     const results: Result[] = outcome.kind === "returned" ? [...outcome.results] : [];
     const ended: Outcome = outcome.kind === "threw" ? outcome : { kind: "returned", results };
-    const taskId = taskIdOf(template.context, counter);
-    this.#seal(taskId, inline, owner, (failure) => done(failure ?? ended), results);
+    this.#seal(task, inline, owner, (failure) => done(failure ?? ended), results);
   }
 
   #seal(
-    taskId: ReturnType<typeof taskIdOf>,
+    { template, counter, attempt }: Source,
     values: readonly InlineValue[],
     owner: ProcessRef,
     done: (failure: Outcome | undefined) => void,
     results: Result[],
   ): void {
+    const taskId = taskIdOf(template.context, counter);
+    const run = runOfCopy(attempt);
     let left = values.length;
     let failure: Failure | undefined;
     for (const { index, value, isError } of values) {
-      this.#core.storeResult(objectIdOf(taskId, index), value, isError, owner, (error, sizeBytes) => {
+      this.#core.storeResult(objectIdOf(taskId, index), value, isError, run, owner, (error, sizeBytes) => {
         failure ??= error;
         results[index] = { kind: "stored", nodeId: this.#core.self.nodeId, sizeBytes };
         if (--left === 0) done(failure === undefined ? undefined : { kind: "failed", ...failure });

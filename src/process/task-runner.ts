@@ -4,10 +4,11 @@
  * Lecture: steps `executeTask` and `storeResult`.
  */
 import { type ActorId, type ObjectId, type ProcessRef, TASK_ID_DIGITS, taskIdOf } from "../base/ids.js";
+import { isRebuild } from "../core/actor-lease.js";
 import type { Outcome } from "../core/owner/records.js";
 import { InvalidOptionError, type TaskInfo } from "../errors.js";
 import type { AnyFunction } from "../io/values/index.js";
-import type { ActorSpec, Argument, TaskSpec } from "../protocol/messages.js";
+import type { ActorSpec, Argument, Failure, TaskSpec } from "../protocol/messages.js";
 import type { CoreProcess } from "./core-process.js";
 import { type IncomingTask, type IncomingTemplate, ObjectArgument } from "./direct-frames.js";
 import { EncodedBytes } from "./encoded-bytes.js";
@@ -54,13 +55,13 @@ export class TaskRunner {
     this.results = new Results(core);
   }
 
-  /** True when everything is here; else one of the two follows. */
-  prepare(task: WorkerTask, ready: () => void, failed: (outcome: Outcome) => void): boolean {
+  /** True when everything is here; else one of the others follows. `missing`: the task does not wait for arguments. */
+  prepare(task: WorkerTask, ready: () => void, failed: (outcome: Outcome) => void, missing?: () => void): boolean {
     const waits: Promise<unknown>[] = [];
     if (this.#codeOf(task.template) === undefined) waits.push(this.#load(task.template));
     for (let i = 0; i < task.args.length; i++) {
       const arg = task.args[i];
-      if (arg instanceof ObjectArgument) waits.push(this.#fetch(task, i, arg.objectId));
+      if (arg instanceof ObjectArgument) waits.push(this.#fetch(task, i, arg.objectId, missing));
       else if (arg instanceof EncodedBytes) {
         const classes = this.#core.values.prepare(arg);
         if (classes !== undefined) waits.push(classes);
@@ -132,6 +133,14 @@ export class TaskRunner {
     }
   }
 
+  /** Why a task that was to make its results again did not; undefined when it has. */
+  failureOf(outcome: Outcome): Failure | undefined {
+    if (outcome.kind === "failed") return { code: outcome.code, message: outcome.message };
+    if (outcome.kind !== "threw") return undefined;
+    const error = this.#errorOf(outcome);
+    return { code: "TASK", message: error instanceof Error ? `${error.name}: ${error.message}` : String(error) };
+  }
+
   #settle(task: WorkerTask, outcome: () => Outcome | undefined, host: RunHost, run: unknown): void {
     this.#running.delete(task);
     let settled: Outcome | undefined;
@@ -167,9 +176,9 @@ export class TaskRunner {
     await this.#core.functions.load(template.functionId);
   }
 
-  #fetch(task: WorkerTask, index: number, objectId: ObjectId): Promise<void> {
+  #fetch(task: WorkerTask, index: number, objectId: ObjectId, missing?: () => void): Promise<void> {
     return new Promise((resolve, reject) => {
-      this.#core.owner.references.readArgument(objectId, {
+      this.#core.owner.references.argumentReaders.add(objectId, {
         read: (value) => {
           task.fetched ??= new Map();
           task.fetched.set(index, value);
@@ -178,6 +187,7 @@ export class TaskRunner {
           else classes.then(resolve, reject);
         },
         failed: (failure) => reject(this.#core.values.failureError(failure)),
+        missing,
       });
     });
   }
@@ -232,8 +242,10 @@ export class TaskRunner {
 
   /** It ended without a value of its own. Whoever waits for its results elsewhere is not kept waiting for the owner. */
   #ended(task: WorkerTask, outcome: Outcome, host: RunHost, run: unknown): Outcome | undefined {
+    const owner = host.ownerOf(run);
+    if (isRebuild({ owner })) return outcome; // the GCS tells those who wait
     if (outcome.kind === "failed" || !(task.storeResult || this.results.isPromised(task))) return outcome;
-    this.results.promote(task, outcome, host.ownerOf(run), (promoted) => host.finished(run, promoted));
+    this.results.promote(task, outcome, owner, (promoted) => host.finished(run, promoted));
     return undefined;
   }
 

@@ -123,12 +123,14 @@ export class WorkerProcess {
           run.task as WorkerTask,
           () => this.#executor.prepared(run),
           (outcome) => this.#executor.failedToPrepare(run, outcome),
+          () => this.#executor.argumentMissing(run),
         ),
       execute: (run) => this.#runner.execute(run.task as WorkerTask, this.#host, run),
       answer: (caller, run, outcome, runTimeMs) =>
         this.#answer(caller as CallerConnection, run.lease, run, outcome, runTimeMs),
       promoteUnread: ({ lease, task }, outcome, promoted) =>
         this.#runner.results.promote(task as WorkerTask, outcome, lease.owner, promoted),
+      rebuilt: (lease, _run, outcome) => this.#rebuilt(lease.id, outcome),
       handBack: (caller, lease, sequences, blocked) =>
         this.#handBack(caller as CallerConnection, (caller as CallerConnection).numbers.get(lease), sequences, blocked),
       wakeUpAfter: (delayMs) => this.#wakeUpAfter(delayMs),
@@ -283,6 +285,14 @@ export class WorkerProcess {
     this.#runner.results.keep(task as WorkerTask, outcome);
     if (references.holdsAreSettled) this.#writeAnswer(caller, lease, sequence, outcome, runTimeMs);
     else references.whenHoldsSettled(() => this.#writeAnswer(caller, lease, sequence, outcome, runTimeMs));
+  }
+
+  /** The same for a task that the GCS had run again. */
+  #rebuilt(leaseId: LeaseId, outcome: Outcome): void {
+    const failure = this.#runner.failureOf(outcome);
+    this.core.owner.references.whenHoldsSettled(() =>
+      this.core.raylet.send(GCS, { type: "taskRebuilt", leaseId, failure }),
+    );
   }
 
   #writeAnswer(

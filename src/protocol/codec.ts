@@ -2,7 +2,8 @@
 import { type ByteReader, type ByteWriter, MalformedBytes } from "../base/bytes.js";
 import type { ProcessRef } from "../base/ids.js";
 import { ProtocolError } from "../errors.js";
-import { MESSAGES, type Message, type MessageType, processRef, type Role } from "./messages.js";
+import { processRef } from "./fields.js";
+import { MESSAGES, type Message, type MessageType, type Role } from "./messages.js";
 import type { Field } from "./schema.js";
 
 const TYPES = Object.keys(MESSAGES) as MessageType[];

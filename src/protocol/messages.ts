@@ -5,160 +5,50 @@
  * Control messages carry ids, sizes and places. The only opaque bytes among them are functions (the function table)
  * and small inline arguments. Object bytes travel on the data plane: `direct.ts` and bulk transfers.
  */
-import type {
-  ActorId,
-  FunctionId,
-  JobId,
-  LeaseId,
-  NodeId,
-  ObjectId,
-  ProcessId,
-  ProcessRef,
-  TaskId,
-} from "../base/ids.js";
+import type { ActorId, NodeId, ObjectId } from "../base/ids.js";
 import {
-  MAX_ARGUMENTS,
   MAX_CONTAINED_REFS,
   MAX_FUNCTION_BYTES,
   MAX_HOLDS_PER_MESSAGE,
   MAX_INLINE_BYTES,
-  MAX_LABELS,
-  MAX_LOG_LINE_LENGTH,
   MAX_NODES,
   MAX_OUTPUT_BATCH_LINES,
-  MAX_OUTPUT_NAME_LENGTH,
-  MAX_RESOURCE_KINDS,
-  MAX_UTF8_BYTES,
 } from "../base/limits.js";
 import {
-  blob,
-  type Field,
-  flag,
-  type Infer,
-  id,
-  list,
-  map,
-  oneOf,
-  optional,
-  size,
-  struct,
-  text,
-  u16,
-  u32,
-  union,
-  words,
-} from "./schema.js";
+  actorId,
+  actorSpec,
+  address,
+  amounts,
+  failure,
+  functionId,
+  jobId,
+  leaseId,
+  leaseRequest,
+  lineageSpec,
+  nodeId,
+  nodeInfo,
+  objectId,
+  outputLine,
+  processRef,
+  taskId,
+  taskSpec,
+} from "./fields.js";
+import { blob, flag, type Infer, id, list, oneOf, optional, size, struct, text, u16, u32, words } from "./schema.js";
+
+export type {
+  ActorSpec,
+  Argument,
+  Failure,
+  LeaseRequest,
+  LineageSpec,
+  NodeInfo,
+  OutputLine,
+  ProcessAddress,
+  Strategy,
+  TaskSpec,
+} from "./fields.js";
 
 export type Role = "driver" | "worker" | "raylet" | "gcs" | "tool";
-
-const nodeId = id<NodeId>();
-const objectId = id<ObjectId>();
-const taskId = id<TaskId>();
-const leaseId = id<LeaseId>();
-const actorId = id<ActorId>();
-const jobId = id<JobId>();
-const functionId = id<FunctionId>();
-
-export const processRef: Field<ProcessRef> = struct({ nodeId, processId: id<ProcessId>() });
-
-/** Bad news: the code of an error class, and its words. */
-const failure = struct({ code: text(64), message: words() });
-export type Failure = Infer<typeof failure>;
-
-/** Amounts by resource name, in 1/10,000 (see base/limits.ts). */
-const amounts = map(size, MAX_RESOURCE_KINDS);
-
-/** Where a process listens: a Unix socket for its own host, host and port of its node for others. */
-const address = struct({ unixPath: text(256), host: text(256), port: u16 });
-export type ProcessAddress = Infer<typeof address>;
-
-const strategy = union({
-  default: struct({}),
-  spread: struct({}),
-  node: struct({ nodeId: text(64), soft: flag }),
-});
-export type Strategy = Infer<typeof strategy>;
-
-const argument = union({
-  value: struct({ bytes: blob(MAX_INLINE_BYTES) }),
-  object: struct({ objectId }),
-});
-export type Argument = Infer<typeof argument>;
-
-/** A task as a scheduler or a worker sees it: everything needed to run it, nothing about its result's readers. */
-const taskSpec = struct({
-  taskId,
-  jobId,
-  name: text(),
-  functionId,
-  owner: processRef,
-  attempt: u16,
-  depth: u16,
-  numReturns: u16,
-  /** The result's ref left its owner before the task ran: seal the result in the store, whatever its size. */
-  storeResult: flag,
-  arguments: list(argument, MAX_ARGUMENTS),
-});
-export type TaskSpec = Infer<typeof taskSpec>;
-
-const largeArgument = struct({ objectId, sizeBytes: size });
-
-const leaseRequest = struct({
-  leaseId,
-  owner: processRef,
-  jobId,
-  name: text(),
-  /** The task for which the lease is asked; its journey shows the steps of this request. */
-  taskId,
-  demand: amounts,
-  /** What stays held once the actor lives; tasks hold their whole demand. */
-  held: amounts,
-  strategy,
-  depth: u16,
-  /** Never share the worker with another lease: actors, and tasks that must not run twice. */
-  exclusive: flag,
-  arguments: list(largeArgument, MAX_ARGUMENTS),
-  /** The first task, dispatched by the granting raylet; absent when its inline arguments are too large to ride along. */
-  task: optional(taskSpec),
-});
-export type LeaseRequest = Infer<typeof leaseRequest>;
-
-const actorSpec = struct({
-  actorId,
-  jobId,
-  name: text(),
-  /** Empty for an anonymous actor. */
-  actorName: text(),
-  namespace: text(),
-  functionId,
-  owner: processRef,
-  demand: amounts,
-  held: amounts,
-  strategy,
-  maxConcurrency: u32,
-  arguments: list(argument, MAX_ARGUMENTS),
-  largeArguments: list(largeArgument, MAX_ARGUMENTS),
-});
-export type ActorSpec = Infer<typeof actorSpec>;
-
-const nodeInfo = struct({
-  nodeId,
-  host: text(256),
-  port: u16,
-  isHead: flag,
-  total: amounts,
-  labels: map(text(), MAX_LABELS),
-});
-export type NodeInfo = Infer<typeof nodeInfo>;
-
-/** One line that a worker wrote. `name`: of the task or actor that did; empty where nobody knows. */
-const outputLine = struct({
-  pid: u32,
-  name: text(MAX_OUTPUT_NAME_LENGTH * MAX_UTF8_BYTES),
-  stream: oneOf("stdout", "stderr"),
-  text: text(MAX_LOG_LINE_LENGTH * MAX_UTF8_BYTES),
-});
-export type OutputLine = Infer<typeof outputLine>;
 
 const OWNERS = ["driver", "worker"] as const;
 const ASKERS = ["driver", "worker", "tool"] as const;
@@ -210,7 +100,7 @@ export const MESSAGES = {
   /** A raylet's word on its own resources is final: it gives a lease back that the GCS placed on stale news. */
   leaseSpilled: message(["raylet"], ["gcs"], struct({ request: leaseRequest, available: amounts })),
   leaseInfeasible: message(["gcs"], OWNERS, struct({ leaseId, reason: words() })),
-  leaseRefused: message(["gcs", "raylet"], OWNERS, struct({ leaseId, reason: failure })),
+  leaseRefused: message(["gcs", "raylet"], ["driver", "worker", "gcs"], struct({ leaseId, reason: failure })),
   leaseGranted: message(
     ["raylet"],
     ["driver", "worker", "gcs"],
@@ -252,12 +142,20 @@ export const MESSAGES = {
   sealObject: message(
     OWNERS,
     ["raylet"],
-    struct({ objectId, holder: optional(processRef), contains: list(id<ObjectId>(), MAX_CONTAINED_REFS) }),
+    struct({
+      objectId,
+      attempt: u16,
+      holder: optional(processRef),
+      contains: list(id<ObjectId>(), MAX_CONTAINED_REFS),
+    }),
   ),
   abortObject: message(OWNERS, ["raylet"], struct({ objectId })),
   objectSealed: message(["raylet"], OWNERS, struct({ objectId })),
-  /** Make an object local (`fetch`), or just say when it exists. `forTask` names the journey the steps belong to. */
-  getObject: message(OWNERS, ["raylet"], struct({ objectId, fetch: flag })),
+  /**
+   * Make an object local (`fetch`), or just say when it exists. `mustBeHere`: a task that holds resources takes it, which
+   * its raylet has brought before; if it is gone since, the task goes back instead of waiting.
+   */
+  getObject: message(OWNERS, ["raylet"], struct({ objectId, fetch: flag, mustBeHere: flag })),
   objectReady: message(["raylet"], OWNERS, struct({ objectId, local: flag, offset: size, sizeBytes: size })),
   /** From its owner to the GCS: no store takes the value, so nobody else will have it. */
   objectFailed: message(
@@ -276,17 +174,24 @@ export const MESSAGES = {
     struct({
       objectId,
       sizeBytes: size,
+      /** Which run of its task made this copy: copies of two runs never stand beside each other. */
+      attempt: u16,
       holder: optional(processRef),
       contains: list(id<ObjectId>(), MAX_CONTAINED_REFS),
     }),
   ),
   objectRegistered: message(["gcs"], ["raylet"], struct({ objectId })),
-  subscribeObject: message(["raylet"], ["gcs"], struct({ objectId, forTask: optional(taskId) })),
+  /** `failedAt`: the copy there could not be fetched; another is wanted, or a little time. */
+  subscribeObject: message(
+    ["raylet"],
+    ["gcs"],
+    struct({ objectId, forTask: optional(taskId), failedAt: optional(nodeId) }),
+  ),
   unsubscribeObject: message(["raylet"], ["gcs"], struct({ objectId })),
   objectAvailable: message(
     ["gcs"],
     ["raylet"],
-    struct({ objectId, sizeBytes: size, locations: list(id<NodeId>(), MAX_NODES) }),
+    struct({ objectId, sizeBytes: size, attempt: u16, locations: list(id<NodeId>(), MAX_NODES) }),
   ),
   objectGone: message(["gcs"], ["raylet"], struct({ objectId, reason: failure })),
   freeObject: message(["gcs"], ["raylet"], struct({ objectId })),
@@ -377,6 +282,14 @@ export const MESSAGES = {
   /** A spare worker is asked before it is stopped: does it own tasks, objects or handles that are still in use? */
   askUse: message(["raylet"], ["worker"], struct({})),
   workerUse: message(["worker"], ["raylet"], struct({ inUse: flag })),
+
+  // ── Lineage ──────────────────────────────────────────────────────────────────────────────────────────────────────
+  /** How objects in the object table are made again: their task, beside their entries. */
+  registerLineage: message(OWNERS, ["gcs"], lineageSpec),
+  /** A task that the GCS had run again has ended; `failure` when its code threw or could not run. */
+  taskRebuilt: message(["worker"], ["gcs"], struct({ leaseId, failure: optional(failure) })),
+  /** The answer to `getObject` with `mustBeHere` when it is not. */
+  argumentMissing: message(["raylet"], ["worker"], struct({ objectId })),
 } as const;
 
 export type MessageType = keyof typeof MESSAGES;

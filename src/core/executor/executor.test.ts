@@ -4,6 +4,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Lines, line } from "../../../test/support/messages.js";
 import { lease, process } from "../../../test/support/names.js";
+import { GCS } from "../../base/ids.js";
 import { HAND_BACK_AFTER_MS, PROMOTE_UNREAD_AFTER_MS } from "../../base/limits.js";
 import type { Outcome } from "../owner/records.js";
 import { Executor, type LeaseSlot, type Run } from "./executor.js";
@@ -40,6 +41,7 @@ class World {
       },
       handBack: (caller, slot, sequences, blocked) =>
         say(`${caller}: ${slot.id} hands back [${sequences.join()}]${blocked ? ", blocked" : ""}`),
+      rebuilt: (slot, run, outcome) => say(`GCS: ${slot.id} ${run.task} ${outcome.kind}`),
       wakeUpAfter: (delayMs) => say(`wake up in ${delayMs} ms`),
     });
   }
@@ -175,6 +177,33 @@ test("a task that must be prepared lets others pass and goes first when it can",
     ...["run fetch a", "d: fetch a returned in 0 ms"],
     ...["run c", "d: c returned in 0 ms"],
   ]);
+});
+
+test("a task whose argument was lost goes back, at once or when its owner has connected", () => {
+  const w = new World();
+  const slot = w.open();
+  w.executor.push(slot, 1, "fetch a");
+  w.executor.argumentMissing(w.run("fetch a"));
+  w.executor.argumentMissing(w.run("fetch a"));
+  assert.deepEqual(w.asked(), ["d: L1 hands back [1]"]);
+  w.executor.openLease(lease("L2"), process("d"));
+  w.executor.dispatch(lease("L2"), "fetch b");
+  w.executor.argumentMissing(w.run("fetch b"));
+  w.executor.prepared(w.run("fetch b")); // another argument came
+  assert.deepEqual(w.asked(), []);
+  w.attach("L2");
+  assert.deepEqual(w.asked(), ["d: L2 hands back [0]"]);
+});
+
+test("a task that the GCS had run again is answered to the GCS, without a connection", () => {
+  const w = new World();
+  w.executor.openLease(lease("L1"), GCS);
+  w.executor.dispatch(lease("L1"), "a");
+  assert.deepEqual(w.asked(), ["run a", "GCS: L1 a returned"]);
+  w.executor.openLease(lease("L2"), GCS);
+  w.executor.dispatch(lease("L2"), "fetch b");
+  w.executor.argumentMissing(w.run("fetch b"));
+  assert.deepEqual(w.asked(), ["GCS: L2 fetch b failed"]);
 });
 
 test("a task that becomes ready behind a long one is handed back like any other", () => {

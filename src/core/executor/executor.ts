@@ -17,8 +17,12 @@ import { Deque } from "../../base/deque.js";
 import type { LeaseId, ProcessRef } from "../../base/ids.js";
 import { HAND_BACK_AFTER_MS, MAX_CLOSED_LEASES, PROMOTE_UNREAD_AFTER_MS } from "../../base/limits.js";
 import type { Message } from "../../protocol/messages.js";
+import { isRebuild } from "../actor-lease.js";
 import type { Outcome } from "../owner/records.js";
 import { type Amounts, NOTHING } from "../resources.js";
+
+/** Why a rebuild has not begun. */
+export const MISSING = { code: "ARGUMENT_MISSING", message: "an argument was lost before the task began" } as const;
 
 /** Where answers for a lease go. The shell's connection; the executor only passes it on. */
 export type Caller = unknown;
@@ -43,6 +47,8 @@ export interface LeaseSlot {
   caller: Caller | undefined;
   readonly queue: Deque<Run>;
   readonly unanswered: Unread[];
+  /** Handed back before the owner had connected. */
+  readonly goneBack: number[];
   current: Run | undefined;
   preparing: number;
   /** The first task has come by way of the raylet. */
@@ -72,6 +78,8 @@ export interface ExecutorPort {
   answer(caller: Caller, run: Run, outcome: Outcome, runTimeMs: number): void;
   /** The owner may be busy and others may wait: put the values into the store. `promoted` gives the answer then. */
   promoteUnread(run: Run, outcome: Outcome, promoted: (outcome: Outcome) => void): void;
+  /** A task that the GCS had run again has ended: its results are in the store, and nobody takes an answer. */
+  rebuilt(lease: LeaseSlot, run: Run, outcome: Outcome): void;
   handBack(caller: Caller, lease: LeaseSlot, sequences: readonly number[], blocked: boolean): void;
   /** Call `tick` after this time. */
   wakeUpAfter(delayMs: number): void;
@@ -115,6 +123,7 @@ export class Executor {
     lease.caller = caller;
     attached(lease);
     this.#answerUnread(lease, caller);
+    if (lease.goneBack.length > 0) this.#handBack(lease, lease.goneBack.splice(0), false);
     if (isBlocked(lease.current)) this.#handBack(lease, [], true);
   }
 
@@ -165,6 +174,17 @@ export class Executor {
     run.lease.preparing--;
     run.startedMs = this.#port.nowMs();
     this.#answer(run, outcome);
+  }
+
+  /** An argument that was here when the lease was granted is lost: the task must not hold resources while it waits. */
+  argumentMissing(run: Run): void {
+    if (run.state !== "preparing") return;
+    run.state = "done";
+    const { lease } = run;
+    lease.preparing--;
+    if (isRebuild(lease)) this.#port.rebuilt(lease, run, { kind: "failed", ...MISSING });
+    else if (lease.caller === undefined) lease.goneBack.push(run.sequence);
+    else this.#handBack(lease, [run.sequence], false);
   }
 
   /** Asynchronous code has ended, perhaps without the value that it waited for: it takes its CPU back all the same. */
@@ -263,6 +283,7 @@ export class Executor {
       caller: undefined,
       queue: new Deque(),
       unanswered: [],
+      goneBack: [],
       current: undefined,
       preparing: 0,
       dispatched: false,
@@ -286,7 +307,8 @@ export class Executor {
     run.state = "done";
     const { lease } = run;
     const runTimeMs = this.#port.nowMs() - run.startedMs;
-    if (lease.caller !== undefined) this.#port.answer(lease.caller, run, outcome, runTimeMs);
+    if (isRebuild(lease)) this.#port.rebuilt(lease, run, outcome);
+    else if (lease.caller !== undefined) this.#port.answer(lease.caller, run, outcome, runTimeMs);
     else if (run.sequence === 0) this.#keepUnread(lease, run, outcome, runTimeMs);
   }
 

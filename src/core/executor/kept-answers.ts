@@ -17,9 +17,10 @@ import { MAX_KEPT_ANSWER_BYTES, MAX_KEPT_ANSWERS, MAX_PROMISED_RESULTS } from ".
 import type { Outcome } from "../owner/records.js";
 
 export class KeptAnswers {
-  // Four arrays instead of one of objects: this is written once for each small task.
+  // Five arrays instead of one of objects: this is written once for each small task.
   readonly #contexts: (ContextId | undefined)[] = new Array(MAX_KEPT_ANSWERS).fill(undefined);
   readonly #counters: number[] = new Array(MAX_KEPT_ANSWERS).fill(0);
+  readonly #attempts: number[] = new Array(MAX_KEPT_ANSWERS).fill(0);
   readonly #outcomes: (Outcome | undefined)[] = new Array(MAX_KEPT_ANSWERS).fill(undefined);
   readonly #sizes: number[] = new Array(MAX_KEPT_ANSWERS).fill(0);
   /** The oldest and the place after the newest; they count on without end. */
@@ -30,7 +31,7 @@ export class KeptAnswers {
   readonly #promised = new Set<TaskId>();
 
   /** Hot path: an answer leaves. `sizeBytes` is what its value takes beyond a few words. */
-  keep(context: ContextId, counter: number, outcome: Outcome, sizeBytes: number): void {
+  keep(context: ContextId, counter: number, attempt: number, outcome: Outcome, sizeBytes: number): void {
     if (sizeBytes > MAX_KEPT_ANSWER_BYTES) return;
     if (this.#end - this.#first === MAX_KEPT_ANSWERS) this.#dropOldest();
     this.#bytes += sizeBytes;
@@ -38,15 +39,18 @@ export class KeptAnswers {
     const at = this.#end++ % MAX_KEPT_ANSWERS;
     this.#contexts[at] = context;
     this.#counters[at] = counter;
+    this.#attempts[at] = attempt;
     this.#outcomes[at] = outcome;
     this.#sizes[at] = sizeBytes;
   }
 
-  /** How a task was answered; undefined when it was not yet, or too long ago. */
-  find(task: TaskId): Outcome | undefined {
+  /** How a task was answered, and by which attempt; undefined when it was not yet, or too long ago. */
+  find(task: TaskId): { readonly outcome: Outcome; readonly attempt: number } | undefined {
     for (let i = this.#end - 1; i >= this.#first; i--) {
       const at = i % MAX_KEPT_ANSWERS;
-      if (taskIdOf(this.#contexts[at] as ContextId, this.#counters[at] as number) === task) return this.#outcomes[at];
+      if (taskIdOf(this.#contexts[at] as ContextId, this.#counters[at] as number) !== task) continue;
+      const outcome = this.#outcomes[at];
+      return outcome === undefined ? undefined : { outcome, attempt: this.#attempts[at] as number };
     }
     return undefined;
   }

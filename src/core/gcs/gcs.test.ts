@@ -53,7 +53,7 @@ class World {
 
   /** A store on N2 sealed an object of driver d. */
   register(name: string, holder: ProcessRef = D): void {
-    this.send(N2, { type: "registerObject", objectId: object(name), sizeBytes: 10, holder, contains: [] });
+    this.send(N2, { type: "registerObject", objectId: object(name), sizeBytes: 10, attempt: 0, holder, contains: [] });
   }
 
   actor(): void {
@@ -98,7 +98,7 @@ test("functions, objects and leases go to their tables, and the answers to who a
   w.send(D, { type: "registerFunction", functionId: func("f"), name: "add", payload: Uint8Array.of(1) });
   assert.deepEqual(w.asked(), ["w: functionFound f"]);
 
-  w.send(N1, { type: "subscribeObject", objectId: object("c"), forTask: undefined });
+  w.send(N1, { type: "subscribeObject", objectId: object("c"), forTask: undefined, failedAt: undefined });
   w.register("c");
   assert.deepEqual(w.asked(), ["N1: objectAvailable c", "N2: objectRegistered c"]);
 
@@ -240,7 +240,12 @@ test("a worker's holds end when its job's other processes have flushed theirs, n
 
 test("who holds a ref whose owner died before its word of the object is told, when all living have been heard", () => {
   const w = new World();
-  const subscribe = { type: "subscribeObject", objectId: object("c"), forTask: undefined } as const;
+  const subscribe = {
+    type: "subscribeObject",
+    objectId: object("c"),
+    forTask: undefined,
+    failedAt: undefined,
+  } as const;
   w.send(N2, { type: "processDied", process: W, reason: failure("WORKER_CRASHED") });
   w.hold(D, "c", A); // the ref came straight from w; an actor is not made by an owner
   w.send(N1, subscribe);
@@ -259,7 +264,7 @@ test("who holds a ref whose owner died before its word of the object is told, wh
 test("an owner that is busy says late what it makes: nobody is told that it died", () => {
   const w = new World();
   w.hold(D, "c");
-  w.send(N1, { type: "subscribeObject", objectId: object("c"), forTask: undefined });
+  w.send(N1, { type: "subscribeObject", objectId: object("c"), forTask: undefined, failedAt: undefined });
   w.gcs.tick(2 * HEARTBEAT_MS);
   w.gcs.tick(2 * HEARTBEAT_MS + DECLARATION_WAIT_MS);
   assert.deepEqual(w.asked(), ["d: holdsAdded", "d: flushHolds 1", "w: flushHolds 1"]);
@@ -286,7 +291,14 @@ test("an object table that is full refuses what needs a row, with a typed error,
     ...["w: objectFailed c OBJECT_STORE_FULL", "w: holdsAdded"],
     "N2: objectRefused d OBJECT_STORE_FULL",
   ]);
-  w.send(N2, { type: "registerObject", objectId: object("a"), sizeBytes: 1, holder: D, contains: [object("e")] });
+  w.send(N2, {
+    type: "registerObject",
+    objectId: object("a"),
+    sizeBytes: 1,
+    attempt: 0,
+    holder: D,
+    contains: [object("e")],
+  });
   w.send(D, { type: "registerActor", ...actorSpec(A) });
   assert.deepEqual(w.asked(), [
     "N2: objectRefused a OBJECT_STORE_FULL",
@@ -347,7 +359,7 @@ test("a driver's death ends its job on every node, its actors and its objects", 
 test("a node that is silent for its time is dead, and takes its processes, copies and requests along", () => {
   const w = new World();
   w.register("c");
-  w.send(N1, { type: "subscribeObject", objectId: object("d"), forTask: undefined });
+  w.send(N1, { type: "subscribeObject", objectId: object("d"), forTask: undefined, failedAt: undefined });
   w.send(N1, { ...leaseRequest("L1", { strategy: { kind: "node", nodeId: "N2", soft: true } }), type: "placeLease" });
   w.asked();
   w.gcs.tick(HEARTBEAT_MS + NODE_TIMEOUT_MS);
@@ -361,7 +373,7 @@ test("a node that is silent for its time is dead, and takes its processes, copie
   ]);
   w.gcs.nodeDied(node("N2"), "again");
   assert.deepEqual(w.asked(), []);
-  w.send(N1, { type: "subscribeObject", objectId: object("c"), forTask: undefined });
+  w.send(N1, { type: "subscribeObject", objectId: object("c"), forTask: undefined, failedAt: undefined });
   assert.deepEqual(w.asked(), ["N1: objectGone c OBJECT_LOST"]);
   assert.equal(w.gcs.nodeCount, 1);
 });

@@ -16,16 +16,17 @@ import {
 } from "../../base/ids.js";
 import { MAX_ACTORS, MAX_NODES, MAX_OBJECTS, MAX_QUEUED_LEASES, NODE_TIMEOUT_MS } from "../../base/limits.js";
 import type { Failure, Message, MessageBody, NodeInfo } from "../../protocol/messages.js";
-import { isActorLease } from "../actor-lease.js";
 import { COLLECT_FROM_NODES_MS, Collector } from "../collector.js";
 import type { Journey } from "../journey.js";
 import { ActorTable } from "./actor-table.js";
 import { FunctionTable } from "./function-table.js";
 import { GlobalScheduler } from "./global-scheduler.js";
 import { HoldFlush } from "./hold-flush.js";
-import { ObjectDesk } from "./object-desk.js";
+import { Lineage } from "./lineage.js";
+import { ObjectDesk, objectTablePort } from "./object-desk.js";
 import { ObjectTable } from "./object-table.js";
 import { OutputDesk } from "./output-desk.js";
+import { schedulerPort } from "./scheduler-port.js";
 import { nodesView } from "./views.js";
 
 export interface GcsPort {
@@ -66,6 +67,7 @@ export class Gcs {
   readonly objects: ObjectTable;
   readonly actors: ActorTable;
   readonly scheduler: GlobalScheduler;
+  readonly lineage: Lineage;
   readonly #port: GcsPort;
   readonly #limits: GcsLimits;
   readonly #journey: Journey;
@@ -87,14 +89,39 @@ export class Gcs {
       functionFound: (to, functionId, payload) => port.send(to, { type: "functionFound", functionId, payload }),
     });
     const { maxObjects, maxQueuedLeases, maxActors } = this.#limits;
-    this.objects = new ObjectTable(this.#objectPort(), maxObjects);
-    this.scheduler = new GlobalScheduler(this.#schedulerPort(), this.objects, maxQueuedLeases);
+    this.objects = new ObjectTable(
+      objectTablePort(port, {
+        actorUnreachable: (id) => this.actors.unreachable(id),
+        objectFreed: (id) => this.lineage.freed(id),
+        lostIsWanted: (id) => this.lineage.wanted(id),
+      }),
+      maxObjects,
+    );
+    this.scheduler = new GlobalScheduler(
+      schedulerPort(port, journey, {
+        actorLeaseLost: (leaseId, reason) => this.actors.leaseLost(leaseId, reason),
+        rebuildRefused: (leaseId, reason) => this.lineage.leaseRefused(leaseId, reason),
+        rebuildLost: (leaseId, reason) => this.lineage.leaseLost(leaseId, reason),
+      }),
+      this.objects,
+      maxQueuedLeases,
+    );
     this.actors = new ActorTable(this.#actorPort(), maxActors);
+    this.lineage = new Lineage(
+      {
+        placeTask: (request) => this.scheduler.placeTask(request),
+        cancelLease: (leaseId) => this.#cancelLease(leaseId),
+        returnLease: ({ nodeId }, leaseId) => port.send(rayletOf(nodeId), { type: "returnLease", leaseId }),
+      },
+      this.objects,
+    );
     this.#output = new OutputDesk((to, message) => port.send(to, message));
     this.#flush = new HoldFlush((to, epoch) => port.send(to, { type: "flushHolds", epoch }));
-    this.#desk = new ObjectDesk(this.objects, journey, {
+    this.#desk = new ObjectDesk(this.objects, this.lineage, journey, {
       send: (to, message) => port.send(to, message),
+      isNodeAlive: (node) => this.#nodes.has(node),
       isAlive: (process) => this.#isAlive(process),
+      isJobAlive: (id) => [...this.#jobs.values()].some(({ jobId }) => jobId === id),
       flushAll: (ended) =>
         this.#flush.begin(
           [...this.#processes.values()].filter(hasJob).map(({ ref }) => ref),
@@ -107,6 +134,11 @@ export class Gcs {
   receive(from: ProcessRef, message: Message): void {
     const node = this.#nodes.get(from.nodeId);
     if (node !== undefined) node.heardAtMs = this.#nowMs;
+    this.#receive(from, message);
+    this.lineage.settle();
+  }
+
+  #receive(from: ProcessRef, message: Message): void {
     switch (message.type) {
       case "registerNode":
         return this.#registerNode(message);
@@ -138,9 +170,14 @@ export class Gcs {
       case "leaseCancelled":
         return this.scheduler.ended(message.leaseId);
       case "leaseLost":
+        this.lineage.leaseLost(message.leaseId, message.reason);
         return this.actors.leaseLost(message.leaseId, message.reason);
       case "workerOutput":
         return this.#output.receive(from, message);
+      case "leaseRefused":
+        return this.lineage.leaseRefused(message.leaseId, message.reason);
+      case "taskRebuilt":
+        return this.lineage.rebuilt(message.leaseId, message.failure);
       case "stopCluster":
         return this.#stop();
       case "query":
@@ -165,6 +202,7 @@ export class Gcs {
       if (node.heardAtMs === 0) node.heardAtMs = nowMs;
       if (nowMs - node.heardAtMs > NODE_TIMEOUT_MS) this.nodeDied(nodeId, `silent for ${NODE_TIMEOUT_MS} ms`);
     }
+    this.lineage.settle();
   }
 
   /** A node's raylet is gone, and with it every process and copy there. */
@@ -173,12 +211,14 @@ export class Gcs {
     const reason = { code: "NODE_DIED", message: `node ${nodeId} died: ${why}` };
     this.#collector.died(nodeId);
     this.objects.nodeDied(nodeId);
+    this.lineage.nodeDied(nodeId, reason);
     this.scheduler.removeNode(nodeId);
     for (const { ref } of [...this.#processes.values()]) {
       if (ref.nodeId === nodeId) this.#processDied(ref, reason);
     }
     for (const other of this.#nodes.keys()) this.#port.send(rayletOf(other), { type: "nodeLost", nodeId, reason });
     this.#sendClusterView();
+    this.lineage.settle();
   }
 
   check(): void {
@@ -186,6 +226,7 @@ export class Gcs {
     this.objects.check();
     this.actors.check();
     this.scheduler.check();
+    this.lineage.check();
   }
 
   /** What `mobula trace` asks the GCS's own process. */
@@ -272,6 +313,7 @@ export class Gcs {
   #endJob(driver: ProcessRef, jobId: JobId): void {
     this.#jobs.delete(driver.processId);
     this.#output.jobEnded(jobId);
+    this.lineage.jobEnded(jobId);
     // Before its actors are killed, so that raylets can ask them for what they recorded.
     for (const nodeId of this.#nodes.keys()) this.#port.send(rayletOf(nodeId), { type: "jobEnded", jobId, driver });
     this.actors.jobEnded(jobId);
@@ -279,6 +321,7 @@ export class Gcs {
 
   #leaseGranted(message: MessageBody<"leaseGranted">): void {
     this.scheduler.granted(message.leaseId);
+    if (this.lineage.leaseGranted(message.leaseId, message.worker)) return;
     const actorId = message.leaseId.slice(0, TASK_ID_DIGITS) as ActorId;
     if (!message.leaseId.startsWith(`${actorId}.`)) return;
     const outcome = this.actors.leaseGranted(message.leaseId, message.worker, message.address);
@@ -323,44 +366,6 @@ export class Gcs {
       if (!info.isHead) this.#port.send(rayletOf(info.nodeId), { type: "stopNode", reason: "the cluster was stopped" });
     }
     this.#port.stop("the cluster was stopped");
-  }
-
-  #objectPort(): ConstructorParameters<typeof ObjectTable>[0] {
-    return {
-      objectAvailable: (waiter, objectId, entry) =>
-        this.#port.send(rayletOf(waiter), {
-          type: "objectAvailable",
-          objectId,
-          sizeBytes: entry.sizeBytes,
-          locations: [...entry.locations],
-        }),
-      objectGone: (waiter, objectId, reason) =>
-        this.#port.send(rayletOf(waiter), { type: "objectGone", objectId, reason }),
-      freeObject: (node, objectId) => this.#port.send(rayletOf(node), { type: "freeObject", objectId }),
-      promoteResult: (runner, objectId) => this.#port.send(runner, { type: "promoteResult", objectId }),
-      unreachable: (id) => {
-        if (id.length === TASK_ID_DIGITS) this.actors.unreachable(id as ActorId);
-      },
-    };
-  }
-
-  #schedulerPort(): ConstructorParameters<typeof GlobalScheduler>[0] {
-    return {
-      queueLease: (node, request) => this.#port.send(rayletOf(node), { ...request, type: "queueLease" }),
-      leaseInfeasible: (owner, leaseId, reason) => this.#port.send(owner, { type: "leaseInfeasible", leaseId, reason }),
-      leaseRefused: (owner, leaseId, code, message) => {
-        this.actors.leaseLost(leaseId, { code, message });
-        this.#port.send(owner, { type: "leaseRefused", leaseId, reason: { code, message } });
-      },
-      leaseCancelled: (owner, leaseId) => this.#port.send(owner, { type: "leaseCancelled", leaseId }),
-      wakeUpAfter: (delayMs) => this.#port.wakeUpAfter(delayMs),
-      leasesWanted: (node) => this.#port.send(rayletOf(node), { type: "leasesWanted" }),
-      recordLookUp: (request) => this.#journey.record("lookUpObjects", request.taskId),
-      recordPlacement: (request, node) => {
-        const step = isActorLease(request) ? "leaseActorWorker" : "placeTask";
-        this.#journey.record(step, request.taskId, node);
-      },
-    };
   }
 
   #actorPort(): ConstructorParameters<typeof ActorTable>[0] {

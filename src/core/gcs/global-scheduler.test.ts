@@ -26,6 +26,7 @@ class World {
       freeObject: nothing,
       promoteResult: nothing,
       unreachable: nothing,
+      lostIsWanted: nothing,
     });
     this.scheduler = new GlobalScheduler(
       {
@@ -33,6 +34,7 @@ class World {
         leaseInfeasible: (_, leaseId, reason) => say(`${leaseId} is infeasible: ${reason}`),
         leaseRefused: (_, leaseId, code) => say(`${leaseId} is refused: ${code}`),
         leaseCancelled: (owner, leaseId) => say(`${owner.processId}: ${leaseId} is cancelled`),
+        rebuildLost: (leaseId, { code }) => say(`${leaseId} is lost: ${code}`),
         leasesWanted: (on) => say(`${on}: leases are wanted`),
         recordLookUp: ({ leaseId }) => say(`look up for ${leaseId}`),
         wakeUpAfter: () => {},

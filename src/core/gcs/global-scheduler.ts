@@ -13,8 +13,8 @@
 import { assert } from "../../base/assert.js";
 import type { LeaseId, NodeId, ObjectId, ProcessRef } from "../../base/ids.js";
 import { MAX_CLOSED_LEASES, MAX_QUEUED_LEASES } from "../../base/limits.js";
-import type { LeaseRequest, NodeInfo } from "../../protocol/messages.js";
-import { isActorLease } from "../actor-lease.js";
+import type { Failure, LeaseRequest, NodeInfo } from "../../protocol/messages.js";
+import { isActorLease, isRebuild } from "../actor-lease.js";
 import { Recent } from "../recent.js";
 import { type Amounts, fits, shortage, utilization } from "../resources.js";
 import type { ObjectTable } from "./object-table.js";
@@ -35,6 +35,8 @@ export interface GlobalSchedulerPort {
   leaseInfeasible(owner: ProcessRef, leaseId: LeaseId, reason: string): void;
   leaseRefused(owner: ProcessRef, leaseId: LeaseId, code: string, message: string): void;
   leaseCancelled(owner: ProcessRef, leaseId: LeaseId): void;
+  /** The node where a task was to run again is dead, and nobody knows whether it had begun. */
+  rebuildLost(leaseId: LeaseId, reason: Failure): void;
   /** Call `tick` after this time. */
   wakeUpAfter(delayMs: number): void;
   /** Somebody waits for resources that idle leases may hold. */
@@ -223,6 +225,11 @@ export class GlobalScheduler {
    */
   #placeAgain({ request, cancelled }: Placed, nodeDied = false): void {
     this.#placed.delete(request.leaseId);
+    if (nodeDied && isRebuild(request)) {
+      this.#settled.add(request.leaseId);
+      const message = `its node died before it was known to run`;
+      return this.#port.rebuildLost(request.leaseId, { code: "NODE_DIED", message });
+    }
     if (!cancelled) return this.placeTask(nodeDied ? { ...request, task: undefined } : request);
     this.#settled.add(request.leaseId);
     this.#port.leaseCancelled(request.owner, request.leaseId);

@@ -1,32 +1,47 @@
 /**
- * The desk of the object table: takes the messages about objects and holds to it, for the living, and refuses what the
- * table has no room for.
+ * The GCS's desk for objects: takes messages of raylets, owners and holders to the object table and to lineage, for the
+ * living, and refuses what the table has no room for.
+ *
+ * Lecture: steps `registerObject` and `notifyWaiters`, on the side of the GCS.
  *
  * Invariant: I-07 the object table is bounded: who asks for more is told so, and everything else goes on.
  */
-import { type NodeId, type ObjectId, type ProcessRef, rayletOf } from "../../base/ids.js";
+import {
+  type ActorId,
+  type JobId,
+  type NodeId,
+  type ObjectId,
+  type ProcessRef,
+  rayletOf,
+  TASK_ID_DIGITS,
+} from "../../base/ids.js";
 import { DECLARATION_WAIT_MS } from "../../base/limits.js";
 import type { Failure, Message, MessageBody } from "../../protocol/messages.js";
 import type { Journey } from "../journey.js";
-import type { ObjectTable } from "./object-table.js";
+import type { Lineage } from "./lineage.js";
+import type { ObjectTable, ObjectTablePort } from "./object-table.js";
 
 export interface ObjectDeskPort {
   send(to: ProcessRef, message: Message): void;
+  isNodeAlive(node: NodeId): boolean;
   isAlive(process: ProcessRef): boolean;
+  isJobAlive(job: JobId): boolean;
   /** Call `ended` when every living process has sent what it had to say of its holds when this was called. */
   flushAll(ended: () => void): void;
 }
 
 export class ObjectDesk {
   readonly #objects: ObjectTable;
+  readonly #lineage: Lineage;
   readonly #journey: Journey;
   readonly #port: ObjectDeskPort;
   /** Since when objects are known to be without a maker. */
   readonly #strayMs = new Map<ObjectId, number>();
   #flushing = false;
 
-  constructor(objects: ObjectTable, journey: Journey, port: ObjectDeskPort) {
+  constructor(objects: ObjectTable, lineage: Lineage, journey: Journey, port: ObjectDeskPort) {
     this.#objects = objects;
+    this.#lineage = lineage;
     this.#journey = journey;
     this.#port = port;
   }
@@ -38,16 +53,19 @@ export class ObjectDesk {
         this.#registerObject(from.nodeId, message);
         return true;
       case "subscribeObject":
-        this.#objects.subscribe(from.nodeId, message.objectId);
+        this.#objects.subscribe(from.nodeId, message.objectId, message.failedAt);
         return true;
       case "unsubscribeObject":
         this.#objects.unsubscribe(from.nodeId, message.objectId);
         return true;
       case "dropLocation":
-        this.#objects.dropLocation(message.nodeId, message.objectId);
+        this.#dropLocation(from, message);
         return true;
       case "objectFailed":
         this.#objects.makerFailed(from.processId, message.objectId, message.reason);
+        return true;
+      case "registerLineage":
+        if (this.#port.isJobAlive(message.task.jobId) && this.#port.isAlive(from)) this.#lineage.register(message);
         return true;
       case "addHolds":
         for (const object of message.objects) this.#addHold(from, object as ObjectId, message);
@@ -74,6 +92,7 @@ export class ObjectDesk {
    * before the ref leaves, so when every living process has been heard, what is still without a maker has none.
    */
   tick(nowMs: number): void {
+    this.#objects.tick();
     const { strays } = this.#objects;
     for (const object of this.#strayMs.keys()) if (!strays.has(object)) this.#strayMs.delete(object);
     for (const object of strays) if (!this.#strayMs.has(object)) this.#strayMs.set(object, nowMs);
@@ -87,16 +106,23 @@ export class ObjectDesk {
   }
 
   #registerObject(node: NodeId, message: MessageBody<"registerObject">): void {
-    const { objectId, sizeBytes, holder, contains } = message;
+    if (!this.#port.isNodeAlive(node)) return; // it was declared dead: its copies are no more, whatever it says
+    const { objectId, sizeBytes, attempt, holder, contains } = message;
     const living = holder !== undefined && this.#port.isAlive(holder) ? holder.processId : undefined;
-    if (living !== undefined && !this.#objects.hasRoomFor([objectId, ...contains])) {
+    if ((living !== undefined || contains.length > 0) && !this.#objects.hasRoomFor([objectId, ...contains])) {
       const reason = this.#tableFull(objectId);
       this.#port.send(rayletOf(node), { type: "objectRefused", objectId, reason });
       return;
     }
-    const told = this.#objects.register(node, objectId, sizeBytes, living, contains);
+    const told = this.#objects.register(node, objectId, sizeBytes, living, contains, attempt);
     if (told) this.#journey.record("notifyWaiters", objectId);
     this.#port.send(rayletOf(node), { type: "objectRegistered", objectId });
+  }
+
+  /** A copy that its own raylet gave up, or that another could not read: then it must not be read again. */
+  #dropLocation(from: ProcessRef, { nodeId, objectId }: MessageBody<"dropLocation">): void {
+    this.#objects.dropLocation(nodeId, objectId);
+    if (from.nodeId !== nodeId) this.#port.send(rayletOf(nodeId), { type: "freeObject", objectId });
   }
 
   #addHold(from: ProcessRef, object: ObjectId, { declare, runner }: MessageBody<"addHolds">): void {
@@ -110,6 +136,36 @@ export class ObjectDesk {
       message: `object ${object} cannot be entered in the object table: it has room for ${this.#objects.maxObjects} objects of the cluster, which is the limit. Drop refs, or put many small values into one object`,
     };
   }
+}
+
+/** What the object table asks of the world, as messages and as calls of the other tables. */
+export function objectTablePort(
+  port: Pick<ObjectDeskPort, "send">,
+  tables: {
+    actorUnreachable(actor: ActorId): void;
+    objectFreed(object: ObjectId): void;
+    lostIsWanted(object: ObjectId): void;
+  },
+): ObjectTablePort {
+  const send = (to: ProcessRef, message: Message) => port.send(to, message);
+  return {
+    objectAvailable: (waiter, objectId, { sizeBytes, attempt, locations }) =>
+      send(rayletOf(waiter), {
+        type: "objectAvailable",
+        objectId,
+        sizeBytes,
+        attempt,
+        locations: [...locations],
+      }),
+    objectGone: (waiter, objectId, reason) => send(rayletOf(waiter), { type: "objectGone", objectId, reason }),
+    freeObject: (node, objectId) => send(rayletOf(node), { type: "freeObject", objectId }),
+    promoteResult: (runner, objectId) => send(runner, { type: "promoteResult", objectId }),
+    unreachable: (id) => {
+      if (id.length === TASK_ID_DIGITS) tables.actorUnreachable(id as ActorId);
+      else tables.objectFreed(id as ObjectId);
+    },
+    lostIsWanted: (objectId) => tables.lostIsWanted(objectId),
+  };
 }
 
 function nobodys(object: ObjectId): Failure {

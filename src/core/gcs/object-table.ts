@@ -19,12 +19,13 @@ import {
   type ProcessId,
   type ProcessRef,
   TASK_ID_DIGITS,
+  type TaskId,
 } from "../../base/ids.js";
 import { MAX_OBJECTS, MAX_WAITERS_PER_OBJECT } from "../../base/limits.js";
 import type { Failure } from "../../protocol/messages.js";
 
-/** A process, or an object that contains the ref. */
-export type HolderId = ProcessId | ObjectId;
+/** A process, an object that contains the ref, or a task that may have to run again with it. */
+export type HolderId = ProcessId | ObjectId | TaskId;
 
 /** What the table asks of the world. A port never calls back into the machine within the same call. */
 export interface ObjectTablePort {
@@ -38,15 +39,20 @@ export interface ObjectTablePort {
   promoteResult(runner: ProcessRef, object: ObjectId): void;
   /** Nobody can reach it any more. Actors are held like objects (they have no copies): their table ends them. */
   unreachable(object: ObjectId | ActorId): void;
+  /** A node waits for an object whose last copy is gone. */
+  lostIsWanted(object: ObjectId): void;
 }
 
 export interface ObjectEntry {
   readonly sizeBytes: number;
+  /** The run of its task that made the copies. */
+  readonly attempt: number;
   readonly locations: ReadonlySet<NodeId>;
 }
 
 interface Row {
   sizeBytes: number;
+  attempt: number;
   readonly locations: Set<NodeId>;
   readonly holders: Set<HolderId>;
   contains: readonly ObjectId[];
@@ -54,7 +60,9 @@ interface Row {
   maker: ProcessId | undefined;
   /** The worker that the maker had pushed the task to before the ref left. */
   runner: ProcessRef | undefined;
-  /** Why there is no value any more: its last copy is gone, or its maker died. */
+  /** Where its last copy was; "freed" for an object that was let go and is needed again. There is none now. */
+  lostFrom: NodeId | "freed" | undefined;
+  /** Why there will be no value any more: nobody can make it again, or its maker died. */
   gone: Failure | undefined;
 }
 
@@ -63,6 +71,8 @@ export class ObjectTable {
   readonly #rows = new Map<ObjectId, Row>();
   /** Nodes waiting for an object that is not registered yet: the lecture's callbacks. */
   readonly #waiters = new Map<ObjectId, Set<NodeId>>();
+  /** Nodes that could not fetch the only copy: told again when time has passed. */
+  readonly #later = new Map<ObjectId, Set<NodeId>>();
   readonly #heldBy = new Map<HolderId, Set<ObjectId>>();
   readonly #strays = new Set<ObjectId>();
   readonly maxObjects: number;
@@ -96,11 +106,17 @@ export class ObjectTable {
   /**
    * Lecture, `subscribeObject`: answer at once if the object exists, else remember who asked.
    * Idempotent, because the message may arrive twice.
+   * `failedAt`: the waiter could not fetch the copy there. It gets another, or that one again when time has passed.
    */
-  subscribe(waiter: NodeId, object: ObjectId): "answered" | "waiting" {
+  subscribe(waiter: NodeId, object: ObjectId, failedAt?: NodeId): "answered" | "waiting" {
     const row = this.#rows.get(object);
     if (row !== undefined && row.locations.size > 0) {
-      this.#port.objectAvailable(waiter, object, row);
+      const others = failedAt === undefined ? row.locations : without(row.locations, failedAt);
+      if (others.size === 0) {
+        this.#later.set(object, (this.#later.get(object) ?? new Set()).add(waiter));
+        return "waiting";
+      }
+      this.#port.objectAvailable(waiter, object, { ...row, locations: others });
       return "answered";
     }
     if (row?.gone !== undefined) {
@@ -114,17 +130,26 @@ export class ObjectTable {
     }
     this.#waiters.set(object, waiters.add(waiter));
     if (row?.runner !== undefined) this.#port.promoteResult(row.runner, object);
+    if (row?.lostFrom !== undefined) this.#port.lostIsWanted(object);
     return "waiting";
   }
 
   unsubscribe(waiter: NodeId, object: ObjectId): void {
-    const waiters = this.#waiters.get(object);
-    if (waiters?.delete(waiter) && waiters.size === 0) this.#waiters.delete(object);
+    for (const table of [this.#waiters, this.#later]) {
+      const waiters = table.get(object);
+      if (waiters?.delete(waiter) && waiters.size === 0) table.delete(object);
+    }
+  }
+
+  /** Time has passed: those who could not fetch the only copy may try again. */
+  tick(): void {
+    for (const object of [...this.#later.keys()]) this.#tryAgain(object);
   }
 
   /**
    * Lecture, `registerObject`: a store has sealed a copy. The first copy wakes everyone who waits.
    * The first copy comes with its holder; a replica comes without, and finds its object freed if it comes too late.
+   * While there is a copy, one that another run of the task made is none: the first result stands.
    * Idempotent: sets of nodes and holders.
    */
   register(
@@ -133,6 +158,7 @@ export class ObjectTable {
     sizeBytes: number,
     holder: ProcessId | undefined,
     contains: readonly ObjectId[],
+    attempt = 0,
   ): boolean {
     if (holder === undefined && !this.#rows.has(object)) {
       this.#port.freeObject(node, object);
@@ -140,18 +166,20 @@ export class ObjectTable {
     }
     const row = this.#rows.get(object) ?? this.#add(object);
     if (holder !== undefined) this.#hold(holder, object, row);
-    if (row.locations.size > 0 && row.sizeBytes !== sizeBytes) {
-      this.#port.freeObject(node, object); // another attempt of its task gave another result: the first stands
+    if (row.locations.size > 0 && (row.sizeBytes !== sizeBytes || row.attempt !== attempt)) {
+      if (!row.locations.has(node)) this.#port.freeObject(node, object);
       return false;
     }
-    const isReplica = holder === undefined && contains.length === 0;
-    if (row.locations.size === 0 && !isReplica) this.#contain(object, row, contains);
+    const isFirst = row.locations.size === 0;
     row.sizeBytes = sizeBytes;
+    row.attempt = attempt;
+    row.lostFrom = undefined;
     row.locations.add(node);
     row.maker = undefined;
     row.runner = undefined;
     row.gone = undefined;
     this.#strays.delete(object);
+    if (isFirst || row.contains.length === 0) this.#contain(object, row, contains);
     return this.#notifyWaiters(object, row);
   }
 
@@ -202,16 +230,54 @@ export class ObjectTable {
     for (const object of [...(this.#heldBy.get(holder) ?? [])]) this.release(holder, object);
   }
 
-  /** A copy is gone. Without another, the object is lost: those who wait for it are told. */
+  /** A copy is gone. Without another, the object is lost, until somebody wants it and it can be made again. */
   dropLocation(node: NodeId, object: ObjectId): void {
     const row = this.#rows.get(object);
-    if (row === undefined || !row.locations.delete(node) || row.locations.size > 0) return;
-    this.#fail(object, row, lost(object, node));
+    if (row === undefined || !row.locations.delete(node)) return;
+    if (row.locations.size === 0) row.lostFrom = node;
+    this.#tryAgain(object);
+  }
+
+  // ── Lost objects ────────────────────────────────────────────────────────────────────────────────────────────────
+
+  /** There was a copy, there is none, and nobody has said yet that there never will be. */
+  isLost(object: ObjectId): boolean {
+    const row = this.#rows.get(object);
+    return row?.lostFrom !== undefined && row.gone === undefined;
+  }
+
+  howLost(object: ObjectId): string {
+    const from = this.#rows.get(object)?.lostFrom;
+    return from === "freed" ? "it had been let go" : `its last copy was on node ${from}, which is gone`;
+  }
+
+  isAwaited(object: ObjectId): boolean {
+    return this.#waiters.has(object);
+  }
+
+  /** A task that is to run again takes the object: one that was let go has an entry again, without a copy. */
+  revive(holder: HolderId, object: ObjectId): void {
+    const known = this.#rows.get(object);
+    const row = known ?? this.#add(object);
+    if (known === undefined) row.lostFrom = "freed";
+    this.#hold(holder, object, row);
+  }
+
+  /** Nobody can make it again: those who wait are told, and those who ask later. */
+  failLost(object: ObjectId, reason: Failure | undefined): void {
+    const row = this.#rows.get(object);
+    if (row !== undefined && this.isLost(object)) this.#fail(object, row, reason ?? lost(object, this.howLost(object)));
+  }
+
+  /** It is known now how to make it: whoever asked before was too early. */
+  canBeRebuilt(object: ObjectId): void {
+    const row = this.#rows.get(object);
+    if (row?.lostFrom !== undefined) row.gone = undefined;
   }
 
   nodeDied(node: NodeId): void {
     for (const object of [...this.#rows.keys()]) this.dropLocation(node, object);
-    for (const object of [...this.#waiters.keys()]) this.unsubscribe(node, object);
+    for (const object of [...this.#waiters.keys(), ...this.#later.keys()]) this.unsubscribe(node, object);
   }
 
   /** Every invariant of this table. Runs after each call in the simulator and in tests. */
@@ -225,6 +291,7 @@ export class ObjectTable {
     for (const [object, row] of this.#rows) {
       assert(row.holders.size > 0, "an unreachable object has been freed");
       assert(row.locations.size === 0 || !this.#waiters.has(object), "nobody waits for an object that exists");
+      assert(row.locations.size === 0 || row.lostFrom === undefined, "an object with a copy is not lost");
       for (const holder of row.holders) {
         assert(this.#heldBy.get(holder)?.has(object) === true, "both directions of a hold agree");
       }
@@ -243,11 +310,13 @@ export class ObjectTable {
     assert(this.#rows.size < this.maxObjects, "the object table is bounded");
     const row: Row = {
       sizeBytes: 0,
+      attempt: 0,
       locations: new Set(),
       holders: new Set(),
       contains: [],
       maker: undefined,
       runner: undefined,
+      lostFrom: undefined,
       gone: undefined,
     };
     this.#rows.set(object, row);
@@ -260,13 +329,20 @@ export class ObjectTable {
     this.#heldBy.set(holder, held.add(object));
   }
 
-  /** A value that was lost and made again names what its new attempt has made, and no longer what the old one had. */
+  /** Another run of the task made other children: those of the first are still held, for who has read its result. */
   #contain(object: ObjectId, row: Row, contains: readonly ObjectId[]): void {
-    const before = row.contains;
-    row.contains = contains;
-    for (const contained of contains) this.addHold(object, contained);
-    const now = new Set(contains);
-    for (const contained of before) if (!now.has(contained)) this.release(object, contained);
+    if (contains.length === 0) return;
+    const known = new Set(row.contains);
+    const added = contains.filter((contained) => !known.has(contained));
+    if (added.length === 0) return;
+    row.contains = [...row.contains, ...added];
+    for (const contained of added) this.addHold(object, contained);
+  }
+
+  #tryAgain(object: ObjectId): void {
+    const waiters = this.#later.get(object);
+    this.#later.delete(object);
+    for (const waiter of waiters ?? []) this.subscribe(waiter, object);
   }
 
   /** What the freed object contained; nothing if it lives on. */
@@ -309,9 +385,13 @@ function tooManyWait(object: ObjectId): Failure {
   };
 }
 
-function lost(object: ObjectId, node: NodeId): Failure {
+function lost(object: ObjectId, how: string): Failure {
   return {
     code: "OBJECT_LOST",
-    message: `object ${object} is lost: its last copy was on node ${node}, which is gone. Put it again, or make it with a task`,
+    message: `object ${object} is lost: ${how}, and it cannot be made again: only results of tasks are, unless maxRetries is 0`,
   };
+}
+
+function without(nodes: ReadonlySet<NodeId>, node: NodeId): ReadonlySet<NodeId> {
+  return new Set([...nodes].filter((each) => each !== node));
 }

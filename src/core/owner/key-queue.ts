@@ -3,6 +3,7 @@
  *
  * Decides: how many tasks a worker of this key gets ahead.
  */
+import { assert } from "../../base/assert.js";
 import { Deque } from "../../base/deque.js";
 import type { LeaseId, ProcessRef } from "../../base/ids.js";
 import {
@@ -16,7 +17,7 @@ import { SequenceMap } from "../../base/sequence-map.js";
 import type { Failure, ProcessAddress } from "../../protocol/messages.js";
 import { Backoff } from "../backoff.js";
 import type { Amounts } from "../resources.js";
-import type { Task, TaskTemplate } from "./records.js";
+import { hasStoredArguments, type Task, type TaskTemplate } from "./records.js";
 
 /** A lease that others want may be kept busy this long. */
 const WANTED_TENURE_MS = 100;
@@ -28,6 +29,8 @@ export interface Lease {
   readonly address: ProcessAddress;
   /** "unreached": a dial failed, another follows. "broken": the connection was lost. */
   state: "connecting" | "unreached" | "open" | "broken";
+  /** The task for whose stored arguments this lease was granted here: it waits for the connection. */
+  first: Task | undefined;
   /** Pushed and unanswered, oldest first. */
   readonly inFlight: SequenceMap<Task>;
   nextSequence: number;
@@ -90,6 +93,19 @@ export class KeyQueue {
     if (this.#samples < 32) this.#samples++;
   }
 
+  /** A task that waits, perhaps for its lease's connection, waits no more. */
+  remove(task: Task): void {
+    this.tasks.remove(task);
+    for (const lease of this.leases) if (lease.first === task) lease.first = undefined;
+  }
+
+  /** A request whose task could as well run on a lease that is there: nothing waits for that. */
+  surplusRequest(): LeaseId | undefined {
+    if (this.tasks.length > 0) return undefined;
+    for (const [leaseId, task] of this.requests) if (!hasStoredArguments(task)) return leaseId;
+    return undefined;
+  }
+
   /** A worker died: one task at a time again, so that the next death has one suspect. */
   forgetRunTimes(): void {
     this.#history = 0;
@@ -131,6 +147,7 @@ export function newLease(
     worker,
     address,
     state: "connecting",
+    first: undefined,
     inFlight: new SequenceMap(),
     nextSequence: 1,
     idleSinceMs: nowMs,
@@ -141,6 +158,13 @@ export function newLease(
     route: undefined,
     stalled: false,
   };
+}
+
+export function checkLease(lease: Lease): void {
+  assert(lease.queue.leases.includes(lease), "a lease is in its queue");
+  for (const task of lease.inFlight.values()) {
+    assert(task.state === "pushed" || task.state === "done", "what is in flight was pushed");
+  }
 }
 
 /** The state in words, for people who ask why something waits. */

@@ -16,8 +16,8 @@ import { type LeaseId, type NodeId, type ProcessRef, rayletOf } from "../../base
 import { LEASE_IDLE_MS, MAX_OPEN_REQUESTS_PER_KEY, MAX_REFUSED_DIALS, PIPELINE_BELOW_MS } from "../../base/limits.js";
 import type { Failure, LeaseRequest, Message, ProcessAddress } from "../../protocol/messages.js";
 import type { Amounts } from "../resources.js";
-import { describeQueue, KeyQueue, type Lease, lostConnection, lostMessage, newLease } from "./key-queue.js";
-import type { Outcome, Task, TaskTemplate } from "./records.js";
+import { checkLease, describeQueue, KeyQueue, type Lease, lostConnection, lostMessage, newLease } from "./key-queue.js";
+import { hasStoredArguments, type Outcome, type Task, type TaskTemplate } from "./records.js";
 
 const REASON_WAIT_MS = 2_000; // so long the reason of a worker's death is waited for
 
@@ -107,7 +107,8 @@ export class LeasePool {
       if (task.storeResult) this.#port.runsAt(task, worker);
     } else if (task.state === "requested") {
       task.state = "queued";
-      queue.tasks.unshift(task);
+      if (hasStoredArguments(task)) lease.first = task;
+      else queue.tasks.unshift(task);
     }
     this.#port.connect(lease);
   }
@@ -126,10 +127,7 @@ export class LeasePool {
     const task = queue?.requests.get(leaseId);
     if (queue === undefined || task === undefined) return;
     this.#closeRequest(queue, leaseId);
-    if (task.state === "requested") {
-      task.state = "queued";
-      queue.tasks.unshift(task);
-    }
+    if (task.state === "requested") this.#requeue(task);
     this.#pump(queue);
   }
 
@@ -149,6 +147,7 @@ export class LeasePool {
     const lease = this.#leases.get(leaseId);
     if (lease === undefined) return;
     this.#forget(lease);
+    if (lease.first?.state === "queued") this.#requeue(lease.first);
     this.#retryAll(lease, reason, bystander);
     this.#pump(lease.queue);
   }
@@ -164,6 +163,9 @@ export class LeasePool {
   connected(lease: Lease): void {
     if (this.#leases.get(lease.id) !== lease) return;
     lease.state = "open";
+    const { first } = lease;
+    lease.first = undefined;
+    if (first?.state === "queued") this.#push(lease, first);
     this.#pump(lease.queue);
     this.#returnIfIdle(lease);
   }
@@ -206,9 +208,9 @@ export class LeasePool {
   }
 
   /**
-   * The worker did not start these: its running task takes long, or waits (`blocked`). No attempt is lost. A blocked
-   * lease counts for nothing when it is asked whether more are needed; otherwise two gated tasks on two CPUs would
-   * keep the task that opens their gate waiting for ever.
+   * The worker did not start these: its running task takes long, or waits (`blocked`), or an argument that was there
+   * is gone. No attempt is lost. A blocked lease counts for nothing when it is asked whether more are needed;
+   * otherwise two gated tasks on two CPUs would keep the task that opens their gate waiting for ever.
    */
   handedBack(lease: Lease, sequences: readonly number[], blocked: boolean): void {
     for (let i = sequences.length - 1; i >= 0; i--) {
@@ -216,14 +218,13 @@ export class LeasePool {
       const task = lease.inFlight.get(sequence);
       if (task === undefined) continue;
       lease.inFlight.delete(sequence);
-      if (task.state !== "pushed") continue;
-      task.state = "queued";
-      lease.queue.tasks.unshift(task);
+      if (task.state === "pushed") this.#requeue(task);
     }
     lease.blocked = blocked;
     lease.stalled = lease.inFlight.size > 0;
     lease.queue.noteRunTime(PIPELINE_BELOW_MS * 2);
     this.#pump(lease.queue);
+    if (lease.inFlight.size === 0 && lease.state === "open" && lease.queue.requests.size > 0) this.#return(lease);
   }
 
   // ── Ends ──────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -231,7 +232,7 @@ export class LeasePool {
   /** Take a task out wherever it is; a running one is the caller's business. Says where its worker is, if pushed. */
   withdraw(task: Task): Lease | undefined {
     const queue = this.#queueOf(task.template);
-    if (task.state === "queued") queue.tasks.remove(task);
+    if (task.state === "queued") queue.remove(task);
     if (task.state === "requested") {
       for (const [leaseId, requested] of queue.requests) {
         if (requested !== task) continue;
@@ -275,12 +276,7 @@ export class LeasePool {
 
   check(): void {
     for (const [id, queue] of this.#requested) assert(queue.requests.has(id), "both directions of a request agree");
-    for (const lease of this.#leases.values()) {
-      assert(lease.queue.leases.includes(lease), "a lease is in its queue");
-      for (const task of lease.inFlight.values()) {
-        assert(task.state === "pushed" || task.state === "done", "what is in flight was pushed");
-      }
-    }
+    for (const lease of this.#leases.values()) checkLease(lease);
   }
 
   #queueOf(template: TaskTemplate): KeyQueue {
@@ -344,12 +340,8 @@ export class LeasePool {
 
   /** A worker is free and a task still waits for another lease: it can have this one. */
   #cancelSurplus(queue: KeyQueue): void {
-    if (queue.tasks.length > 0) return;
-    for (const [leaseId, task] of queue.requests) {
-      if (task.dependencies.some((entry) => entry.state === "stored" || !entry.owned)) continue;
-      this.#port.sendToRaylet({ type: "cancelLease", leaseId });
-      return;
-    }
+    const leaseId = queue.surplusRequest();
+    if (leaseId !== undefined) this.#port.sendToRaylet({ type: "cancelLease", leaseId });
   }
 
   #returnIfIdle(lease: Lease): void {
@@ -387,9 +379,16 @@ export class LeasePool {
       }
       if (isCounted) task.attempt++;
       task.run++;
-      task.state = "queued";
-      lease.queue.tasks.unshift(task);
+      this.#requeue(task);
     }
+  }
+
+  /** It starts anew: on the next lease, or, with stored arguments, where the schedulers can have them. */
+  #requeue(task: Task): void {
+    const queue = this.#queueOf(task.template);
+    if (hasStoredArguments(task)) return this.#request(queue, task);
+    task.state = "queued";
+    queue.tasks.unshift(task);
   }
 
   #finish(task: Task, outcome: Outcome): void {

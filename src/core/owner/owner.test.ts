@@ -38,6 +38,7 @@ class World {
         disconnectActor: (link) => say(`leave ${link.actorId}`),
         abortTask: (_, task) => say(`abort ${task.template.name}`),
         storeValue: (entry) => say(`store ${entry.id}`),
+        registerLineage: (task) => say(`spec of ${task.template.name}`),
         readObject: (id) => `bytes of ${id}`,
         track: () => {},
         warn: (text) => say(`warn: ${text}`),
@@ -338,6 +339,21 @@ test("an owner is busy while something of it needs time, and only then", () => {
   w.answer(made);
   w.owner.tick(BEGIN + 10_000);
   assert.equal(w.owner.isBusy, false);
+});
+
+test("the spec of a task is handed over when a result is in the object table, before its arguments are let go", () => {
+  const w = new World();
+  const stored: Outcome = { kind: "returned", results: [{ kind: "stored", nodeId: "N2", sizeBytes: 10 }] };
+  const specsAfter = (name: string, outcome: Outcome, changes: Submission = {}) => {
+    w.submit(name, { schedulingKey: name, ...changes });
+    const made = w.open(w.leases.length + 1);
+    w.asked();
+    w.answer(made, outcome);
+    return w.asked().filter((line) => line.startsWith("spec"));
+  };
+  assert.deepEqual(specsAfter("large", stored), ["spec of large"]);
+  assert.deepEqual(specsAfter("small", RETURNED), []);
+  assert.deepEqual(specsAfter("once", stored, { maxRetries: 0 }), []);
 });
 
 test("a message that is not for an owner is left to others", () => {

@@ -16,6 +16,7 @@ import { LeasePool } from "./lease-pool.js";
 import type { ActorLink } from "./records.js";
 import {
   type Held,
+  hasStoredArguments,
   ObjectEntry,
   type Opaque,
   type Outcome,
@@ -42,6 +43,8 @@ export interface OwnerPort {
   /** Tell the task's code, wherever it runs, to stop. */
   abortTask(where: Lease | ActorLink, task: Task): void;
   storeValue(entry: ObjectEntry): void;
+  /** Hand the task's spec to the GCS, beside the entries of its results: what is lost of them it makes again. */
+  registerLineage(task: Task): void;
   readObject(id: ObjectEntry["id"], offset: number, sizeBytes: number): Opaque;
   track(entry: ObjectEntry, handle: object): void;
   /** Words for the user. */
@@ -168,6 +171,7 @@ export class Owner {
         this.leases.clusterTotals(message.total);
         return true;
       case "nodeLost":
+        this.references.nodeLost(message.nodeId);
         this.leases.nodeLost(message.nodeId, message.reason);
         return true;
       case "actorState":
@@ -224,6 +228,9 @@ export class Owner {
       case "objectFailed":
         this.references.objectFailed(message.objectId, message.reason);
         return true;
+      case "argumentMissing":
+        this.references.argumentReaders.missing(message.objectId);
+        return true;
       case "holdsAdded":
         this.references.holdsAdded(message.sequence);
         return true;
@@ -268,7 +275,7 @@ export class Owner {
       this.#finished(task, upstream);
       return;
     }
-    if (task.dependencies.some((entry) => entry.state === "stored" || !entry.owned)) this.leases.submitAlone(task);
+    if (hasStoredArguments(task)) this.leases.submitAlone(task);
     else this.leases.submit(task);
   }
 
@@ -287,9 +294,20 @@ export class Owner {
     if (task.dependencies.length > 0) this.#actorOf.delete(task);
     const { returns } = task;
     for (let index = 0; index < returns.length; index++) this.#resolve(returns[index], index, outcome);
+    if (outcome.kind === "value" || outcome.kind === "returned") this.#keepLineage(task);
     if (task.run > 0 || outcome.kind === "failed") for (const entry of returns) this.references.releaseStray(entry);
     for (const entry of task.dependencies) this.references.unpin(entry);
     for (const held of task.nested) this.letGo(held);
+  }
+
+  /**
+   * Results in the object table can be lost with a node, or asked for after our death: from here on their spec lies beside
+   * their entries. Before the task's arguments are let go, whose own specs live as long as this one needs them.
+   */
+  #keepLineage(task: Task): void {
+    const { maxRetries, method } = task.template;
+    if (maxRetries === 0 || method !== "") return;
+    for (const entry of task.returns) if (entry.hold === "held") return this.#port.registerLineage(task);
   }
 
   #resolve(entry: ObjectEntry | undefined, index: number, outcome: Outcome): void {

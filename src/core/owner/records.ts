@@ -238,6 +238,11 @@ export type Outcome =
   | { readonly kind: "threw"; readonly error: Opaque }
   | { readonly kind: "failed"; readonly code: string; readonly message: string };
 
+/** It must go through the schedulers, which bring what it takes to where it runs. */
+export function hasStoredArguments(task: Task): boolean {
+  return task.dependencies.some((entry) => entry.state === "stored" || !entry.owned);
+}
+
 /** A dependency that failed fails the task with the same error, without running it. */
 export function upstreamFailure(task: Task): Outcome | undefined {
   for (const entry of task.dependencies) {

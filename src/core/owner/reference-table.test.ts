@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Lines, line } from "../../../test/support/messages.js";
-import { context, failure, object, process } from "../../../test/support/names.js";
+import { context, failure, node, object, process } from "../../../test/support/names.js";
 import { namedTask } from "../../../test/support/owner.js";
 import type { ObjectEntry, Task, Waiter } from "./records.js";
 import { ReferenceTable } from "./reference-table.js";
@@ -453,21 +453,48 @@ test("an argument is read once for all who read it, without a hold", () => {
   const w = world();
   const read: unknown[] = [];
   const reader = { read: (value: unknown) => read.push(value), failed: () => read.push("failed") };
-  w.table.readArgument(object("a"), reader);
-  w.table.readArgument(object("a"), reader);
+  w.table.argumentReaders.add(object("a"), reader);
+  w.table.argumentReaders.add(object("a"), reader);
   w.table.objectReady(object("a"), true, 0, 10);
   assert.deepEqual(w.asked(), ["getObject a", "read a", "releaseBlock a"]);
   assert.deepEqual(read, ["bytes of a", "bytes of a"]);
-  w.table.readArgument(object("b"), reader);
+  w.table.argumentReaders.add(object("b"), reader);
   w.table.objectFailed(object("b"), failure("OBJECT_LOST"));
   assert.deepEqual(read.slice(2), ["failed"]);
+});
+
+test("a task that holds resources does not wait for an argument that is gone; others do", () => {
+  const w = world();
+  const told: string[] = [];
+  const patient = { read: () => told.push("read"), failed: () => told.push("failed") };
+  w.table.argumentReaders.add(object("a"), { ...patient, missing: () => told.push("missing") });
+  w.table.argumentReaders.add(object("a"), patient);
+  w.table.argumentReaders.missing(object("a"));
+  w.table.argumentReaders.missing(object("b"));
+  assert.deepEqual(told, ["missing"]);
+  assert.deepEqual(w.asked(), ["getObject a", "getObject a"]);
+  w.table.objectReady(object("a"), true, 0, 10);
+  assert.deepEqual(told, ["missing", "read"]);
+});
+
+test("what lay on a node that died is there only when the object table says so", () => {
+  const w = world();
+  const a = w.own("a");
+  w.table.resolveStored(a, "N2", 10);
+  w.asked();
+  w.exists(a);
+  w.table.nodeLost(node("N2"));
+  w.exists(a);
+  assert.deepEqual(w.asked(), ["a exists", "getObject a"]);
+  w.table.objectReady(a.id, false, 0, 10);
+  assert.deepEqual(w.asked(), ["a exists"]);
 });
 
 test("a get that gives up leaves a task's argument alone", () => {
   const w = world();
   const b = w.borrowed("b");
   const read: unknown[] = [];
-  w.table.readArgument(b.id, { read: (value) => read.push(value), failed: () => {} });
+  w.table.argumentReaders.add(b.id, { read: (value) => read.push(value), failed: () => {} });
   w.table.unwant(b, w.get(b));
   assert.deepEqual(w.soFar(), ["getObject b", "getObject b"]);
   w.table.objectReady(b.id, true, 0, 10);

@@ -10,9 +10,11 @@
  * Invariants: I-05 freed only when unreachable, and then freed; I-01 a waiter is told once.
  */
 import { assert } from "../../base/assert.js";
-import type { ContextId, ObjectId, ProcessRef } from "../../base/ids.js";
+import type { ContextId, NodeId, ObjectId, ProcessRef } from "../../base/ids.js";
+import { MAX_NODES } from "../../base/limits.js";
 import type { Failure, Message } from "../../protocol/messages.js";
-import { ArgumentReaders, type Reader } from "./argument-readers.js";
+import { Recent } from "../recent.js";
+import { ArgumentReaders } from "./argument-readers.js";
 import { tellDependents, whenReadyForTask } from "./dependents.js";
 import { Holds } from "./holds.js";
 import type { Task } from "./records.js";
@@ -39,12 +41,16 @@ export class ReferenceTable {
   readonly #port: ReferenceTablePort;
   /** Entries that other processes may name. Most never get here. */
   readonly #byId = new Map<ObjectId, ObjectEntry>();
-  readonly #readers = new ArgumentReaders();
+  /** Arguments of tasks that run here. */
+  readonly argumentReaders: ArgumentReaders;
   readonly #holds: Holds;
+  /** What was stored there may be lost: whether it is there is asked of the object table. */
+  readonly #lostNodes = new Recent<NodeId>(MAX_NODES);
 
   constructor(port: ReferenceTablePort) {
     this.#port = port;
     this.#holds = new Holds(port);
+    this.argumentReaders = new ArgumentReaders((message) => port.sendToRaylet(message));
   }
 
   /** A result or a put of this process. */
@@ -166,7 +172,8 @@ export class ReferenceTable {
   /** Lecture, `get`: tell the waiter at once, or when the value is here. */
   want(entry: ObjectEntry, waiter: Waiter): void {
     const isHere = entry.state === "inline" || entry.state === "failed";
-    if (isHere || (entry.state === "stored" && waiter.onlyExistence)) {
+    const isSafe = entry.state === "stored" && !(entry.nodeId !== undefined && this.#lostNodes.has(entry.nodeId));
+    if (isHere || (isSafe && waiter.onlyExistence)) {
       waiter.entryReady(entry, entry.value);
       return;
     }
@@ -182,6 +189,10 @@ export class ReferenceTable {
     entry.waiters = undefined;
     this.#stopPulling(entry);
     this.#dropIfUnused(entry);
+  }
+
+  nodeLost(nodeId: NodeId): void {
+    this.#lostNodes.add(nodeId);
   }
 
   /** The task went to the global scheduler: who waits for its results waits in the object table. */
@@ -204,16 +215,11 @@ export class ReferenceTable {
     return task.missing === 0;
   }
 
-  /** Read an argument of a task that runs here. */
-  readArgument(id: ObjectId, reader: Reader): void {
-    if (this.#readers.add(id, reader)) this.#port.sendToRaylet({ type: "getObject", objectId: id, fetch: true });
-  }
-
   // ── Answers ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
   objectReady(id: ObjectId, local: boolean, offset: number, sizeBytes: number): void {
     const entry = this.#byId.get(id);
-    const readers = local ? this.#readers.take(id) : [];
+    const readers = local ? this.argumentReaders.take(id) : [];
     const isWanted = entry?.waiters !== undefined || readers.length > 0;
     const value = local && isWanted ? this.#port.readObject(id, offset, sizeBytes) : undefined;
     if (local) this.#port.sendToRaylet({ type: "releaseBlock", objectId: id });
@@ -232,7 +238,7 @@ export class ReferenceTable {
   }
 
   objectFailed(id: ObjectId, failure: Failure): void {
-    for (const reader of this.#readers.take(id)) reader.failed(failure);
+    for (const reader of this.argumentReaders.take(id)) reader.failed(failure);
     const entry = this.#byId.get(id);
     if (entry === undefined) return;
     entry.pulling = false;
@@ -347,14 +353,14 @@ export class ReferenceTable {
     this.#byId.set(entry.id, entry);
     entry.pulling = true;
     const fetch = entry.waiters?.some((waiter) => !waiter.onlyExistence) ?? true;
-    this.#port.sendToRaylet({ type: "getObject", objectId: entry.id, fetch });
+    this.#port.sendToRaylet({ type: "getObject", objectId: entry.id, fetch, mustBeHere: false });
   }
 
   #stopPulling(entry: ObjectEntry): void {
     if (!entry.pulling) return;
     entry.pulling = false;
     this.#unfile(entry);
-    if (this.#readers.has(entry.id)) return; // the same answer serves a task's argument
+    if (this.argumentReaders.has(entry.id)) return; // the same answer serves a task's argument
     this.#port.sendToRaylet({ type: "cancelGet", objectId: entry.id });
   }
 

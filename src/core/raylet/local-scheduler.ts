@@ -16,7 +16,7 @@ import { assert } from "../../base/assert.js";
 import type { JobId, LeaseId, NodeId, ObjectId, ProcessId, ProcessRef } from "../../base/ids.js";
 import { MAX_CLOSED_LEASES, MAX_QUEUED_LEASES } from "../../base/limits.js";
 import type { Failure, LeaseRequest } from "../../protocol/messages.js";
-import { isActorLease } from "../actor-lease.js";
+import { isActorLease, isRebuild } from "../actor-lease.js";
 import type { Journey } from "../journey.js";
 import { Recent } from "../recent.js";
 import { type Amounts, cpuOf, fits, type NodeResources } from "../resources.js";
@@ -234,7 +234,9 @@ export class LocalScheduler {
 
   /** Requests wait elsewhere in the cluster: owners give idle leases back. */
   wantLeasesBack(): void {
-    for (const { request } of this.#granted.values()) if (!isActorLease(request)) this.#port.leaseWanted(request);
+    for (const { request } of this.#granted.values()) {
+      if (!isActorLease(request) && !isRebuild(request)) this.#port.leaseWanted(request);
+    }
   }
 
   /** The state in words, for people who ask why something waits. */

@@ -23,9 +23,13 @@ class World {
     const say = this.#lines.add;
     const who = (want: Want) => (want.kind === "get" ? want.process : want.leaseId);
     const port: ConstructorParameters<typeof ObjectManager>[1] = {
-      subscribeObject: (id, forTask) => say(`subscribe ${id}${forTask === undefined ? "" : ` for ${forTask}`}`),
+      subscribeObject: (id, forTask, failedAt) =>
+        say(
+          `subscribe ${id}${forTask === undefined ? "" : ` for ${forTask}`}${failedAt === undefined ? "" : `, not from ${failedAt}`}`,
+        ),
       unsubscribeObject: (id) => say(`unsubscribe ${id}`),
       registerReplica: (id) => say(`register ${id}`),
+      dropUnreadable: (id, from) => say(`the copy of ${id} on ${from} cannot be read`),
       fetchObject: (id, from) => say(`fetch ${id} from ${from}`),
       objectReady: (want, id) => say(`${who(want)}: ${id} is ready`),
       objectFailed: (want, id, reason) => say(`${who(want)}: ${id} failed ${reason.code}`),
@@ -40,7 +44,7 @@ class World {
 
   /** The object table says where it is. */
   available(name: string, ...nodes: readonly string[]): void {
-    this.manager.objectAvailable(object(name), kib(200), nodes.map(node));
+    this.manager.objectAvailable(object(name), kib(200), 0, nodes.map(node));
   }
 
   fetched(name: string, ok = true): void {
@@ -104,7 +108,7 @@ test("an object that a process here makes meanwhile is not fetched", () => {
   assert.deepEqual(w.asked(), []);
 });
 
-test("another replica is tried when a fetch fails, then the reason is told", () => {
+test("another replica is tried when a fetch fails; a copy that nobody can read is given up", () => {
   const w = new World();
   w.want("c", get("p"));
   const tried: string[] = [];
@@ -115,15 +119,17 @@ test("another replica is tried when a fetch fails, then the reason is told", () 
   }
   const [two, three] = ["fetch c from N2", "fetch c from N3"];
   assert.deepEqual(tried, [two, three, two, three, two]);
-  assert.deepEqual(w.asked(), ["p: c failed OBJECT_LOST"]);
+  assert.deepEqual(w.asked(), ["the copy of c on N2 cannot be read", "subscribe c, not from N2"]);
   assert.equal(w.store.usedBytes, 0);
+  w.manager.objectGone(object("c"), failure("OBJECT_LOST"));
+  assert.deepEqual(w.asked(), ["p: c failed OBJECT_LOST"]);
 });
 
-test("an object table that names only this node, which has no copy, is asked a few times and no more", () => {
+test("an object table that names only this node, which has no copy, learns so after a few times", () => {
   const w = new World();
   w.want("c", get("p"));
   for (let attempt = 0; attempt < MAX_FETCH_ATTEMPTS; attempt++) w.available("c", "N1");
-  assert.equal(w.asked().at(-1), "p: c failed OBJECT_LOST");
+  assert.deepEqual(w.asked().slice(-2), ["the copy of c on N1 cannot be read", "subscribe c"]);
 });
 
 test("an object that will never be is told to all; a fetch under way decides for itself", () => {

@@ -23,10 +23,13 @@ export type Want =
   | { readonly kind: "argument"; readonly leaseId: LeaseId; readonly taskId: TaskId };
 
 export interface ObjectManagerPort {
-  subscribeObject(object: ObjectId, forTask: TaskId | undefined): void;
+  /** `failedAt`: the copy there could not be fetched. */
+  subscribeObject(object: ObjectId, forTask: TaskId | undefined, failedAt?: NodeId): void;
   unsubscribeObject(object: ObjectId): void;
   /** A replica has been sealed here. */
-  registerReplica(object: ObjectId, sizeBytes: number): void;
+  registerReplica(object: ObjectId, sizeBytes: number, attempt: number): void;
+  /** A copy that nobody can read is none. */
+  dropUnreadable(object: ObjectId, node: NodeId): void;
   /** Copy an object from another node's store into the local block at `offset`; `fetched` says how it went. */
   fetchObject(object: ObjectId, from: NodeId, offset: number, sizeBytes: number): void;
   objectReady(want: Want, object: ObjectId): void;
@@ -36,7 +39,10 @@ export interface ObjectManagerPort {
 interface Pull {
   readonly wants: Want[];
   sizeBytes: number;
+  /** The run of its task that made the copies. */
+  attempt: number;
   locations: NodeId[];
+  from: NodeId | undefined;
   /** "writing": a process of this node is making the same object. */
   state: "subscribed" | "queued" | "fetching" | "writing";
   attempts: number;
@@ -77,7 +83,7 @@ export class ObjectManager {
       const message = `object ${object} cannot be waited for: node ${this.#self} waits for ${this.#maxPulls} objects, which is the limit. get() fewer refs at a time`;
       return this.#port.objectFailed(want, object, { code: "PENDING_CALLS_LIMIT", message });
     }
-    this.#pulls.set(object, { wants: [want], sizeBytes: 0, locations: [], state: "subscribed", attempts: 0 });
+    this.#pulls.set(object, newPull(want));
     this.#port.subscribeObject(object, want.kind === "argument" ? want.taskId : undefined);
   }
 
@@ -99,10 +105,11 @@ export class ObjectManager {
   }
 
   /** The object table's callback: the object exists. A message that comes twice finds the pull further on. */
-  objectAvailable(object: ObjectId, sizeBytes: number, locations: readonly NodeId[]): void {
+  objectAvailable(object: ObjectId, sizeBytes: number, attempt: number, locations: readonly NodeId[]): void {
     const pull = this.#pulls.get(object);
     if (pull === undefined || pull.state !== "subscribed") return;
     pull.sizeBytes = sizeBytes;
+    pull.attempt = attempt;
     pull.locations = locations.filter((node) => node !== this.#self);
     this.#known(object, pull);
   }
@@ -136,7 +143,7 @@ export class ObjectManager {
       const sizeBytes = this.#store.seal(object);
       if (sizeBytes !== undefined) {
         this.fetchedBytes += sizeBytes;
-        this.#port.registerReplica(object, sizeBytes);
+        this.#port.registerReplica(object, sizeBytes, pull?.attempt ?? 0);
       }
       if (pull !== undefined) this.#finish(object, pull);
     } else {
@@ -179,6 +186,7 @@ export class ObjectManager {
   /** Lecture, `fetchArgument` and `fetchResult`. */
   #startFetch(object: ObjectId, pull: Pull): void {
     const from = pull.locations[pull.attempts % Math.max(1, pull.locations.length)];
+    pull.from = from;
     if (from === undefined) return this.#retry(object, pull);
     const block = this.#store.create(object, pull.sizeBytes, this.#self as string as ProcessId);
     if (block === "full") return this.#fail(object, pull, storeFull(object, pull.sizeBytes, this.#store));
@@ -206,13 +214,13 @@ export class ObjectManager {
       return;
     }
     if (pull.attempts >= MAX_FETCH_ATTEMPTS) {
-      const message = `object ${object} could not be fetched from ${pull.locations.join(", ")} in ${pull.attempts} attempts`;
-      return this.#fail(object, pull, { code: "OBJECT_LOST", message });
+      this.#port.dropUnreadable(object, pull.from ?? this.#self);
+      pull.attempts = 0;
     }
     pull.state = "subscribed";
     pull.locations = [];
     const argument = pull.wants.find((want) => want.kind === "argument");
-    this.#port.subscribeObject(object, argument?.taskId);
+    this.#port.subscribeObject(object, argument?.taskId, pull.from);
   }
 
   #finish(object: ObjectId, pull: Pull): void {
@@ -230,6 +238,10 @@ export class ObjectManager {
     this.#pulls.delete(object);
     for (const want of pull.wants) this.#port.objectFailed(want, object, reason);
   }
+}
+
+function newPull(want: Want): Pull {
+  return { wants: [want], sizeBytes: 0, attempt: 0, locations: [], from: undefined, state: "subscribed", attempts: 0 };
 }
 
 function isCurious(want: Want): boolean {

@@ -162,7 +162,7 @@ function create(w: World, name: string, sizeBytes = kib(4)): void {
 }
 
 function seal(w: World, name: string): void {
-  w.send(D, { type: "sealObject", objectId: object(name), holder: D, contains: [] });
+  w.send(D, { type: "sealObject", objectId: object(name), attempt: 0, holder: D, contains: [] });
 }
 
 test("an object is created, sealed and registered; its writer hears so when the GCS has confirmed", () => {
@@ -188,8 +188,8 @@ test("get(c): a local object is pinned while it is read, and freed under the rea
   create(w, "c");
   seal(w, "c");
   w.asked();
-  w.send(D, { type: "getObject", objectId: object("c"), fetch: true });
-  w.send(D, { type: "getObject", objectId: object("c"), fetch: false });
+  w.send(D, { type: "getObject", objectId: object("c"), fetch: true, mustBeHere: false });
+  w.send(D, { type: "getObject", objectId: object("c"), fetch: false, mustBeHere: false });
   assert.deepEqual(w.asked(), ["d: objectReady c local", "d: objectReady c"]);
   w.send(GCS, { type: "freeObject", objectId: object("c") });
   assert.equal(w.raylet.store.usedBytes, kib(4));
@@ -199,9 +199,15 @@ test("get(c): a local object is pinned while it is read, and freed under the rea
 
 test("get(c) of an object elsewhere follows the lecture's steps", () => {
   const w = new World({ alone: false });
-  w.send(D, { type: "getObject", objectId: object("c"), fetch: true });
+  w.send(D, { type: "getObject", objectId: object("c"), fetch: true, mustBeHere: false });
   assert.deepEqual(w.asked(), ["GCS: subscribeObject c"]);
-  w.send(GCS, { type: "objectAvailable", objectId: object("c"), sizeBytes: kib(4), locations: [node("N2")] });
+  w.send(GCS, {
+    type: "objectAvailable",
+    objectId: object("c"),
+    sizeBytes: kib(4),
+    attempt: 0,
+    locations: [node("N2")],
+  });
   assert.deepEqual(w.asked(), ["fetch c from N2"]);
   w.raylet.fetched(object("c"), true);
   assert.deepEqual(w.asked(), ["GCS: registerObject c", "d: objectReady c local"]);
@@ -214,10 +220,10 @@ test("get(c) of an object elsewhere follows the lecture's steps", () => {
 
 test("a wish that is taken back, or gone, is told", () => {
   const w = new World();
-  w.send(D, { type: "getObject", objectId: object("c"), fetch: true });
+  w.send(D, { type: "getObject", objectId: object("c"), fetch: true, mustBeHere: false });
   w.send(D, { type: "cancelGet", objectId: object("c") });
   assert.deepEqual(w.asked(), ["GCS: subscribeObject c", "GCS: unsubscribeObject c"]);
-  w.send(D, { type: "getObject", objectId: object("c"), fetch: true });
+  w.send(D, { type: "getObject", objectId: object("c"), fetch: true, mustBeHere: false });
   w.send(GCS, { type: "objectGone", objectId: object("c"), reason: failure("OBJECT_LOST") });
   assert.deepEqual(w.asked(), ["GCS: subscribeObject c", "d: objectFailed c OBJECT_LOST"]);
 });
@@ -227,7 +233,13 @@ test("a lease's missing argument is fetched before the grant; a lost one refuses
   w.running("L1");
   w.send(D, { type: "returnLease", leaseId: lease("L1") });
   w.send(D, { ...leaseRequest("L2", { takes: ["a"] }), type: "requestLease" });
-  w.send(GCS, { type: "objectAvailable", objectId: object("a"), sizeBytes: kib(4), locations: [node("N2")] });
+  w.send(GCS, {
+    type: "objectAvailable",
+    objectId: object("a"),
+    sizeBytes: kib(4),
+    attempt: 0,
+    locations: [node("N2")],
+  });
   w.asked();
   w.raylet.fetched(object("a"), true);
   assert.ok(w.asked().includes("d: leaseGranted L2"));
@@ -243,7 +255,7 @@ test("a worker's death is told once, with its leases; its blocks, pins and wishe
   w.running("L1");
   const w1 = w.worker(1);
   w.send(w1, { type: "createObject", objectId: object("unfinished"), sizeBytes: kib(4) });
-  w.send(w1, { type: "getObject", objectId: object("c"), fetch: true });
+  w.send(w1, { type: "getObject", objectId: object("c"), fetch: true, mustBeHere: false });
   w.asked();
   w.raylet.processDied(w1, failure("WORKER_CRASHED"));
   w.raylet.processDied(w1, failure("CONNECTION"));
@@ -306,8 +318,14 @@ test("what a dead writer was going to make is fetched from elsewhere for those w
   const w = new World();
   w.running("L1");
   w.send(w.worker(1), { type: "createObject", objectId: object("c"), sizeBytes: kib(4) });
-  w.send(D, { type: "getObject", objectId: object("c"), fetch: true });
-  w.send(GCS, { type: "objectAvailable", objectId: object("c"), sizeBytes: kib(4), locations: [node("N2")] });
+  w.send(D, { type: "getObject", objectId: object("c"), fetch: true, mustBeHere: false });
+  w.send(GCS, {
+    type: "objectAvailable",
+    objectId: object("c"),
+    sizeBytes: kib(4),
+    attempt: 0,
+    locations: [node("N2")],
+  });
   w.asked();
   w.raylet.processDied(w.worker(1), failure("WORKER_CRASHED"));
   assert.ok(w.asked().includes("fetch c from N2"));

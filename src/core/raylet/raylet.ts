@@ -14,7 +14,7 @@ import {
   type ProcessRef,
 } from "../../base/ids.js";
 import type { Failure, LeaseRequest, Message, MessageBody, NodeInfo, Role } from "../../protocol/messages.js";
-import { isActorLease } from "../actor-lease.js";
+import { isActorLease, isRebuild } from "../actor-lease.js";
 import { Collector } from "../collector.js";
 import type { Journey } from "../journey.js";
 import { type Amounts, NodeResources } from "../resources.js";
@@ -299,14 +299,15 @@ export class Raylet {
 
   #objectPort(): ConstructorParameters<typeof ObjectManager>[1] {
     return {
-      subscribeObject: (objectId, forTask) => {
+      subscribeObject: (objectId, forTask, failedAt) => {
         if (forTask === undefined) this.#journey.record("subscribeObject", objectId);
         else this.#journey.record("locateArgument", forTask, objectId);
-        this.#port.send(GCS, { type: "subscribeObject", objectId, forTask });
+        this.#port.send(GCS, { type: "subscribeObject", objectId, forTask, failedAt });
       },
       unsubscribeObject: (objectId) => this.#port.send(GCS, { type: "unsubscribeObject", objectId }),
-      registerReplica: (objectId, sizeBytes) =>
-        this.#port.send(GCS, { type: "registerObject", objectId, sizeBytes, holder: undefined, contains: [] }),
+      registerReplica: (objectId, sizeBytes, attempt) =>
+        this.#port.send(GCS, { type: "registerObject", objectId, sizeBytes, attempt, holder: undefined, contains: [] }),
+      dropUnreadable: (objectId, nodeId) => this.#port.send(GCS, { type: "dropLocation", objectId, nodeId }),
       fetchObject: (objectId, from, offset, sizeBytes) => this.#fetch(objectId, from, offset, sizeBytes),
       objectReady: (want, objectId) => this.#objectReady(want, objectId),
       objectFailed: (want, objectId, reason) => {
@@ -352,7 +353,7 @@ export class Raylet {
       closeLease: (worker, leaseId) => this.#port.send(worker, { type: "closeLease", leaseId }),
       killWorker: (worker, why) => this.#port.killWorker(worker, why),
       leaseCancelled: ({ owner, leaseId }, placed) => {
-        this.#port.send(owner, { type: "leaseCancelled", leaseId });
+        if (!isRebuild({ owner })) this.#port.send(owner, { type: "leaseCancelled", leaseId });
         if (placed) this.#port.send(GCS, { type: "leaseCancelled", leaseId });
       },
       leaseRefused: (request, reason, placed) => {
@@ -389,7 +390,7 @@ export class Raylet {
       address,
       dispatched: task !== undefined,
     };
-    if (!isActorLease(request)) this.#port.send(owner, granted);
+    if (!isActorLease(request) && !isRebuild(request)) this.#port.send(owner, granted);
     this.#port.send(GCS, granted);
   }
 

@@ -52,6 +52,10 @@ export class StoreDesk {
         this.#objectRegistered(message.objectId);
         return true;
       case "getObject":
+        if (message.mustBeHere && !this.#store.has(message.objectId)) {
+          this.#port.send(from, { type: "argumentMissing", objectId: message.objectId });
+          return true;
+        }
         this.#objects.want(message.objectId, { kind: "get", process: from.processId, fetch: message.fetch });
         return true;
       case "cancelGet":
@@ -61,7 +65,7 @@ export class StoreDesk {
         this.#store.unpin(message.objectId, from.processId);
         return true;
       case "objectAvailable":
-        this.#objects.objectAvailable(message.objectId, message.sizeBytes, message.locations);
+        this.#objects.objectAvailable(message.objectId, message.sizeBytes, message.attempt, message.locations);
         return true;
       case "objectGone":
         this.#objects.objectGone(message.objectId, message.reason);
@@ -111,7 +115,7 @@ export class StoreDesk {
   }
 
   /** Lecture, `storeResult`: the object is in the store from here on; then `registerObject` tells the GCS. */
-  #sealObject(from: ProcessRef, { objectId, holder, contains }: MessageBody<"sealObject">): void {
+  #sealObject(from: ProcessRef, { objectId, attempt, holder, contains }: MessageBody<"sealObject">): void {
     if (this.#store.has(objectId)) return; // said twice: its holder may have let go of it since
     const sizeBytes = this.#store.seal(objectId);
     if (sizeBytes === undefined) return;
@@ -119,7 +123,7 @@ export class StoreDesk {
     this.#journey.record("registerObject", objectId);
     this.#sealing.set(objectId, new Set([from.processId, ...(this.#waiting.get(objectId)?.keys() ?? [])]));
     this.#waiting.delete(objectId);
-    this.#port.send(GCS, { type: "registerObject", objectId, sizeBytes, holder, contains });
+    this.#port.send(GCS, { type: "registerObject", objectId, sizeBytes, attempt, holder, contains });
     this.#objects.sealedHere(objectId);
   }
 

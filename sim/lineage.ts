@@ -1,0 +1,65 @@
+/** How virtual owners hand specs over; the counterpart of `src/process/lineage-writer.ts`. */
+import { GCS, type ObjectId, type ProcessRef, promotedIdOf, SEALED_BY_OWNER } from "../src/base/ids.js";
+import { MAX_LINEAGE_ARGUMENT_BYTES } from "../src/base/limits.js";
+import { type Held, ObjectEntry, type Task } from "../src/core/owner/records.js";
+import type { Argument, Message } from "../src/protocol/messages.js";
+import { inlineSize, type OwnedArgument, wireArgument } from "./arguments.js";
+import type { DirectLinks } from "./direct-links.js";
+import type { ObjectWriter } from "./object-writer.js";
+import type { Surroundings } from "./surroundings.js";
+import type { SimValue } from "./values.js";
+
+/** What it takes of its process. */
+export interface LineageOwner {
+  readonly ref: ProcessRef;
+  readonly around: Surroundings;
+  readonly writer: ObjectWriter;
+  readonly links: Pick<DirectLinks, "specOf">;
+  send(to: ProcessRef, message: Message): void;
+  keep(held: Held): void;
+  letGo(held: Held): void;
+}
+
+export function registerLineage(process: LineageOwner, task: Task): void {
+  const nested: ObjectId[] = [];
+  const large: { readonly objectId: ObjectId; readonly value: SimValue }[] = [];
+  const args = (task.args as readonly OwnedArgument[]).map((arg, index): Argument => {
+    if (arg instanceof ObjectEntry && arg.state !== "inline") return wireArgument(arg);
+    const value = arg instanceof ObjectEntry ? (arg.value as SimValue) : arg;
+    if (inlineSize(arg) > MAX_LINEAGE_ARGUMENT_BYTES) {
+      const objectId = promotedIdOf(task.id, index);
+      large.push({ objectId, value });
+      return { kind: "object", objectId };
+    }
+    for (const named of value.names) if (named.kind === "object") nested.push(named.id);
+    return wireArgument(arg);
+  });
+  const { template } = task;
+  const promoted = large.map(({ objectId }) => objectId);
+  const send = () =>
+    process.send(GCS, {
+      type: "registerLineage",
+      task: { ...process.links.specOf(task), arguments: args, storeResult: true },
+      demand: template.demand,
+      strategy: template.strategy,
+      maxRetries: template.maxRetries < 0 ? undefined : template.maxRetries,
+      lostAttempts: task.attempt,
+      nested,
+      promoted,
+    });
+  if (large.length === 0) return send();
+  const kept = [...task.dependencies, ...task.nested];
+  for (const held of kept) process.keep(held);
+  let missing = large.length;
+  let failed = false;
+  for (const { objectId, value } of large) {
+    process.around.watch.valueMade(objectId, value);
+    process.writer.store(objectId, value, SEALED_BY_OWNER, process.ref, (failure) => {
+      failed ||= failure !== undefined;
+      if (--missing > 0) return;
+      if (!failed) send();
+      process.send(GCS, { type: "releaseHolds", objects: promoted });
+      for (const held of kept) process.letGo(held);
+    });
+  }
+}
