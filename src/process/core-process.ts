@@ -317,7 +317,7 @@ export class CoreProcess {
 
   #fetchBytes(objectId: ObjectId): Promise<Uint8Array> {
     return new Promise((resolve, reject) => {
-      this.owner.references.readArgument(objectId, {
+      this.owner.references.argumentReaders.add(objectId, {
         read: (value) => {
           const bytes = value instanceof EncodedBytes ? this.values.decode(value) : undefined;
           if (bytes instanceof Uint8Array) resolve(bytes);
