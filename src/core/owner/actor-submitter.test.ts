@@ -16,6 +16,8 @@ class World {
   readonly submitter: ActorSubmitter;
   readonly link: ActorLink;
   readonly #lines = new Lines();
+  /** The clock of a process that was idle starts at this time. */
+  idleUntilMs: number | undefined;
 
   /** Actor A, which this process has just registered, with one handle. */
   constructor() {
@@ -27,6 +29,9 @@ class World {
       disconnect: () => say("leave"),
       releaseHandle: (link) => say(`release ${link.actorId}`),
       finished: (task, outcome) => say(`${task.template.name} ${outcomeLine(outcome)}`),
+      wakeUp: () => {
+        if (this.idleUntilMs !== undefined) this.submitter.tick(this.idleUntilMs);
+      },
     });
     this.link = this.submitter.link(A, "Counter", true);
     this.submitter.addHandle(this.link);
@@ -199,6 +204,21 @@ test("calls under way wait for the GCS's reason for a while, no longer; then the
   assert.deepEqual(w.asked(), ["subscribeActor A"]);
   w.submitter.tick(1_000 + ACTOR_REASON_WAIT_MS);
   assert.deepEqual(w.asked(), ["a failed ACTOR_UNAVAILABLE", "leave", "release A"]);
+});
+
+test("a loss starts the clock of a process that was idle, and counts from then", () => {
+  const w = new World();
+  w.open();
+  w.submit("a");
+  w.asked();
+  w.idleUntilMs = 50_000;
+  w.submitter.disconnected(w.link);
+  w.submitter.tick(50_000 + FIRST_REDIAL_MS);
+  assert.deepEqual(w.asked(), ["subscribeActor A"]);
+  w.submitter.tick(50_000 + ACTOR_REASON_WAIT_MS - 1);
+  assert.deepEqual(w.asked(), []);
+  w.submitter.tick(50_000 + ACTOR_REASON_WAIT_MS);
+  assert.deepEqual(w.asked(), ["a failed ACTOR_UNAVAILABLE"]);
 });
 
 test("the GCS's word that the actor died ends what was under way and what waits", () => {

@@ -33,6 +33,8 @@ export interface ActorSubmitterPort {
   /** No handle is left here: the hold on the actor ends, and what its constructor was given may go. */
   releaseHandle(actor: ActorLink): void;
   finished(task: Task, outcome: Outcome): void;
+  /** Time matters from here on: call `tick` at once, if that has not been done of late, and again and again. */
+  wakeUp(): void;
 }
 
 export class ActorSubmitter {
@@ -131,6 +133,7 @@ export class ActorSubmitter {
    */
   disconnected(link: ActorLink): void {
     if (link.state !== "connecting" && link.state !== "alive") return;
+    this.#port.wakeUp(); // a process without leases has no clock running, and its time is old
     link.state = "broken";
     link.dials.failed(this.#nowMs);
     if (link.brokenSinceMs === 0) link.brokenSinceMs = this.#nowMs || 1;

@@ -105,6 +105,7 @@ export class Owner {
         for (const held of actor.kept.splice(0)) this.letGo(held);
       },
       finished: (task, outcome) => this.#finished(task, outcome),
+      wakeUp: () => port.wakeUp(),
     });
   }
 
