@@ -56,6 +56,8 @@ export const MAX_OPEN_REQUESTS_PER_KEY = 16;
 export const MAX_QUEUED_LEASES = 1_000_000;
 /** Tasks pushed to one worker before the first has been answered, once the key is known to be fast. */
 export const MAX_PIPELINE_DEPTH = 512;
+/** A worker is given tasks ahead for this long, by their mean run time. */
+export const PIPELINE_AHEAD_MS = 2;
 /** Below this median run time tasks of a key are pipelined. */
 export const PIPELINE_BELOW_MS = 1;
 /** A worker whose running task is older than this hands unstarted pushes back. */

@@ -11,6 +11,7 @@ import {
   MAX_OPEN_REQUESTS_PER_KEY,
   MAX_PIPELINE_DEPTH,
   MAX_REDIAL_MS,
+  PIPELINE_AHEAD_MS,
   PIPELINE_BELOW_MS,
 } from "../../base/limits.js";
 import { SequenceMap } from "../../base/sequence-map.js";
@@ -19,6 +20,8 @@ import { Backoff } from "../backoff.js";
 import type { Amounts } from "../resources.js";
 import { hasStoredArguments, type Task, type TaskTemplate } from "./records.js";
 
+const MEAN_OVER_TASKS = 16;
+const MIN_PIPELINE_DEPTH = 2;
 /** A lease that others want may be kept busy this long. */
 const WANTED_TENURE_MS = 100;
 
@@ -56,6 +59,8 @@ export class KeyQueue {
   /** The last 32 run times, one bit each: set when it was below `PIPELINE_BELOW_MS`. */
   #history = 0;
   #samples = 0;
+  /** The mean run time, of the last dozen tasks or so. */
+  #meanMs = 0;
   /** What must not run twice is not pushed ahead: of a dead worker's tasks nobody could say which had started. */
   readonly #once: boolean;
 
@@ -91,6 +96,7 @@ export class KeyQueue {
   noteRunTime(runTimeMs: number): void {
     this.#history = (this.#history << 1) | (runTimeMs < PIPELINE_BELOW_MS ? 1 : 0);
     if (this.#samples < 32) this.#samples++;
+    this.#meanMs += (runTimeMs - this.#meanMs) / Math.min(this.#samples, MEAN_OVER_TASKS);
   }
 
   /** A task that waits, perhaps for its lease's connection, waits no more. */
@@ -112,10 +118,13 @@ export class KeyQueue {
     this.#samples = 0;
   }
 
-  /** How many tasks a worker may have at once: one, until the median run time is known to be short. */
+  /**
+   * How many tasks a worker may have at once: one, until the median run time is known to be short; then what it runs in
+   * `PIPELINE_AHEAD_MS`. That hides the way to the worker and back, and what is beyond goes to other workers.
+   */
   get depth(): number {
-    if (this.#once) return 1;
-    return this.#samples >= 4 && bitsSet(this.#history) * 2 > this.#samples ? MAX_PIPELINE_DEPTH : 1;
+    if (this.#once || this.#samples < 4 || bitsSet(this.#history) * 2 <= this.#samples) return 1;
+    return Math.max(MIN_PIPELINE_DEPTH, Math.min(MAX_PIPELINE_DEPTH, Math.floor(PIPELINE_AHEAD_MS / this.#meanMs)));
   }
 }
 

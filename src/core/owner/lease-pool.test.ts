@@ -20,7 +20,7 @@ import type { Lease } from "./key-queue.js";
 import { LeasePool } from "./lease-pool.js";
 import type { Task } from "./records.js";
 
-const FAST_MS = 0.01;
+const FAST_MS = 0.001;
 const SLOW_MS = 5;
 const HEARD_MS = 1_000;
 
@@ -155,6 +155,20 @@ test("when the cluster grows, tasks that wait ask for more leases", () => {
   assert.deepEqual(w.asked(), ["ask 1 for t1"]);
   w.pool.clusterTotals(amountsOf({ CPU: 2 }));
   assert.deepEqual(w.asked(), ["ask 2 for t2"]);
+});
+
+test("a worker gets no more ahead than it runs in two milliseconds: other workers take the rest", () => {
+  const w = new World(2);
+  w.submit("first");
+  w.open("1");
+  w.answer("1", 0.5);
+  for (const name of ["a", "b", "c", "d"]) {
+    w.submit(name);
+    w.answer("1", 0.5);
+  }
+  w.asked();
+  w.submit("t1", "t2", "t3", "t4", "t5");
+  assert.deepEqual(w.asked(), ["push t1 to 1", "push t2 to 1", "push t3 to 1", "push t4 to 1", "ask 2 for t5"]);
 });
 
 test("a worker gets one task at a time until the key is known to be fast, then many", () => {
