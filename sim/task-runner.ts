@@ -32,6 +32,8 @@ export interface RunEvents {
   block(): void;
   resume(): void;
   finished(outcome: Outcome): void;
+  /** Whose the results are; undefined when the owner has given the run up. */
+  owner(): ProcessRef | undefined;
 }
 
 interface BringEvents {
@@ -164,7 +166,7 @@ export class TaskRunner {
     new ScriptRunner(this.#process, api, script, {
       block: events.block,
       resume: events.resume,
-      returned: (results) => this.#results(task, api, results, ended),
+      returned: (results) => this.#results(task, events.owner(), api, results, ended),
       threw: (error) => {
         api.dropAll();
         ended(outcomeOf(error));
@@ -217,8 +219,13 @@ export class TaskRunner {
   }
 
   /** Lecture, `storeResult`: what is large, or names others, goes into the store; the rest travels with the answer. */
-  #results(task: IncomingTask, api: ClusterApi, made: readonly Made[], ended: (outcome: Outcome) => void): void {
-    const { spec, caller } = task;
+  #results(
+    { spec }: IncomingTask,
+    owner: ProcessRef | undefined,
+    api: ClusterApi,
+    made: readonly Made[],
+    ended: (outcome: Outcome) => void,
+  ): void {
     const process = this.#process;
     const results: Result[] = [];
     let failure: Failure | undefined;
@@ -237,7 +244,7 @@ export class TaskRunner {
       if (value.sizeBytes <= MAX_INLINE_BYTES && held.length === 0 && !storeAll) return;
       storing++;
       for (const kept of held) process.keep(kept);
-      process.writer.store(objectId, value, runOfCopy(spec.attempt), caller, (reason) => {
+      process.writer.store(objectId, value, runOfCopy(spec.attempt), owner, (reason) => {
         for (const kept of held) process.letGo(kept);
         failure ??= reason;
         results[index] = { kind: "stored", nodeId: process.ref.nodeId, sizeBytes: value.sizeBytes };

@@ -1,7 +1,7 @@
 /** A virtual worker: runs the tasks of its leases, or becomes an actor. */
 import { GCS, type LeaseId, type ProcessRef } from "../src/base/ids.js";
 import { ActorExecutor, type Call } from "../src/core/executor/actor-executor.js";
-import { Executor, type LeaseSlot, type Run } from "../src/core/executor/executor.js";
+import { Executor, type LeaseSlot, ownerOf, type Run } from "../src/core/executor/executor.js";
 import type { Outcome } from "../src/core/owner/records.js";
 import type { ActorSpec, Message } from "../src/protocol/messages.js";
 import type { DirectFrame, IncomingTask, OwnerFrame } from "./frames.js";
@@ -127,6 +127,7 @@ export class Worker extends OwnerProcess implements WorkerDoor {
           block: () => executor.block(run),
           resume: () => executor.resume(run),
           finished: (outcome) => executor.finished(run, outcome),
+          owner: () => ownerOf(run.lease),
         }),
       answer: (caller, run, outcome, runTimeMs) =>
         this.#answer(caller as Caller, run.lease.id, run, outcome, runTimeMs),
@@ -179,6 +180,7 @@ export class Worker extends OwnerProcess implements WorkerDoor {
           block: () => actor.block(call),
           resume: () => actor.resume(call),
           finished: (outcome) => actor.finished(call, outcome),
+          owner: () => (call.unheard ? undefined : (call.caller as Caller).ref),
         }),
       answer: (caller, call, outcome) => this.#answer(caller as Caller, undefined, call, outcome, 0),
     });

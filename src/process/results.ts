@@ -60,12 +60,12 @@ export class Results {
     this.#core.storeResult(objectId, asked.value, asked.isError, runOfCopy(attempt), undefined, () => {});
   }
 
-  /** Large results, and all of them with `all`, are sealed in the owner's name; then the task has ended. */
+  /** Large results, and all of them with `all`, are sealed in the owner's name, if it still wants them; then the task has ended. */
   store(
     task: Source,
     encodings: readonly Encoding[],
     all: boolean,
-    owner: ProcessRef,
+    owner: ProcessRef | undefined,
     done: (outcome: Outcome) => void,
   ): Outcome | undefined {
     const results: Result[] = encodings.map(({ stored }) => ({ kind: "inline", value: stored }));
@@ -80,7 +80,7 @@ export class Results {
   }
 
   /** Seal what an outcome has inline, in the owner's name. `done` gets the outcome as it is to be answered then. */
-  promote(task: Source, outcome: Outcome, owner: ProcessRef, done: (outcome: Outcome) => void): void {
+  promote(task: Source, outcome: Outcome, owner: ProcessRef | undefined, done: (outcome: Outcome) => void): void {
     const inline = inlineOf(outcome, task.template.numReturns);
     if (inline.length === 0) return done(outcome);
     const results: Result[] = outcome.kind === "returned" ? [...outcome.results] : [];
@@ -91,7 +91,7 @@ export class Results {
   #seal(
     { template, counter, attempt }: Source,
     values: readonly InlineValue[],
-    owner: ProcessRef,
+    owner: ProcessRef | undefined,
     done: (failure: Outcome | undefined) => void,
     results: Result[],
   ): void {

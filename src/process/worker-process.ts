@@ -5,7 +5,7 @@
 import { ByteReader, MalformedBytes } from "../base/bytes.js";
 import { GCS, type LeaseId, type NodeId, type ProcessId, type ProcessRef } from "../base/ids.js";
 import type { Call } from "../core/executor/actor-executor.js";
-import { Executor, type LeaseSlot, type Run } from "../core/executor/executor.js";
+import { Executor, type LeaseSlot, ownerOf, type Run } from "../core/executor/executor.js";
 import type { Outcome } from "../core/owner/records.js";
 import { ConnectionError } from "../errors.js";
 import { Acceptor } from "../io/acceptor.js";
@@ -66,7 +66,7 @@ export class WorkerProcess {
   readonly #executor: Executor;
   readonly #runner: TaskRunner;
   readonly #host: RunHost = {
-    ownerOf: (run) => (run as Run).lease.owner,
+    ownerOf: (run) => ownerOf((run as Run).lease),
     heldBy: (run) => (run as Run).lease.held,
     block: (run) => this.#executor.block(run as Run),
     resume: (run) => this.#executor.resume(run as Run),

@@ -9,6 +9,8 @@ import { runScenario, type ScenarioResult } from "../../sim/scenario.js";
 const SEEDS = 300;
 /** Seeds that found a bug once; see the tests named after the simulation beside the machines. */
 const TRACK_RECORD = [637, 749, 759, 991, 999, 1_236, 1_263, 1_360, 1_476, 2_187, 2_542, 3_298];
+/** The same with three faults each. */
+const TRACK_RECORD_OF_THREE = [183, 220, 401];
 
 function run(seed: number, faults = 1): ScenarioResult {
   try {
@@ -33,7 +35,7 @@ test(`${SEEDS} seeds keep every promise`, () => {
     faults.set(result.fault, (faults.get(result.fault) ?? 0) + 1);
   }
   assert.ok(tasks > 10 * SEEDS, `programs of substance ran: ${tasks} tasks`);
-  for (const kind of ["none", "worker", "node", "driver"]) {
+  for (const kind of ["none", "worker", "node", "driver", "copies"]) {
     assert.ok((faults.get(kind) ?? 0) >= SEEDS / 20, `${kind} was drawn often enough: ${faults.get(kind)}`);
   }
 });
@@ -44,6 +46,7 @@ test(`${SEEDS / 3} seeds keep every promise under three faults each, lost connec
 
 test("seeds that found a bug stay green", () => {
   for (const seed of TRACK_RECORD) run(seed);
+  for (const seed of TRACK_RECORD_OF_THREE) run(seed, 3);
 });
 
 test("the same seed gives the same events", () => {

@@ -7,7 +7,7 @@ import { lease, process } from "../../../test/support/names.js";
 import { GCS } from "../../base/ids.js";
 import { HAND_BACK_AFTER_MS, PROMOTE_UNREAD_AFTER_MS } from "../../base/limits.js";
 import type { Outcome } from "../owner/records.js";
-import { Executor, type LeaseSlot, type Run } from "./executor.js";
+import { Executor, type LeaseSlot, ownerOf, type Run } from "./executor.js";
 
 const DONE: Outcome = { kind: "returned", results: [] };
 const LOST: Outcome = { kind: "failed", code: "OBJECT_LOST", message: "" };
@@ -311,6 +311,16 @@ test("an owner that is gone gets no answers, and what it pushed does not start",
   w.executor.detach("d");
   w.executor.finished(w.run("async a"), DONE);
   assert.deepEqual(w.asked(), []);
+});
+
+test("results belong to the owner of the lease, until it has given up what still runs on it", () => {
+  const w = new World();
+  const slot = w.open("L1");
+  w.executor.push(slot, 1, "async a");
+  assert.deepEqual(ownerOf(slot), process("d"));
+  w.executor.closeLease(lease("L1"));
+  assert.equal(ownerOf(slot), undefined);
+  assert.equal(ownerOf({ ...slot, owner: GCS }), GCS);
 });
 
 test("leases of one worker do not wait for each other", () => {

@@ -348,6 +348,11 @@ export class Executor {
   }
 }
 
+/** Whose the results of its tasks are. What still runs on a lease that is over has been given up by its owner. */
+export function ownerOf({ owner, closed }: LeaseSlot): ProcessRef | undefined {
+  return closed && !isRebuild({ owner }) ? undefined : owner;
+}
+
 function isBlocked(run: Run | undefined): boolean {
   return run !== undefined && run.waits > 0;
 }
