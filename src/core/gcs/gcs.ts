@@ -19,6 +19,7 @@ import type { Failure, Message, MessageBody, NodeInfo } from "../../protocol/mes
 import { isActorLease } from "../actor-lease.js";
 import { COLLECT_FROM_NODES_MS, Collector } from "../collector.js";
 import type { Journey } from "../journey.js";
+import { tableReport } from "../memory/table-report.js";
 import { ActorTable } from "./actor-table.js";
 import { FunctionTable } from "./function-table.js";
 import { GlobalScheduler } from "./global-scheduler.js";
@@ -304,7 +305,7 @@ export class Gcs {
     const answer = (json: string) => this.#port.send(from, { type: "answer", query, json });
     if (about === "nodes") return answer(JSON.stringify(nodesView(this.scheduler.nodes())));
     const nodes = [...this.#nodes.keys()];
-    const own = about === "trace" ? [this.traceOf(subject)] : [];
+    const own = about === "trace" ? [this.traceOf(subject)] : about === "memory" ? [this.#memory()] : [];
     const number = this.#collector.ask(
       this.#nowMs,
       nodes,
@@ -316,6 +317,10 @@ export class Gcs {
       const asked = about === "trace" ? subject : `#${about}${subject}`;
       this.#port.send(rayletOf(nodeId), { type: "collect", query: number, subject: asked });
     }
+  }
+
+  #memory(): string {
+    return JSON.stringify(tableReport(this.objects, (process) => this.#processes.get(process)?.ref.nodeId));
   }
 
   #stop(): void {
