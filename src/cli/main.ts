@@ -101,8 +101,8 @@ Small values whose refs have not left their owner are in no store, and not liste
 listed one by one; the others are in the totals.
 
 The line is known of values that went to the store at once: put() of more than 100 KiB or with refs inside, and large
-arguments. Of results it is known for the first 16 calls of each remote function, and for all calls once a result of it
-has gone to the store; between them "near" marks a guess, the last call of the function whose line is known. With MOBULA_CALL_SITES=1 in the environment of the driver and of the nodes it is known of
+arguments. Of results it is known for the first 16 calls of each remote function, and for all calls once a large result
+of it has gone to the store; between them "near" marks a guess, the last call of the function whose line is known. With MOBULA_CALL_SITES=1 in the environment of the driver and of the nodes it is known of
 every call and put(), for about 10 µs each.`;
 
 async function main(): Promise<void> {

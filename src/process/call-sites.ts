@@ -24,7 +24,8 @@ const sites = new Map<string, Site>();
 
 /** The innermost line of user code on the stack: about 10 µs. The same line is the same object. */
 function siteNow(): Site | undefined {
-  const frame = stack(FEW_FRAMES).find(isUsers) ?? stack(MANY_FRAMES).find(isUsers);
+  const few = stack(FEW_FRAMES);
+  const frame = few.find(isUsers) ?? (few.length < FEW_FRAMES ? undefined : stack(MANY_FRAMES).find(isUsers));
   const file = frame === undefined ? undefined : fileOf(frame);
   if (frame === undefined || file === undefined) return undefined;
   const line = frame.getLineNumber() ?? 0;

@@ -230,7 +230,7 @@ export class CoreProcess {
 
   /** The ref of an object leaves: a small value goes to the store, too. */
   #escape(entry: ObjectEntry): void {
-    entry.task?.template.origins?.wasStored(entry);
+    entry.task?.template.origins?.guess(entry);
     this.owner.references.escape(entry);
   }
 

@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { object } from "../../../test/support/names.js";
 import { namedTask } from "../../../test/support/owner.js";
-import { MAX_KEPT_ORIGINS, MAX_SITES_SEEN_FIRST } from "../../base/limits.js";
+import { MAX_INLINE_BYTES, MAX_KEPT_ORIGINS, MAX_SITES_SEEN_FIRST } from "../../base/limits.js";
 import { CallOrigins, KeptOrigins, type Origin } from "./origin.js";
 import { TaskList } from "./task-list.js";
 
@@ -28,8 +28,8 @@ function calls(always = false) {
       if (origins.left > 0) origins.note([result]);
       return result;
     },
-    stored: (result: { origin: Origin | undefined }) => {
-      origins.wasStored(result);
+    stored: (result: { origin: Origin | undefined }, sizeBytes = MAX_INLINE_BYTES + 1) => {
+      origins.wasStored(result, sizeBytes);
       return `${result.origin?.site.line} ${result.origin?.exact === true ? "exactly" : "near"}`;
     },
   };
@@ -41,7 +41,14 @@ test("only the first calls are looked at while results stay small", () => {
   assert.equal(f.looked(), MAX_SITES_SEEN_FIRST);
 });
 
-test("once a result went to the store every call is looked at; what lies between has the last line seen", () => {
+test("a small result that went to the store, since its owner was busy, costs the next calls nothing", () => {
+  const f = calls();
+  f.stored(f.call(1), MAX_INLINE_BYTES);
+  for (let i = 0; i < 1_000; i++) f.call(7);
+  assert.equal(f.looked(), MAX_SITES_SEEN_FIRST);
+});
+
+test("once a large result went to the store every call is looked at; what lies between has the last line seen", () => {
   const f = calls();
   const results = Array.from({ length: MAX_SITES_SEEN_FIRST + 1 }, (_, i) => f.call(i + 1));
   const [first] = results;

@@ -3,10 +3,10 @@
  *
  * A stack costs more than a small task, so it is looked at only where it pays: for what goes to the store. Nobody knows
  * beforehand whether a call's result will; so the first calls of each remote function are looked at, and all further
- * ones once a result of it has gone to the store. What lies between has the line that was seen last.
+ * ones once a large result of it has gone to the store. What lies between has the line that was seen last.
  */
 import type { ObjectId } from "../../base/ids.js";
-import { MAX_KEPT_ORIGINS, MAX_SITES_SEEN_FIRST } from "../../base/limits.js";
+import { MAX_INLINE_BYTES, MAX_KEPT_ORIGINS, MAX_SITES_SEEN_FIRST } from "../../base/limits.js";
 
 /** A position in the code as it runs: source maps are read when somebody asks. Lines and columns from one. */
 export interface Site {
@@ -52,9 +52,14 @@ export class CallOrigins {
     for (const entry of results) entry.origin = origin;
   }
 
-  /** A result went to the store: from now on every call is looked at. */
-  wasStored(entry: Made): void {
-    this.left = Number.POSITIVE_INFINITY;
+  /** A result is in the store because it is large: from now on every call is looked at. */
+  wasStored(entry: Made, sizeBytes: number): void {
+    if (sizeBytes > MAX_INLINE_BYTES) this.left = Number.POSITIVE_INFINITY;
+    this.guess(entry);
+  }
+
+  /** An object whose line was not looked at goes to the store, small as it may be: its ref leaves, or its owner is busy. */
+  guess(entry: Made): void {
     if (entry.origin !== undefined || this.#last === undefined) return;
     entry.origin = { call: this.call, site: this.#last, exact: false };
   }

@@ -317,7 +317,7 @@ export class Owner {
       } else if (result.kind === "inline") {
         this.references.resolveInline(entry, result.value, false);
       } else {
-        entry.task?.template.origins?.wasStored(entry);
+        entry.task?.template.origins?.wasStored(entry, result.sizeBytes);
         this.references.resolveStored(entry, result.nodeId, result.sizeBytes);
       }
     }
