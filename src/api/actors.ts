@@ -7,6 +7,7 @@ import type { ActorLink, TaskTemplate } from "../core/owner/records.js";
 import { ObjectEntry } from "../core/owner/records.js";
 import { type Amounts, NOTHING } from "../core/resources.js";
 import { ActorNotFoundError, InvalidOptionError } from "../errors.js";
+import { callOrigins, noteArguments } from "../process/call-sites.js";
 import type { CoreProcess } from "../process/core-process.js";
 import { EncodedBytes } from "../process/encoded-bytes.js";
 import { checkOptions, checkText, demandOf, show, strategyOf } from "./options.js";
@@ -154,6 +155,7 @@ function whenSendable(
     return entry;
   });
   const entries = stored.filter((arg) => arg instanceof ObjectEntry);
+  noteArguments(entries, link.name);
   core.owner.keepFor(link, entries);
   let missing = entries.length + 1;
   const ready = () => {
@@ -273,6 +275,7 @@ function methodTemplate(state: HandleState, name: string, options: MethodOptions
     demand: NOTHING,
     strategy: { kind: "default" },
     schedulingKey: state.link.actorId,
+    origins: callOrigins(label),
   };
 }
 

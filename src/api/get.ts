@@ -2,6 +2,7 @@
 import type { ObjectEntry, Waiter } from "../core/owner/records.js";
 import { GetTimeoutError, InvalidOptionError, NotInitializedError } from "../errors.js";
 import { importedModule } from "../functions/index.js";
+import { EVERY_SITE, originNow } from "../process/call-sites.js";
 import { currentTask, type TaskContext } from "../process/task-context.js";
 import { entryOfRef, ObjectRefImpl, refOf } from "./object-ref.js";
 import { checkNumReturns, checkOptions } from "./options.js";
@@ -19,7 +20,9 @@ export function put<T>(value: T): ObjectRef<T> {
     throw new InvalidOptionError("put() takes a value, got an ObjectRef: pass the ref itself");
   const entry = runtime.core.put(value, currentLineage(runtime));
   // A small value goes with its ref; a large one lives in the store, where the end of its ref must be noticed.
-  return (entry.state === "inline" && !entry.large ? new ObjectRefImpl(entry) : refOf(entry)) as ObjectRef<T>;
+  const isSmall = entry.state === "inline" && !entry.large;
+  if (!isSmall || EVERY_SITE) entry.origin = originNow("put()");
+  return (isSmall ? new ObjectRefImpl(entry) : refOf(entry)) as ObjectRef<T>;
 }
 
 type Values<Refs extends readonly unknown[]> = {

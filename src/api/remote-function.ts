@@ -3,6 +3,7 @@ import type { FunctionId } from "../base/ids.js";
 import { DEFAULT_MAX_RETRIES, MAX_PENDING_CALLS } from "../base/limits.js";
 import type { TaskTemplate } from "../core/owner/records.js";
 import { InvalidOptionError, PendingCallsLimitError } from "../errors.js";
+import { callOrigins } from "../process/call-sites.js";
 import { ObjectRefImpl } from "./object-ref.js";
 import { checkOptions, checkText, demandOf, show, strategyOf } from "./options.js";
 import { referenceModules } from "./reference-modules.js";
@@ -128,6 +129,7 @@ function templateFor(state: FunctionState, runtime: Runtime): TaskTemplate {
     demand,
     strategy,
     schedulingKey: `${amounts.join()} ${JSON.stringify(strategy)} ${maxRetries === 0 ? "once" : ""}`,
+    origins: callOrigins(options.name ?? cell.name),
   };
   state.templateOf = runtime;
   return state.template;

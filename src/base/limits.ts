@@ -206,6 +206,21 @@ export const MAX_ID_BYTES = 64;
 /** Unix socket paths longer than this are silently cut by the kernel. */
 export const MAX_SOCKET_PATH_BYTES = 107;
 
+// ── Memory ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+/** Objects that one report of `mobula memory` names, the largest; the others are in its totals. */
+export const MAX_MEMORY_ROWS = 5_000;
+/** Holders and copies of one object that a report names. */
+export const MAX_MEMORY_HOLDERS = 16;
+/** Lines of user code in one process's report, those with most bytes. */
+export const MAX_MEMORY_SITES = 1_000;
+/** Lines of user code that one process tells apart. */
+export const MAX_SITES = 10_000;
+/** Of each remote function so many calls are looked at before it is known whether results of it go to the store. */
+export const MAX_SITES_SEEN_FIRST = 16;
+/** Objects that a process has made and let go and whose lines it remembers: others may hold them. */
+export const MAX_KEPT_ORIGINS = 5_000;
+
 // ── Tracing ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 /** Journey records that one process keeps: about the last 1,000 tasks. */

@@ -34,6 +34,7 @@ function program(): Command {
     .option("--address <address>", ADDRESS)
     .option("--json", "print JSON")
     .action(async (task, options) => (await import("./trace.js")).trace(task, options));
+  addMemory(mobula);
   mobula
     .command("microbenchmark")
     .description(
@@ -73,6 +74,36 @@ function addRun(mobula: Command): void {
     .passThroughOptions()
     .action(async (script, args, options) => (await import("./run.js")).run(script, args, options));
 }
+
+function addMemory(mobula: Command): void {
+  mobula
+    .command("memory")
+    .description("Every object of a cluster: its size, where it lies, who holds it, and which line of code made it.")
+    .option("--address <address>", ADDRESS)
+    .option("--json", "print JSON: everything that is known, unless --limit says less")
+    .addOption(
+      new Option("--sort <by>", "most bytes first, or most objects (of objects: most holders)")
+        .choices(["size", "count"])
+        .default("size"),
+    )
+    .addOption(
+      new Option("--group-by <what>", "objects under the line that made them, under their node, or in one list")
+        .choices(["site", "node", "none"])
+        .default("site"),
+    )
+    .option("--limit <n>", "lines of each list (default: 20)", count)
+    .addHelpText("after", MEMORY_HELP)
+    .action(async (options) => (await import("./memory.js")).memory(options));
+}
+
+const MEMORY_HELP = `
+Small values whose refs have not left their owner are in no store, and not listed. The largest 5,000 objects are
+listed one by one; the others are in the totals.
+
+The line is known of values that went to the store at once: put() of more than 100 KiB or with refs inside, and large
+arguments. Of results it is known for the first 16 calls of each remote function, and for all calls once a large result
+of it has gone to the store; between them "near" marks a guess, the last call of the function whose line is known. With MOBULA_CALL_SITES=1 in the environment of the driver and of the nodes it is known of
+every call and put(), for about 10 µs each.`;
 
 async function main(): Promise<void> {
   // The reader may go before we are done: `mobula trace | head`.

@@ -159,6 +159,7 @@ test("a hold that a lost attempt took in its owner's name is let go, unless the 
     track: () => {},
     dependencyReady: () => {},
     runnerOf: () => undefined,
+    keepOrigin: () => {},
     wakeUp: () => {},
   });
   const [lost, escaped] = [0, 1].map((counter) => references.create(context("c"), counter, 0, undefined));

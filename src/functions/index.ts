@@ -14,3 +14,4 @@ export type { CaptureObstacle, CaptureReport } from "./report.js";
 export { inspectCapture } from "./report.js";
 export type { ReviveHooks } from "./revive.js";
 export { Reviver } from "./revive.js";
+export { UserPositions } from "./user-positions.js";

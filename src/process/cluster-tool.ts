@@ -1,6 +1,7 @@
 /** A connection to the head that asks and orders: what the command and test clusters use. No driver, no job. */
 import { randomBytes } from "node:crypto";
 import { GCS, type NodeId, type ProcessId } from "../base/ids.js";
+import type { MemoryReport } from "../core/memory/reports.js";
 import { ConnectionError } from "../errors.js";
 import { parseAddress } from "../io/address.js";
 import { dial } from "../io/dial.js";
@@ -75,8 +76,15 @@ export class ClusterTool {
     return answers.flat(Number.POSITIVE_INFINITY).reduce<Traffic>((sum, each) => add(sum, each as Traffic), NO_TRAFFIC);
   }
 
+  /** What the object table, the stores and the processes know of objects. Who is busy for long does not answer. */
+  async memory(): Promise<MemoryReport[]> {
+    return (JSON.parse(await this.query("memory", "")) as MemoryReport[][]).flat(
+      Number.POSITIVE_INFINITY,
+    ) as MemoryReport[];
+  }
+
   /** Ask the GCS; the answer is JSON. */
-  query(about: "nodes" | "trace" | "workers" | "traffic", subject: string): Promise<string> {
+  query(about: "nodes" | "trace" | "workers" | "traffic" | "memory", subject: string): Promise<string> {
     const query = this.#next++;
     return new Promise((answered, failed) => {
       if (this.#lost !== undefined) return failed(this.#lost);

@@ -6,6 +6,8 @@ import type { JobId, ObjectId, ProcessRef } from "../base/ids.js";
 import { GCS, SEALED_BY_OWNER } from "../base/ids.js";
 import { MAX_LEASE_ARGUMENT_BYTES, MAX_TASK_DEPTH, WORKER_DIAL_TIMEOUT_MS } from "../base/limits.js";
 import { Journey } from "../core/journey.js";
+import { processReport } from "../core/memory/process-report.js";
+import type { ProcessReport } from "../core/memory/reports.js";
 import { Owner } from "../core/owner/owner.js";
 import type { ActorLink, Task, TaskTemplate } from "../core/owner/records.js";
 import { ObjectEntry, type Waiter } from "../core/owner/records.js";
@@ -15,6 +17,7 @@ import { Arena } from "../io/arena.js";
 import { type Connection, tcpTraffic } from "../io/connection.js";
 import { dial } from "../io/dial.js";
 import type { Argument, Failure, LeaseRequest, Message, Role } from "../protocol/messages.js";
+import { noteArguments, originNow, placing } from "./call-sites.js";
 import { nowMs } from "./clock.js";
 import { ControlLink } from "./control-link.js";
 import { DirectLinks } from "./direct-links.js";
@@ -61,6 +64,8 @@ export class CoreProcess {
   #ticker: NodeJS.Timeout | undefined;
   #closed = false;
   jobId = "" as JobId;
+  /** The actor that this process is. */
+  actorName = "";
   /** What the role does with messages that are not for an owner. */
   onMessage: (message: Message, from: ProcessRef) => void = () => {};
   onRayletLost: (error: Error | undefined) => void = () => {};
@@ -89,7 +94,7 @@ export class CoreProcess {
       (message) => this.raylet.send(GCS, message),
     );
     this.owner = new Owner(options.self, this.#ownerPort(), this.journey);
-    this.values = new ValueCodec(options.handles, this.functions, (entry) => this.owner.references.escape(entry));
+    this.values = new ValueCodec(options.handles, this.functions, (entry) => this.#escape(entry));
     this.#finalizer = new FinalizationRegistry((tracker) => this.dropTracked(tracker));
     const process = this;
     this.#lineage = new LineageWriter({
@@ -132,6 +137,7 @@ export class CoreProcess {
     const { references } = this.owner;
     const { stored } = this.values.encode(value, "value");
     const entry = references.create(lineage.contextId, lineage.counter++, 0, undefined);
+    entry.origin = originNow("data that a function captured");
     references.pin(entry);
     references.resolveInline(entry, stored, true);
     references.escape(entry);
@@ -171,9 +177,10 @@ export class CoreProcess {
   submit(template: TaskTemplate, lineage: Lineage, args: readonly unknown[], actor: ActorLink | undefined): Task {
     if (this.#closed) throw new NotInitializedError("the cluster connection was shut down; call init() first");
     const prepared = this.values.encodeArguments(args, this.owner, lineage);
+    noteArguments(prepared.dependencies, template.name);
     const { contextId, depth } = lineage;
     const counter = lineage.counter++;
-    return this.owner.submit(
+    const task = this.owner.submit(
       template,
       contextId,
       counter,
@@ -183,6 +190,9 @@ export class CoreProcess {
       prepared.nested,
       actor,
     );
+    const { origins } = template;
+    if (origins !== undefined && origins.left > 0) origins.note(task.returns);
+    return task;
   }
 
   want(entry: ObjectEntry, waiter: Waiter): void {
@@ -221,8 +231,20 @@ export class CoreProcess {
   #answerCollect(query: number, subject: string, from: ProcessRef): void {
     const records = [...this.journey.records()].filter((record) => record.subject.startsWith(subject));
     // A driver or worker has TCP connections only to processes of other nodes: calls, and their answers.
-    const answer = subject === "#traffic" ? [{ objectBytes: 0, callBytes: tcpTraffic.bytesSent }] : records;
+    const traffic = subject === "#traffic" ? [{ objectBytes: 0, callBytes: tcpTraffic.bytesSent }] : records;
+    const answer = subject === "#memory" ? this.#memory() : traffic;
     this.raylet.send(from, { type: "collected", query, json: JSON.stringify(answer), last: true });
+  }
+
+  #memory(): ProcessReport {
+    const who = { ...this.self, pid: process.pid, role: this.#options.role, actor: this.actorName };
+    return processReport(who, this.owner, placing());
+  }
+
+  /** The ref of an object leaves: a small value goes to the store, too. */
+  #escape(entry: ObjectEntry): void {
+    entry.task?.template.origins?.guess(entry);
+    this.owner.references.escape(entry);
   }
 
   #ownerPort(): ConstructorParameters<typeof Owner>[1] {

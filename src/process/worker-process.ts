@@ -177,6 +177,7 @@ export class WorkerProcess {
     const { actorId } = spec;
     this.#actorName = spec.actorName === "" ? spec.name : spec.actorName;
     this.core.jobId = spec.jobId;
+    this.core.actorName = this.#actorName;
     try {
       this.#actor = await ActorHost.create(this.core, this.#runner, leaseId, spec, {
         answer: (caller, call, outcome) => this.#answer(caller as CallerConnection, undefined, call, outcome, 0),

@@ -257,7 +257,7 @@ export const MESSAGES = {
   query: message(
     ASKERS,
     ["gcs"],
-    struct({ query: u32, about: oneOf("nodes", "trace", "workers", "traffic", "output"), subject: words() }),
+    struct({ query: u32, about: oneOf("nodes", "trace", "workers", "traffic", "output", "memory"), subject: words() }),
   ),
   answer: message(["gcs"], ASKERS, struct({ query: u32, json: text(64 * 1024 * 1024) })),
   collect: message(["gcs", "raylet"], ["raylet", "driver", "worker"], struct({ query: u32, subject: words() })),

@@ -157,6 +157,9 @@ const WRONG = [
   ["resources that are no JSON", ["start", "--head", "--resources", "{disk: 1}"]],
   ["a host that is not on the loopback", ["start", "--head", "--host", "0.0.0.0"]],
   ["an address that is none", ["status", "--address", "here"]],
+  ["an order that is none", ["memory", "--sort", "name"]],
+  ["groups that are none", ["memory", "--group-by", "job"]],
+  ["a limit that is none", ["memory", "--limit", "-1"]],
   ["a filter that matches nothing", ["microbenchmark", "--filter", "nothing"]],
 ] as const;
 
@@ -176,7 +179,7 @@ test("what fails exits with 1 and says so in a line, without a stack", async () 
 });
 
 test("every command has its help", async () => {
-  for (const command of ["start", "stop", "status", "run", "trace", "microbenchmark"]) {
+  for (const command of ["start", "stop", "status", "run", "trace", "memory", "microbenchmark"]) {
     assert.match(await done(command, "--help"), new RegExp(`^Usage: mobula ${command}`));
   }
 });

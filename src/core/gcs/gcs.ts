@@ -18,6 +18,7 @@ import { MAX_ACTORS, MAX_NODES, MAX_OBJECTS, MAX_QUEUED_LEASES, NODE_TIMEOUT_MS 
 import type { Failure, Message, MessageBody, NodeInfo } from "../../protocol/messages.js";
 import { COLLECT_FROM_NODES_MS, Collector } from "../collector.js";
 import type { Journey } from "../journey.js";
+import { tableReport } from "../memory/table-report.js";
 import { ActorTable } from "./actor-table.js";
 import { FunctionTable } from "./function-table.js";
 import { GlobalScheduler } from "./global-scheduler.js";
@@ -347,7 +348,7 @@ export class Gcs {
     const answer = (json: string) => this.#port.send(from, { type: "answer", query, json });
     if (about === "nodes") return answer(JSON.stringify(nodesView(this.scheduler.nodes())));
     const nodes = [...this.#nodes.keys()];
-    const own = about === "trace" ? [this.traceOf(subject)] : [];
+    const own = about === "trace" ? [this.traceOf(subject)] : about === "memory" ? [this.#memory()] : [];
     const number = this.#collector.ask(
       this.#nowMs,
       nodes,
@@ -359,6 +360,10 @@ export class Gcs {
       const asked = about === "trace" ? subject : `#${about}${subject}`;
       this.#port.send(rayletOf(nodeId), { type: "collect", query: number, subject: asked });
     }
+  }
+
+  #memory(): string {
+    return JSON.stringify(tableReport(this.objects, (process) => this.#processes.get(process)?.ref.nodeId));
   }
 
   #stop(): void {

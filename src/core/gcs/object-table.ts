@@ -50,6 +50,13 @@ export interface ObjectEntry {
   readonly locations: ReadonlySet<NodeId>;
 }
 
+/** A row as others see it. Actors have one too. */
+export interface TableEntry extends ObjectEntry {
+  readonly holders: ReadonlySet<HolderId>;
+  /** Why there will be no value. */
+  readonly gone: Failure | undefined;
+}
+
 interface Row {
   sizeBytes: number;
   attempt: number;
@@ -301,8 +308,8 @@ export class ObjectTable {
     }
   }
 
-  /** Objects without any copy that nobody is going to make: for tests of lost objects. */
-  *objects(): IterableIterator<[ObjectId, ObjectEntry & { readonly holders: ReadonlySet<HolderId> }]> {
+  /** Every row, for `mobula memory` and tests. */
+  *objects(): IterableIterator<[ObjectId, TableEntry]> {
     yield* this.#rows;
   }
 

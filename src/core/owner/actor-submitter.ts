@@ -182,6 +182,10 @@ export class ActorSubmitter {
     return this.#links.size > 0;
   }
 
+  links(): Iterable<ActorLink> {
+    return this.#links.values();
+  }
+
   find(actorId: ActorId): ActorLink | undefined {
     return this.#links.get(actorId);
   }

@@ -9,9 +9,12 @@ import { assert } from "../../base/assert.js";
 import type { ObjectId, ProcessRef } from "../../base/ids.js";
 import { MAX_HOLDS_PER_MESSAGE } from "../../base/limits.js";
 import type { Message } from "../../protocol/messages.js";
+import type { Origin } from "./origin.js";
 
 export interface HoldsPort {
   sendToGcs(message: Message): void;
+  /** An own object is let go, and others may hold it still: where did it come from? */
+  keepOrigin(id: ObjectId, origin: Origin): void;
   /** Call `flush` at the end of this turn. */
   wakeUp(): void;
 }
@@ -35,7 +38,8 @@ export class Holds {
     this.#port.wakeUp();
   }
 
-  letGo(id: ObjectId): void {
+  letGo(id: ObjectId, origin?: Origin): void {
+    if (origin !== undefined) this.#port.keepOrigin(id, origin);
     if (this.#toHold.delete(id)) return;
     this.#toRelease.add(id);
     this.#port.wakeUp();

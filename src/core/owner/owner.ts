@@ -13,6 +13,7 @@ import type { Journey } from "../journey.js";
 import { ActorSubmitter } from "./actor-submitter.js";
 import type { Lease } from "./key-queue.js";
 import { LeasePool } from "./lease-pool.js";
+import { KeptOrigins } from "./origin.js";
 import type { ActorLink } from "./records.js";
 import {
   type Held,
@@ -25,6 +26,7 @@ import {
   upstreamFailure,
 } from "./records.js";
 import { ReferenceTable } from "./reference-table.js";
+import { TaskList } from "./task-list.js";
 
 /** After its time a task's worker has this long to end it by itself. */
 export const KILL_AFTER_ABORT_MS = 100;
@@ -62,6 +64,10 @@ export class Owner {
   readonly references: ReferenceTable;
   readonly leases: LeasePool;
   readonly actors: ActorSubmitter;
+  /** Of objects that are let go here, for `mobula memory`. */
+  readonly origins = new KeptOrigins();
+  /** Unfinished, with refs among or inside their arguments. */
+  readonly tasksWithRefs = new TaskList();
   readonly #port: OwnerPort;
   readonly #journey: Journey;
   readonly #actorOf = new Map<Task, ActorLink>();
@@ -81,6 +87,7 @@ export class Owner {
       readObject: (id, offset, sizeBytes) => port.readObject(id, offset, sizeBytes),
       track: (entry, handle) => port.track(entry, handle),
       dependencyReady: (task) => this.#dependencyReady(task),
+      keepOrigin: (id, origin) => this.origins.keep(id, origin),
       runnerOf: (task) => this.leases.runnerOf(task) ?? this.actors.runnerOf(task),
       wakeUp: () => port.wakeUp(),
     });
@@ -131,6 +138,7 @@ export class Owner {
   ): Task {
     const task = new Task(template, context, counter, depth, args, dependencies, nested);
     this.#pending++;
+    if (dependencies.length + nested.length > 0) this.tasksWithRefs.add(task);
     for (const entry of dependencies) this.references.pin(entry);
     for (const held of nested) this.keep(held);
     if (template.timeoutMs > 0) this.#startTimer(task, actor);
@@ -292,6 +300,7 @@ export class Owner {
 
   #finished(task: Task, outcome: Outcome): void {
     this.#pending--;
+    if (task.dependencies.length + task.nested.length > 0) this.tasksWithRefs.remove(task);
     if (task.dependencies.length > 0) this.#actorOf.delete(task);
     const { returns } = task;
     for (let index = 0; index < returns.length; index++) this.#resolve(returns[index], index, outcome);
@@ -327,6 +336,7 @@ export class Owner {
       } else if (result.kind === "inline") {
         this.references.resolveInline(entry, result.value, false);
       } else {
+        entry.task?.template.origins?.wasStored(entry, result.sizeBytes);
         this.references.resolveStored(entry, result.nodeId, result.sizeBytes);
       }
     }

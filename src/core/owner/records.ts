@@ -18,6 +18,7 @@ import type { SequenceMap } from "../../base/sequence-map.js";
 import type { Failure, ProcessAddress, Strategy } from "../../protocol/messages.js";
 import type { Backoff } from "../backoff.js";
 import type { Amounts } from "../resources.js";
+import type { CallOrigins, Origin } from "./origin.js";
 
 // ── Objects ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -61,6 +62,8 @@ export class ObjectEntry {
   unstored = false;
   pulling = false;
   task: Task | undefined;
+  /** Which line of user code it comes from, where that was looked at. */
+  origin: Origin | undefined = undefined;
   /**
    * The user's ref object, held while the value is pending. A finalizer on every ref would cost more than the rest of a
    * small task (1.4 µs against 1 µs). A small result needs none: its value goes with its ref object. So the ref is held
@@ -160,6 +163,7 @@ export interface TaskTemplate {
   readonly strategy: Strategy;
   /** Tasks with the same key may run on each other's leases. */
   readonly schedulingKey: string;
+  readonly origins?: CallOrigins;
 }
 
 export type TaskState = "waiting" | "queued" | "requested" | "pushed" | "done";
@@ -189,6 +193,9 @@ export class Task {
   infeasible = "";
   deadlineMs = 0;
   sequence = 0;
+  /** Places in its owner's `TaskList`. */
+  next: Task | undefined = undefined;
+  previous: Task | undefined = undefined;
 
   constructor(
     template: TaskTemplate,

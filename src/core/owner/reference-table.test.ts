@@ -22,6 +22,7 @@ function world() {
     },
     track: (entry) => say(`track ${entry.id}`),
     dependencyReady: (task) => say(`${task.template.name} can go`),
+    keepOrigin: () => {},
     runnerOf: () => process("w1"),
     wakeUp: () => {},
   });

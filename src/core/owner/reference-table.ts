@@ -16,13 +16,12 @@ import type { Failure, Message } from "../../protocol/messages.js";
 import { Recent } from "../recent.js";
 import { ArgumentReaders } from "./argument-readers.js";
 import { tellDependents, whenReadyForTask } from "./dependents.js";
-import { Holds } from "./holds.js";
+import { Holds, type HoldsPort } from "./holds.js";
 import type { Task } from "./records.js";
 import { describeAwaited, ObjectEntry, type Opaque, type Waiter } from "./records.js";
 
-export interface ReferenceTablePort {
+export interface ReferenceTablePort extends HoldsPort {
   sendToRaylet(message: Message): void;
-  sendToGcs(message: Message): void;
   /** Seal an inline value in the local store; `stored` or `storeFailed` follow. */
   storeValue(entry: ObjectEntry): void;
   /** Copy an object out of the local store: its block is released afterwards. */
@@ -33,8 +32,6 @@ export interface ReferenceTablePort {
   dependencyReady(task: Task): void;
   /** The worker that the task was pushed to. */
   runnerOf(task: Task): ProcessRef | undefined;
-  /** Call `flush` at the end of this turn. */
-  wakeUp(): void;
 }
 
 export class ReferenceTable {
@@ -309,6 +306,10 @@ export class ReferenceTable {
   }
 
   /** Entries that other processes may name. */
+  get entries(): ReadonlyMap<ObjectId, ObjectEntry> {
+    return this.#byId;
+  }
+
   get size(): number {
     return this.#byId.size;
   }
@@ -394,6 +395,6 @@ export class ReferenceTable {
     entry.hold = "none";
     this.#byId.delete(entry.id);
     this.#stopPulling(entry);
-    this.#holds.letGo(entry.id);
+    this.#holds.letGo(entry.id, entry.origin);
   }
 }

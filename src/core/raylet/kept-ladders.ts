@@ -33,6 +33,7 @@ export class KeptLadders {
 
   /** Those about a subject, as JSON arrays. */
   about(subject: string): string[] {
+    if (subject.startsWith("#")) return []; // a question that is not about journeys
     const all = [...this.#kept.values()];
     if (subject === "") return all.map(({ json }) => json);
     return all.map(({ json }) => {

@@ -23,7 +23,7 @@ import { KeptLadders } from "./kept-ladders.js";
 import { LocalScheduler } from "./local-scheduler.js";
 import { ObjectManager, type Want } from "./object-manager.js";
 import { StoreDesk } from "./store-desk.js";
-import { journeyView, totalsOf, trafficView, workersView } from "./views.js";
+import { ownView, totalsOf, workersView } from "./views.js";
 import { WorkerPool, type WorkerSlot } from "./worker-pool.js";
 
 export interface RayletPort {
@@ -271,7 +271,7 @@ export class Raylet {
       this.#port.send(from, { type: "collected", query, json: answers.join(",") || "[]", last: true });
     if (subject === "#workers") return answer([workersView(this.#info.nodeId, this.pool)]);
     const local = [...this.#locals.values()].filter((l) => l.role !== "tool").map((l) => l.ref);
-    const own = subject === "#traffic" ? trafficView(this.objects) : journeyView(this.#journey, subject);
+    const own = ownView(subject, this.#info.nodeId, this.objects, { index: this.store }, this.#journey);
     const asked = local.map((ref) => ref.processId);
     const number = this.#collector.ask(this.#nowMs, asked, [own, ...this.#kept.about(subject)], answer);
     for (const ref of local) this.#port.send(ref, { type: "collect", query: number, subject });

@@ -2,6 +2,7 @@
 import type { NodeId } from "../../base/ids.js";
 import type { Message, NodeInfo } from "../../protocol/messages.js";
 import type { Journey } from "../journey.js";
+import { nodeReport, type StoreFacts } from "../memory/table-report.js";
 import { sum } from "../resources.js";
 import type { ObjectManager } from "./object-manager.js";
 import type { WorkerPool } from "./worker-pool.js";
@@ -27,11 +28,23 @@ export function workersView(nodeId: NodeId, pool: WorkerPool): string {
   return JSON.stringify(workers);
 }
 
+/** What the raylet itself answers to a question that its processes are asked too. */
+export function ownView(
+  subject: string,
+  nodeId: NodeId,
+  objects: ObjectManager,
+  store: StoreFacts,
+  journey: Journey,
+): string {
+  if (subject === "#traffic") return trafficView(objects);
+  return subject === "#memory" ? JSON.stringify(nodeReport(nodeId, store)) : journeyView(journey, subject);
+}
+
 /** Data plane: object bytes that came from other stores. Bytes of calls are known to the processes that sent them. */
-export function trafficView(objects: ObjectManager): string {
+function trafficView(objects: ObjectManager): string {
   return JSON.stringify([{ objectBytes: objects.fetchedBytes, callBytes: 0 }]);
 }
 
-export function journeyView(journey: Journey, subject: string): string {
+function journeyView(journey: Journey, subject: string): string {
   return JSON.stringify([...journey.records()].filter((record) => record.subject.startsWith(subject)));
 }

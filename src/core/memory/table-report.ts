@@ -1,0 +1,83 @@
+/** What the GCS and a raylet know of objects, for `mobula memory`. */
+import { type NodeId, OBJECT_ID_DIGITS, type ObjectId, type ProcessId, TASK_ID_DIGITS } from "../../base/ids.js";
+import { MAX_MEMORY_HOLDERS, MAX_MEMORY_ROWS } from "../../base/limits.js";
+import type { ObjectTable, TableEntry } from "../gcs/object-table.js";
+import type { Block } from "../store/store-index.js";
+import { Largest } from "./largest.js";
+import type { NodeReport, ObjectState, TableReport, TableRow } from "./reports.js";
+
+/** Reads the whole object table once: about 0.4 µs for each object. */
+export function tableReport(objects: ObjectTable, nodeOf: (process: ProcessId) => NodeId | undefined): TableReport {
+  const largest = new Largest<TableRow>(MAX_MEMORY_ROWS);
+  const held = new Map<ProcessId, { count: number; bytes: number }>();
+  let count = 0;
+  let bytes = 0;
+  for (const [id, entry] of objects.objects()) {
+    if (id.length === TASK_ID_DIGITS) continue; // an actor: held like an object, without bytes
+    count++;
+    bytes += entry.sizeBytes;
+    for (const holder of entry.holders) if (isProcess(holder)) addTo(held, holder as ProcessId, entry.sizeBytes);
+    if (largest.takes({ id, sizeBytes: entry.sizeBytes })) largest.add(rowOf(id, entry));
+  }
+  const holders = [...held].map(([processId, total]) => ({ processId, nodeId: nodeOf(processId) ?? "", ...total }));
+  holders.sort((a, b) => b.bytes - a.bytes || b.count - a.count);
+  return { kind: "table", total: { count, bytes }, rows: largest.result(), holders };
+}
+
+/** Neither an object that contains it nor a task. */
+function isProcess(holder: string): boolean {
+  return holder.length !== OBJECT_ID_DIGITS && holder.length !== TASK_ID_DIGITS;
+}
+
+function rowOf(id: ObjectId, entry: TableEntry): TableRow {
+  const holders = [...entry.holders];
+  return {
+    id,
+    state: stateOf(entry),
+    sizeBytes: entry.sizeBytes,
+    nodes: [...entry.locations].slice(0, MAX_MEMORY_HOLDERS),
+    holders: holders.slice(0, MAX_MEMORY_HOLDERS),
+    holderCount: holders.length,
+    why: entry.gone?.message ?? "",
+  };
+}
+
+function stateOf({ locations, gone }: TableEntry): ObjectState {
+  if (locations.size > 0) return "sealed";
+  return gone === undefined ? "being made" : "lost";
+}
+
+function addTo<K>(totals: Map<K, { count: number; bytes: number }>, key: K, bytes: number): void {
+  const total = totals.get(key);
+  if (total === undefined) totals.set(key, { count: 1, bytes });
+  else {
+    total.count++;
+    total.bytes += bytes;
+  }
+}
+
+/** What a report needs of a node's store. */
+export interface StoreFacts {
+  readonly index: {
+    readonly capacityBytes: number;
+    readonly usedBytes: number;
+    sealed(): Iterable<readonly [ObjectId, Block]>;
+    has(object: ObjectId): boolean;
+  };
+  readonly spilling?: { readonly spilledBytes: number; objects(): Iterable<ObjectId> };
+}
+
+export function nodeReport(nodeId: NodeId, { index, spilling }: StoreFacts): NodeReport {
+  let objects = 0;
+  for (const _ of index.sealed()) objects++;
+  const spilled: ObjectId[] = [];
+  let spilledObjects = 0;
+  for (const id of spilling?.objects() ?? []) {
+    if (index.has(id)) continue; // read back: it lies in memory too
+    spilledObjects++;
+    if (spilled.length < MAX_MEMORY_ROWS) spilled.push(id);
+  }
+  const { capacityBytes, usedBytes } = index;
+  const spilledBytes = spilling?.spilledBytes ?? 0;
+  return { kind: "node", nodeId, capacityBytes, usedBytes, spilledBytes, objects, spilledObjects, spilled };
+}
