@@ -348,7 +348,9 @@ export class Gcs {
     const answer = (json: string) => this.#port.send(from, { type: "answer", query, json });
     if (about === "nodes") return answer(JSON.stringify(nodesView(this.scheduler.nodes())));
     const nodes = [...this.#nodes.keys()];
-    const own = about === "trace" ? [this.traceOf(subject)] : about === "memory" ? [this.#memory()] : [];
+    const own = about === "trace" ? [this.traceOf(subject)] : [];
+    if (about === "memory")
+      own.push(JSON.stringify(tableReport(this.objects, (process) => this.#processes.get(process)?.ref.nodeId)));
     const number = this.#collector.ask(
       this.#nowMs,
       nodes,
@@ -360,10 +362,6 @@ export class Gcs {
       const asked = about === "trace" ? subject : `#${about}${subject}`;
       this.#port.send(rayletOf(nodeId), { type: "collect", query: number, subject: asked });
     }
-  }
-
-  #memory(): string {
-    return JSON.stringify(tableReport(this.objects, (process) => this.#processes.get(process)?.ref.nodeId));
   }
 
   #stop(): void {

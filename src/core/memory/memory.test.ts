@@ -24,7 +24,13 @@ const DRIVER = { ...process("d"), pid: 1, role: "driver", actor: "" } as const;
 
 function newTable(): ObjectTable {
   const quiet = () => {};
-  const port = { objectAvailable: quiet, objectGone: quiet, freeObject: quiet, promoteResult: quiet };
+  const port = {
+    objectAvailable: quiet,
+    objectGone: quiet,
+    freeObject: quiet,
+    promoteResult: quiet,
+    lostIsWanted: quiet,
+  };
   return new ObjectTable({ ...port, unreachable: quiet });
 }
 
@@ -45,6 +51,7 @@ function newOwner(): Owner {
       disconnectActor: quiet,
       abortTask: quiet,
       storeValue: quiet,
+      registerLineage: quiet,
       readObject: quiet,
       track: quiet,
       warn: quiet,

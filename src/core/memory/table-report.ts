@@ -38,13 +38,20 @@ function rowOf(id: ObjectId, entry: TableEntry): TableRow {
     nodes: [...entry.locations].slice(0, MAX_MEMORY_HOLDERS),
     holders: holders.slice(0, MAX_MEMORY_HOLDERS),
     holderCount: holders.length,
-    why: entry.gone?.message ?? "",
+    why: whyLost(entry),
   };
 }
 
-function stateOf({ locations, gone }: TableEntry): ObjectState {
+function stateOf({ locations, gone, lostFrom }: TableEntry): ObjectState {
   if (locations.size > 0) return "sealed";
-  return gone === undefined ? "being made" : "lost";
+  return gone === undefined && lostFrom === undefined ? "being made" : "lost";
+}
+
+/** A lost result is made again when somebody waits for it; until then, or without its task, this is all there is. */
+function whyLost({ locations, gone, lostFrom }: TableEntry): string {
+  if (gone !== undefined) return gone.message;
+  if (lostFrom === undefined || locations.size > 0) return "";
+  return lostFrom === "freed" ? "it was freed, and is needed again" : `its last copy, on node ${lostFrom}, is gone`;
 }
 
 function addTo<K>(totals: Map<K, { count: number; bytes: number }>, key: K, bytes: number): void {
