@@ -16,7 +16,9 @@ interface Question {
   readonly waitingFor: Set<string>;
   readonly answers: string[];
   characters: number;
-  readonly deadlineMs: number;
+  readonly timeoutMs: number;
+  /** From the first tick after it was asked on: a machine's clock stands still between ticks. */
+  deadlineMs: number | undefined;
   readonly finish: (answers: readonly string[]) => void;
 }
 
@@ -26,7 +28,6 @@ export class Collector {
 
   /** The number to put into the question; `finish` is called once, never within this call unless nobody is asked. */
   ask(
-    nowMs: number,
     whom: Iterable<string>,
     own: readonly string[],
     finish: (answers: readonly string[]) => void,
@@ -36,7 +37,14 @@ export class Collector {
     if (this.#questions.size >= MAX_QUESTIONS && oldest !== undefined) this.#giveUp(oldest);
     const query = this.#next++;
     const waitingFor = new Set(whom);
-    const question: Question = { waitingFor, answers: [], characters: 0, deadlineMs: nowMs + timeoutMs, finish };
+    const question: Question = {
+      waitingFor,
+      answers: [],
+      characters: 0,
+      timeoutMs,
+      deadlineMs: undefined,
+      finish,
+    };
     for (const json of own) add(question, json);
     if (waitingFor.size === 0) finish(question.answers);
     else this.#questions.set(query, question);
@@ -58,6 +66,7 @@ export class Collector {
 
   tick(nowMs: number): void {
     for (const [query, question] of [...this.#questions]) {
+      question.deadlineMs ??= nowMs + question.timeoutMs;
       if (nowMs >= question.deadlineMs) this.#giveUp(query);
     }
   }

@@ -114,6 +114,7 @@ export class NodeProcess {
     this.#raylet = new Raylet(this.#nodeInfo(port), config.objectStoreBytes, warm, this.#rayletPort(), this.#journey);
     this.#enter(() => {
       this.#raylet?.start();
+      this.#raylet?.tick(nowMs()); // what it is told from here on has a time
       this.#raylet?.pool.prestart(1); // the others follow when it is ready: on few cores they would only slow it down
     });
     for (const connection of this.#tooEarly.splice(0)) this.#accept(connection);
@@ -297,7 +298,9 @@ export class NodeProcess {
       },
       stop: (reason: string) => this.#stopSoon(reason),
     };
-    return new Gcs(port, new Journey(this.#config.nodeId, nowMs));
+    const gcs = new Gcs(port, new Journey(this.#config.nodeId, nowMs));
+    gcs.tick(nowMs());
+    return gcs;
   }
 
   #rayletPort(): ConstructorParameters<typeof Raylet>[3] {

@@ -352,7 +352,6 @@ export class Gcs {
     if (about === "memory")
       own.push(JSON.stringify(tableReport(this.objects, (process) => this.#processes.get(process)?.ref.nodeId)));
     const number = this.#collector.ask(
-      this.#nowMs,
       nodes,
       own,
       (answers) => answer(`[${answers.join(",")}]`),

@@ -348,6 +348,8 @@ test("a job's end kills its workers, once they have said what they did or have h
   w.send(GCS, { type: "jobEnded", jobId: job("j1"), driver: D });
   assert.deepEqual(w.asked(), ["w1: collect"]);
   w.raylet.tick(10 * HEARTBEAT_MS);
+  assert.deepEqual(w.asked(), []); // its time begins with the first tick
+  w.raylet.tick(11 * HEARTBEAT_MS);
   assert.deepEqual(w.asked(), ["kill w1: its job ended"]);
 });
 

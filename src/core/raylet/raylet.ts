@@ -36,8 +36,8 @@ export interface RayletPort {
   stop(reason: string): void;
 }
 
-/** How long an ended job's workers may take to say what they recorded: a busy machine is slow, a driver has 5 s to leave nothing. */
-const LAST_WORDS_MS = 2_000;
+/** How long an ended job's workers have, from the next tick on, to say what they recorded: its driver must leave nothing within 5 s. */
+const LAST_WORDS_MS = 1_000;
 
 interface Local {
   readonly ref: ProcessRef;
@@ -238,7 +238,7 @@ export class Raylet {
     };
     this.#ending.add(jobId);
     const asked = workers.map((ref) => ref.processId);
-    const query = this.#collector.ask(this.#nowMs, asked, [], end, LAST_WORDS_MS);
+    const query = this.#collector.ask(asked, [], end, LAST_WORDS_MS);
     for (const ref of workers) this.#port.send(ref, { type: "collect", query, subject: "" });
   }
 
@@ -273,7 +273,7 @@ export class Raylet {
     const local = [...this.#locals.values()].filter((l) => l.role !== "tool").map((l) => l.ref);
     const own = ownView(subject, this.#info.nodeId, this.objects, { index: this.store }, this.#journey);
     const asked = local.map((ref) => ref.processId);
-    const number = this.#collector.ask(this.#nowMs, asked, [own, ...this.#kept.about(subject)], answer);
+    const number = this.#collector.ask(asked, [own, ...this.#kept.about(subject)], answer);
     for (const ref of local) this.#port.send(ref, { type: "collect", query: number, subject });
   }
 
