@@ -23,6 +23,12 @@ export const MAX_FETCH_ATTEMPTS = 5;
 /** Objects that one raylet fetches at the same time. */
 export const MAX_CONCURRENT_FETCHES = 8;
 export const STORE_PAGE_BYTES = 4 * KIB;
+/** Space of the arena's file is reserved in pieces of this size, before blocks in it are handed out. */
+export const ARENA_RESERVE_BYTES = 16 * MIB;
+/** A process notes in pieces of this size which of the arena's pages it has touched. */
+export const ARENA_GRANULE_BYTES = 64 * KIB;
+/** Copy-on-write mappings of one process, of which the kernel allows 65,530 of all kinds. Beyond it values are copied. */
+export const MAX_LIVE_MAPS = 16 * KIB;
 /** One read or write of a file moves at most this much: the kernel cuts it at 2 GiB. */
 export const MAX_IO_BYTES = GIB;
 

@@ -1,0 +1,35 @@
+/** Copy-on-write mappings, and who is to be told when one is gone. */
+import type { Native } from "./native.js";
+
+const released = new Map<number, () => void>();
+let nextToken = 0;
+let listening: Native | undefined;
+
+/** Undefined where this runtime allows no external memory, or the kernel no further mapping. */
+export function mapPrivately(
+  native: Native,
+  fd: number,
+  offset: number,
+  sizeBytes: number,
+  onReleased: () => void,
+): ArrayBuffer | undefined {
+  if (listening !== native) {
+    native.onReleased(tellReleased);
+    listening = native;
+  }
+  const token = nextToken++;
+  try {
+    const buffer = native.mapPrivate(fd, offset, sizeBytes, token);
+    if (buffer !== undefined) released.set(token, onReleased);
+    return buffer;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "ENOMEM") return undefined;
+    throw error;
+  }
+}
+
+function tellReleased(token: number): void {
+  const onReleased = released.get(token);
+  released.delete(token);
+  onReleased?.();
+}
