@@ -16,6 +16,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <pthread.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -29,6 +30,10 @@
 #endif
 
 #include "crc32c.h"
+
+#if defined(__linux__) && !defined(MADV_POPULATE_WRITE)
+#define MADV_POPULATE_WRITE 23
+#endif
 
 namespace {
 
@@ -45,11 +50,36 @@ struct Instance {
 };
 
 struct Mapping {
+  napi_env env;
   void* address;
   size_t length;
   bool is_private;
   double token;
+  Mapping* previous;
+  Mapping* next;
 };
+
+/** The private mappings of all threads, whoever ends first. */
+Mapping* private_maps = nullptr;
+pthread_mutex_t private_maps_lock = PTHREAD_MUTEX_INITIALIZER;
+
+void Enlist(Mapping* mapping) {
+  pthread_mutex_lock(&private_maps_lock);
+  mapping->next = private_maps;
+  if (private_maps != nullptr) private_maps->previous = mapping;
+  private_maps = mapping;
+  live_maps++;
+  pthread_mutex_unlock(&private_maps_lock);
+}
+
+void Delist(Mapping* mapping) {
+  pthread_mutex_lock(&private_maps_lock);
+  if (mapping->previous != nullptr) mapping->previous->next = mapping->next;
+  else private_maps = mapping->next;
+  if (mapping->next != nullptr) mapping->next->previous = mapping->previous;
+  live_maps--;
+  pthread_mutex_unlock(&private_maps_lock);
+}
 
 // ── Errors and arguments ──────────────────────────────────────────────────────────────────────────────────────────
 
@@ -183,10 +213,12 @@ void TellReleased(napi_env env, double token) {
 /** The last view of the memory is gone. Runs when the event loop turns, or while its thread ends. */
 void EndMapping(napi_env env, void*, void* hint) {
   Mapping* mapping = static_cast<Mapping*>(hint);
-  munmap(mapping->address, mapping->length);
   if (mapping->is_private) {
-    __atomic_sub_fetch(&live_maps, 1, __ATOMIC_RELAXED);
+    Delist(mapping); // before its addresses can become another's
+    munmap(mapping->address, mapping->length);
     if (mapping->token >= 0) TellReleased(env, mapping->token);
+  } else {
+    munmap(mapping->address, mapping->length);
   }
   free(mapping);
 }
@@ -202,8 +234,9 @@ napi_value Map(napi_env env, int fd, off_t offset, size_t length, bool is_privat
     free(mapping);
     return ThrowErrno(env, "mmap", error);
   }
-  *mapping = {address, length, is_private, -1}; // until it succeeds, the pin is still the caller's
-  if (is_private) __atomic_add_fetch(&live_maps, 1, __ATOMIC_RELAXED);
+  // Until it succeeds, the pin is still the caller's.
+  *mapping = {env, address, length, is_private, -1, nullptr, nullptr};
+  if (is_private) Enlist(mapping);
   napi_value buffer = nullptr;
   napi_status status = napi_create_external_arraybuffer(env, address, length, EndMapping, mapping, &buffer);
   if (status == napi_ok) {
@@ -254,6 +287,25 @@ napi_value Unmap(napi_env env, napi_callback_info info) {
 /** liveMaps(): number of private mappings of this process */
 napi_value LiveMaps(napi_env env, napi_callback_info) {
   return Number(env, __atomic_load_n(&live_maps, __ATOMIC_RELAXED));
+}
+
+/** One write to each page gives the mapping a page of its own, with the same bytes. */
+void CopyPages(Mapping* mapping) {
+#if defined(__linux__)
+  if (madvise(mapping->address, mapping->length, MADV_POPULATE_WRITE) == 0) return;
+#endif
+  volatile uint8_t* bytes = static_cast<uint8_t*>(mapping->address);
+  for (size_t at = 0; at < mapping->length; at += page_size) bytes[at] = bytes[at];
+}
+
+/** copyPrivateMaps(): make this environment's private mappings independent of their files, which may change now. */
+napi_value CopyPrivateMaps(napi_env env, napi_callback_info) {
+  pthread_mutex_lock(&private_maps_lock);
+  for (Mapping* mapping = private_maps; mapping != nullptr; mapping = mapping->next) {
+    if (mapping->env == env) CopyPages(mapping);
+  }
+  pthread_mutex_unlock(&private_maps_lock);
+  return Undefined(env);
 }
 
 /** onReleased(callback): one for each environment; the last one counts. */
@@ -308,9 +360,6 @@ napi_value Populate(napi_env env, napi_callback_info info) {
   size_t length;
   if (!arguments.Bytes(0, &data, &length)) return nullptr;
 #if defined(__linux__)
-#ifndef MADV_POPULATE_WRITE
-#define MADV_POPULATE_WRITE 23
-#endif
   if (length == 0) return Boolean(env, true);
   uintptr_t mask = page_size - 1;
   uintptr_t start = reinterpret_cast<uintptr_t>(data) & ~mask;
@@ -413,6 +462,7 @@ NAPI_MODULE_INIT() {
     napi_callback call;
   } functions[] = {
       {"mapShared", MapShared},       {"mapPrivate", MapPrivate},     {"unmap", Unmap},
+      {"copyPrivateMaps", CopyPrivateMaps},
       {"liveMaps", LiveMaps},         {"onReleased", OnReleased},     {"reserve", ReserveSpace},
       {"populate", Populate},         {"crc32c", Crc32cOf},           {"crc32cTable", Crc32cTableOf},
       {"waitReadable", WaitReadable}, {"dieWithParent", DieWithParent},

@@ -214,6 +214,7 @@ export abstract class OwnerProcess extends VirtualProcess {
       abortTask: (where, task) => this.links.abort(where, task),
       storeValue: (entry) => this.#storeValue(entry),
       readObject: (id, offset) => this.#node.store.read(offset, id),
+      doneReading: (objectId, offset) => this.sendToRaylet({ type: "releaseBlock", objectId, offset }),
       track: () => {}, // virtual programs drop every ref themselves
       warn: () => {},
       wakeUp: () => this.#wakeUp(),

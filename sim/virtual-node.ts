@@ -249,6 +249,7 @@ export class VirtualNode extends VirtualProcess implements NodeDoor {
       killWorker: (worker, why) => {
         if (!this.#around.killWorker(worker, why)) this.workerExited(worker, why);
       },
+      reserveSpace: () => true,
       fetchObject: (objectId, from, offset, sizeBytes) => this.#fetch(objectId, from.nodeId, offset, sizeBytes),
       stop: (reason) => this.soon(() => this.kill(reason)),
     };
@@ -282,7 +283,7 @@ export class VirtualNode extends VirtualProcess implements NodeDoor {
     if (block === undefined) return link.send({ kind: "bytes", value: undefined });
     this.after(block.sizeBytes / TRANSFER_BYTES_PER_MS, () => {
       link.send({ kind: "bytes", value: this.store.read(block.offset, objectId) });
-      this.raylet.store.unpin(objectId, this.ref.processId);
+      this.raylet.store.unpin(objectId, this.ref.processId, block.offset);
     });
   }
 }

@@ -1,6 +1,7 @@
 /** `put`, `get` and `wait`. */
 import type { ObjectEntry, Waiter } from "../core/owner/records.js";
 import { GetTimeoutError, InvalidOptionError, NotInitializedError } from "../errors.js";
+import { StoredBytes } from "../process/stored-bytes.js";
 import { currentTask, type TaskContext } from "../process/task-context.js";
 import { entryOfRef, ObjectRefImpl, refOf } from "./object-ref.js";
 import { checkNumReturns, checkOptions } from "./options.js";
@@ -204,12 +205,15 @@ class GetCall extends PendingCall<unknown[]> {
   ready(index: number, entry: ObjectEntry, value: unknown): void {
     if (this.isSettled) return;
     const classes = this.runtime.core.values.prepare(value);
-    if (classes === undefined) this.#take(index, entry, value);
-    else
-      classes.then(
+    if (classes === undefined) return this.#take(index, entry, value);
+    const stored = value instanceof StoredBytes ? value : undefined;
+    stored?.retain();
+    classes
+      .then(
         () => this.#take(index, entry, value),
         (error: unknown) => this.fail(error),
-      );
+      )
+      .finally(() => stored?.release());
   }
 
   protected timedOut(timeoutMs: number): void {

@@ -37,24 +37,34 @@ export class ArenaWindows {
     this.#windowBytes = windowBytes;
   }
 
+  /** The block's memory, to read what has been written there. Undefined if it cannot be mapped here. */
+  readable(offset: number, sizeBytes: number): Uint8Array | undefined {
+    const window = this.#windowOf(offset, sizeBytes);
+    return window && new Uint8Array(window.buffer, offset - window.start, sizeBytes);
+  }
+
   /**
    * The block's memory, safe to write. Undefined if it cannot be mapped here: the caller writes to the file.
    *
    * @throws ENOSPC when the file system has no room for it.
    */
   writable(offset: number, sizeBytes: number): Uint8Array | undefined {
-    const stride = this.#windowBytes / 2;
-    const start = this.#windowBytes >= this.#capacity ? 0 : Math.floor(offset / stride) * stride;
-    if (offset + sizeBytes > start + this.#windowBytes) return undefined;
-    const window = this.#windows.get(start) ?? this.#open(start);
+    const window = this.#windowOf(offset, sizeBytes);
     if (window === undefined) return undefined;
-    this.#touch(window, offset - start, sizeBytes);
-    return new Uint8Array(window.buffer, offset - start, sizeBytes);
+    this.#touch(window, offset - window.start, sizeBytes);
+    return new Uint8Array(window.buffer, offset - window.start, sizeBytes);
   }
 
   close(): void {
     for (const { buffer } of this.#windows.values()) this.#native.unmap(buffer);
     this.#windows.clear();
+  }
+
+  #windowOf(offset: number, sizeBytes: number): Window | undefined {
+    const stride = this.#windowBytes / 2;
+    const start = this.#windowBytes >= this.#capacity ? 0 : Math.floor(offset / stride) * stride;
+    if (offset + sizeBytes > start + this.#windowBytes) return undefined;
+    return this.#windows.get(start) ?? this.#open(start);
   }
 
   #open(start: number): Window | undefined {

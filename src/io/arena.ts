@@ -108,15 +108,15 @@ export class Arena {
    * @throws ObjectStoreFullError when the file system has no room for it.
    */
   writable(offset: number, sizeBytes: number): Uint8Array | undefined {
-    this.#checkPlace(offset, sizeBytes);
-    if (this.#windows === undefined || this.#unmappable) return undefined;
-    try {
-      return this.#windows.writable(offset, sizeBytes);
-    } catch (error) {
-      if (isFull(error)) throw this.#full(error);
-      this.#unmappable = true;
-      return undefined;
-    }
+    return this.#inWindow(offset, sizeBytes, (windows) => windows.writable(offset, sizeBytes));
+  }
+
+  /**
+   * A sealed block in the shared mapping, for as long as it is pinned. Only for code that copies what it needs and
+   * writes nothing. Undefined where it cannot be mapped.
+   */
+  readable(offset: number, sizeBytes: number): Uint8Array | undefined {
+    return this.#inWindow(offset, sizeBytes, (windows) => windows.readable(offset, sizeBytes));
   }
 
   /**
@@ -152,6 +152,22 @@ export class Arena {
     }
   }
 
+  #inWindow(
+    offset: number,
+    sizeBytes: number,
+    look: (windows: ArenaWindows) => Uint8Array | undefined,
+  ): Uint8Array | undefined {
+    this.#checkPlace(offset, sizeBytes);
+    if (this.#windows === undefined || this.#unmappable) return undefined;
+    try {
+      return look(this.#windows);
+    } catch (error) {
+      if (isFull(error)) throw this.#full(error);
+      this.#unmappable = true;
+      return undefined;
+    }
+  }
+
   #writeSome(pieces: readonly Uint8Array[], position: number): number {
     try {
       const written = writevSync(this.#fd, pieces as Uint8Array[], position);
@@ -183,6 +199,11 @@ export class Arena {
         throw new ObjectLostError(`the object store ${this.path} ends at byte ${offset + at}: somebody cut it`);
       at += got;
     }
+  }
+
+  /** Make the private mappings of this process independent of the file: its blocks will be others' soon. */
+  keepPrivateCopies(): void {
+    this.#native?.copyPrivateMaps();
   }
 
   /** Private mappings stay valid; views of the shared one are empty from here on. */

@@ -24,6 +24,8 @@ export interface Native {
   unmap(buffer: ArrayBuffer): void;
   /** Private mappings of this process, its worker threads included. */
   liveMaps(): number;
+  /** Give this thread's private mappings memory of their own: the files may change from here on. */
+  copyPrivateMaps(): void;
   onReleased(callback: (token: number) => void): void;
   /** Take space in the file system for a range of a file, whose contents stay. @throws ENOSPC, EDQUOT, EOPNOTSUPP */
   reserve(fd: number, offset: number, sizeBytes: number): void;

@@ -1,9 +1,11 @@
 /** Copy-on-write mappings, and who is to be told when one is gone. */
+import { IdleCollector } from "./idle-collector.js";
 import type { Native } from "./native.js";
 
 const released = new Map<number, () => void>();
 let nextToken = 0;
 let listening: Native | undefined;
+const collector = new IdleCollector(() => released.size > 0);
 
 /** Undefined where this runtime allows no external memory, or the kernel no further mapping. */
 export function mapPrivately(
@@ -20,7 +22,9 @@ export function mapPrivately(
   const token = nextToken++;
   try {
     const buffer = native.mapPrivate(fd, offset, sizeBytes, token);
-    if (buffer !== undefined) released.set(token, onReleased);
+    if (buffer === undefined) return undefined;
+    released.set(token, onReleased);
+    collector.noteMapping();
     return buffer;
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === "ENOMEM") return undefined;

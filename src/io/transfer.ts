@@ -24,7 +24,7 @@ export { TransferClient } from "./transfer-client.js";
 export interface TransferSource {
   /** Find a sealed object and keep its block in place until `close`; each successful call is matched by one close. */
   open(objectId: string): { readonly offset: number; readonly sizeBytes: number } | undefined;
-  close(objectId: string): void;
+  close(objectId: string, offset: number): void;
 }
 
 export class TransferServer {
@@ -53,6 +53,7 @@ class Serving {
   readonly #pieces: Uint8Array[] = [];
   /** The pull under way: what is still to be read from the arena, and pieces that are on their way. */
   #objectId: string | undefined;
+  #block = 0;
   #offset = 0;
   #end = 0;
   #inFlight = 0;
@@ -82,6 +83,7 @@ class Serving {
       return;
     }
     this.#objectId = objectId;
+    this.#block = block.offset;
     if (!(Number.isSafeInteger(from) && from >= 0 && from <= block.sizeBytes)) {
       throw new ProtocolError(`a pull from byte ${from} of an object of ${block.sizeBytes}`);
     }
@@ -123,6 +125,6 @@ class Serving {
     const objectId = this.#objectId;
     this.#objectId = undefined;
     this.#pieces.length = 0;
-    if (objectId !== undefined) this.#source.close(objectId);
+    if (objectId !== undefined) this.#source.close(objectId, this.#block);
   }
 }

@@ -23,6 +23,7 @@ import { encodedValue } from "./encoded-value.js";
 import { FunctionRegistry } from "./function-registry.js";
 import type { Lineage } from "./lineage.js";
 import { ObjectWriter } from "./object-writer.js";
+import { StoredBytes } from "./stored-bytes.js";
 import { failurePieces, readStored, type StoredValue, storedPieces } from "./stored-value.js";
 import { TRACK, type TrackedHandle, type Tracker } from "./tracker.js";
 import { type HandleHooks, ValueCodec } from "./value-codec.js";
@@ -177,6 +178,14 @@ export class CoreProcess {
     this.raylet.sendToRaylet({ type: "keepLadders", json: JSON.stringify([...this.journey.records()]) });
   }
 
+  /**
+   * Before leaving a cluster that lives on: its raylet takes back what this process has pinned, but arrays that user
+   * code holds stay as they are.
+   */
+  keepArrays(): void {
+    this.#arena?.keepPrivateCopies();
+  }
+
   close(): void {
     this.#closed = true;
     clearInterval(this.#ticker);
@@ -216,7 +225,11 @@ export class CoreProcess {
       disconnectActor: (actor) => this.#links.disconnectActor(actor),
       abortTask: (where, task) => this.#links.abort(where, task),
       storeValue: (entry) => this.#storeValue(entry),
-      readObject: (_id, offset, sizeBytes) => readStored(bufferOver(this.arena.read(offset, sizeBytes))),
+      readObject: (id, offset, sizeBytes) =>
+        readStored(this.arena, offset, sizeBytes, () => this.#releaseBlock(id, offset)),
+      doneReading: (_id, _offset, value) => {
+        if (value instanceof StoredBytes) value.release();
+      },
       track: (entry, handle) => this.track(entry, handle),
       warn: (text) => this.#options.warn(text),
       wakeUp: () => this.#wakeUp(),
@@ -271,6 +284,11 @@ export class CoreProcess {
     });
   }
 
+  /** A mapping may outlive the connection: then the raylet has forgotten this process and its pins. */
+  #releaseBlock(objectId: ObjectId, offset: number): void {
+    if (!this.#closed) this.raylet.sendToRaylet({ type: "releaseBlock", objectId, offset });
+  }
+
   /** What the value names is kept here until the object table knows that the object contains it. */
   #storeHolding(
     objectId: ObjectId,
@@ -316,8 +334,4 @@ export class CoreProcess {
     clearInterval(this.#ticker);
     this.#ticker = undefined;
   }
-}
-
-function bufferOver(bytes: Uint8Array): Buffer {
-  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
 }

@@ -82,7 +82,7 @@ export class NodeProcess {
     });
     this.#transferServer = new TransferServer(this.#arena, {
       open: (objectId) => this.#raylet?.store.pin(objectId as ObjectId, this.#self.processId),
-      close: (objectId) => this.#raylet?.store.unpin(objectId as ObjectId, this.#self.processId),
+      close: (objectId, offset) => this.#raylet?.store.unpin(objectId as ObjectId, this.#self.processId, offset),
     });
     this.#transferClient = new TransferClient({
       identity: { role: "raylet", nodeId: config.nodeId, processId: config.nodeId },
@@ -302,9 +302,16 @@ export class NodeProcess {
         this.#log.info(`worker ${worker.processId} is stopped: ${why}`);
         this.#spawner.kill(worker.processId, why);
       },
+      reserveSpace: (offset, sizeBytes) => this.#reserveSpace(offset, sizeBytes),
       fetchObject: (objectId, from, offset, sizeBytes) => this.#fetch(objectId, from, offset, sizeBytes),
       stop: (reason) => this.#stopSoon(reason),
     };
+  }
+
+  #reserveSpace(offset: number, sizeBytes: number): boolean {
+    const isReserved = this.#arena.reserve(offset, sizeBytes);
+    if (!isReserved) this.#log.warn(`no space for ${sizeBytes} bytes in the file system of ${this.#arena.path}`);
+    return isReserved;
   }
 
   /** Lecture, `fetchArgument` and `fetchResult`: bytes go from store to store on a connection of their own. */

@@ -11,6 +11,7 @@ import type { ActorSpec, Argument, Failure, TaskSpec } from "../protocol/message
 import type { CoreProcess } from "./core-process.js";
 import { type IncomingTask, type IncomingTemplate, ObjectArgument } from "./direct-frames.js";
 import { EncodedBytes } from "./encoded-bytes.js";
+import { StoredBytes } from "./stored-bytes.js";
 import { StoredError, StoredFailure, type StoredValue, takeValue } from "./stored-value.js";
 import { type Blocker, CallStyle, inTask, isPromise, TaskContext } from "./task-context.js";
 import { type Encoding, isPrimitive } from "./value-codec.js";
@@ -169,6 +170,7 @@ export class TaskRunner {
     return new Promise((resolve, reject) => {
       this.#core.owner.references.readArgument(objectId, {
         read: (value) => {
+          if (value instanceof StoredBytes) value.retain();
           task.fetched ??= new Map();
           task.fetched.set(index, value);
           const classes = this.#core.values.prepare(value);
@@ -192,9 +194,13 @@ export class TaskRunner {
   #argumentsOf(task: WorkerTask): readonly unknown[] {
     const { args, fetched } = task;
     if (args.length === 0) return args;
-    return args.map((arg, index) =>
-      this.#core.values.decode(arg instanceof ObjectArgument ? (fetched?.get(index) as StoredValue) : arg),
-    );
+    try {
+      return args.map((arg, index) =>
+        this.#core.values.decode(arg instanceof ObjectArgument ? (fetched?.get(index) as StoredValue) : arg),
+      );
+    } finally {
+      for (const value of fetched?.values() ?? []) if (value instanceof StoredBytes) value.release();
+    }
   }
 
   /** Lecture, `storeResult`: a large result goes into the node's store; a small one travels with the answer. */

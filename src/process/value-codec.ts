@@ -27,6 +27,7 @@ import type { Failure } from "../protocol/messages.js";
 import { EncodedBytes } from "./encoded-bytes.js";
 import type { FunctionRegistry } from "./function-registry.js";
 import type { Lineage } from "./lineage.js";
+import { StoredBytes } from "./stored-bytes.js";
 import { StoredError, StoredFailure, type StoredValue } from "./stored-value.js";
 
 /** What an encoded value names and must be kept alive with it. */
@@ -132,7 +133,9 @@ export class ValueCodec {
 
   /** A fresh copy of a value whose classes are here. */
   decode(value: StoredValue): unknown {
-    return value instanceof EncodedBytes ? decodeValue(value.bytes, this.#hooks) : value;
+    if (!(value instanceof EncodedBytes)) return value;
+    if (!(value instanceof StoredBytes)) return decodeValue(value.bytes, this.#hooks);
+    return decodeValue(value.bytes, this.#hooks, { share: (at, sizeBytes) => value.map(at, sizeBytes) });
   }
 
   // ── Errors ────────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -241,7 +241,7 @@ export const MESSAGES = {
   objectFailed: message(["raylet"], OWNERS, struct({ objectId, reason: failure })),
   cancelGet: message(OWNERS, ["raylet"], struct({ objectId })),
   /** The reader is done with the block that `objectReady` named. */
-  releaseBlock: message(OWNERS, ["raylet"], struct({ objectId })),
+  releaseBlock: message(OWNERS, ["raylet"], struct({ objectId, offset: size })),
 
   // ── Object table (lecture steps 3, 6 and get's 2, 4, 5) ──────────────────────────────────────────────────────────
   registerObject: message(

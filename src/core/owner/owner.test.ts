@@ -39,6 +39,7 @@ class World {
         abortTask: (_, task) => say(`abort ${task.template.name}`),
         storeValue: (entry) => say(`store ${entry.id}`),
         readObject: (id) => `bytes of ${id}`,
+        doneReading: () => {},
         track: () => {},
         warn: (text) => say(`warn: ${text}`),
         wakeUp: () => {},

@@ -43,6 +43,7 @@ export interface OwnerPort {
   abortTask(where: Lease | ActorLink, task: Task): void;
   storeValue(entry: ObjectEntry): void;
   readObject(id: ObjectEntry["id"], offset: number, sizeBytes: number): Opaque;
+  doneReading(id: ObjectEntry["id"], offset: number, value: Opaque): void;
   track(entry: ObjectEntry, handle: object): void;
   /** Words for the user. */
   warn(text: string): void;
@@ -76,6 +77,7 @@ export class Owner {
       sendToGcs: (message) => port.sendToGcs(message),
       storeValue: (entry) => port.storeValue(entry),
       readObject: (id, offset, sizeBytes) => port.readObject(id, offset, sizeBytes),
+      doneReading: (id, offset, value) => port.doneReading(id, offset, value),
       track: (entry, handle) => port.track(entry, handle),
       dependencyReady: (task) => this.#dependencyReady(task),
       wakeUp: () => port.wakeUp(),

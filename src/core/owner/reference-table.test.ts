@@ -20,6 +20,7 @@ function world() {
       say(`read ${id}`);
       return `bytes of ${names.get(id) ?? id}`;
     },
+    doneReading: (id) => say(`releaseBlock ${id}`),
     track: (entry) => say(`track ${entry.id}`),
     dependencyReady: (task) => say(`${task.template.name} can go`),
     wakeUp: () => {},
@@ -115,7 +116,7 @@ test("a large result is fetched when somebody gets it, and let go with its last 
   w.get(c);
   assert.deepEqual(w.asked(), ["getObject c"]); // one question for both
   w.table.objectReady(c.id, true, 4096, 1_000_000);
-  assert.deepEqual(w.asked(), ["read c", "releaseBlock c", "got bytes of c", "got bytes of c"]);
+  assert.deepEqual(w.asked(), ["read c", "got bytes of c", "got bytes of c", "releaseBlock c"]);
   w.table.dropRef(c);
   assert.deepEqual(w.asked(), ["releaseHolds c"]);
   assert.equal(w.table.size, 0);
@@ -144,7 +145,7 @@ test("a get that joins a question about existence asks again for the bytes", () 
   w.table.objectReady(b.id, false, 0, 0);
   assert.deepEqual(w.asked(), ["b exists", "getObject b"]);
   w.table.objectReady(b.id, true, 0, 10);
-  assert.deepEqual(w.asked(), ["read b", "releaseBlock b", "got bytes of b"]);
+  assert.deepEqual(w.asked(), ["read b", "got bytes of b", "releaseBlock b"]);
 });
 
 test("a get that gave up is taken back; an answer that crosses it only releases its block", () => {
@@ -163,7 +164,7 @@ test("every answer releases its block once, also when a get was repeated across 
   w.asked();
   w.table.objectReady(b.id, true, 0, 10); // to the first question
   w.table.objectReady(b.id, true, 0, 10); // to the second
-  assert.deepEqual(w.asked(), ["read b", "releaseBlock b", "got bytes of b", "releaseBlock b"]);
+  assert.deepEqual(w.asked(), ["read b", "got bytes of b", "releaseBlock b", "releaseBlock b"]);
 });
 
 test("a ref that was dropped while somebody waited goes with the wait", () => {
@@ -219,7 +220,7 @@ test("the result of a forwarded task comes by the store or by its worker, whiche
   task.forwarded = true;
   byStore.get(c);
   byStore.table.objectReady(c.id, true, 0, 10);
-  assert.deepEqual(byStore.asked(), ["getObject c", "read c", "releaseBlock c", "got bytes of c"]);
+  assert.deepEqual(byStore.asked(), ["getObject c", "read c", "got bytes of c", "releaseBlock c"]);
   byStore.table.resolveStored(c, "N2", 10);
   assert.deepEqual(byStore.asked(), ["track c"]);
 

@@ -21,8 +21,10 @@ export interface ReferenceTablePort {
   sendToGcs(message: Message): void;
   /** Seal an inline value in the local store; `stored` or `storeFailed` follow. */
   storeValue(entry: ObjectEntry): void;
-  /** Copy an object out of the local store: its block is released afterwards. */
+  /** The value of an object in the local store. `doneReading` follows in the same turn. */
   readObject(id: ObjectId, offset: number, sizeBytes: number): Opaque;
+  /** All who waited were given the value. The port releases the block when the last of them is done with it. */
+  doneReading(id: ObjectId, offset: number, value: Opaque): void;
   /** The object lives outside this process: `dropRef` must follow when the user's ref object is garbage. */
   track(entry: ObjectEntry, handle: object): void;
   /** Every object that the task waits for here can be sent now. */
@@ -224,10 +226,14 @@ export class ReferenceTable {
     const readers = local ? this.#readers.get(id) : undefined;
     const isWanted = entry?.waiters !== undefined || readers !== undefined;
     const value = local && isWanted ? this.#port.readObject(id, offset, sizeBytes) : undefined;
-    if (local) this.#port.sendToRaylet({ type: "releaseBlock", objectId: id });
     if (readers !== undefined) this.#readers.delete(id);
     for (const reader of readers ?? []) reader.read(value);
-    if (entry === undefined || !entry.pulling) return;
+    if (entry?.pulling === true) this.#pulled(entry, local, value, sizeBytes);
+    if (local && isWanted) this.#port.doneReading(id, offset, value);
+    else if (local) this.#port.sendToRaylet({ type: "releaseBlock", objectId: id, offset });
+  }
+
+  #pulled(entry: ObjectEntry, local: boolean, value: Opaque, sizeBytes: number): void {
     entry.pulling = false;
     this.#unfile(entry);
     // An owned object that is still pending is answered by its worker too: the store's word comes first.

@@ -33,6 +33,7 @@ class World {
         say(`start ${worker.processId}`);
       },
       killWorker: (worker: ProcessRef, why: string) => say(`kill ${worker.processId}: ${why}`),
+      reserveSpace: () => true,
       fetchObject: (id: string, from: { readonly nodeId: string }) => say(`fetch ${id} from ${from.nodeId}`),
       stop: (reason: string) => say(`stop: ${reason}`),
     };
@@ -176,7 +177,7 @@ test("get(c): a local object is pinned while it is read, and freed under the rea
   assert.deepEqual(w.asked(), ["d: objectReady c local", "d: objectReady c"]);
   w.send(GCS, { type: "freeObject", objectId: object("c") });
   assert.equal(w.raylet.store.usedBytes, kib(4));
-  w.send(D, { type: "releaseBlock", objectId: object("c") });
+  w.send(D, { type: "releaseBlock", objectId: object("c"), offset: 0 });
   assert.equal(w.raylet.store.usedBytes, 0);
 });
 
@@ -322,6 +323,7 @@ test("every process here is told what the cluster has, when it connects and when
     send: (_: ProcessRef, message: Message) => void (message.type === "clusterTotals" && totals.push(message)),
     startWorker: () => {},
     killWorker: () => {},
+    reserveSpace: () => true,
     fetchObject: () => {},
     stop: () => {},
   };

@@ -30,6 +30,8 @@ export interface RayletPort {
   send(to: ProcessRef, message: Message): void;
   startWorker(worker: ProcessRef): void;
   killWorker(worker: ProcessRef, why: string): void;
+  /** Take space in the file system for a block of the store, before anybody writes there. False when there is none. */
+  reserveSpace(offset: number, sizeBytes: number): boolean;
   /** Copy an object's bytes from another node into the local block; answered with `fetched`. */
   fetchObject(object: ObjectId, from: NodeInfo, offset: number, sizeBytes: number): void;
   /** The node is done: everything on it ends. */
@@ -70,7 +72,7 @@ export class Raylet {
     this.#port = port;
     this.#journey = journey;
     this.#resources = new NodeResources(info.total);
-    this.store = new StoreIndex(storeBytes);
+    this.store = new StoreIndex(storeBytes, (offset, sizeBytes) => port.reserveSpace(offset, sizeBytes));
     this.objects = new ObjectManager(info.nodeId, this.#objectPort(), this.store, journey);
     this.#blocks = new StoreDesk(this.store, this.objects, journey, {
       send: (to, message) => this.#port.send(to, message),

@@ -53,7 +53,7 @@ export class StoreDesk {
         this.#objects.cancel(message.objectId, (want) => want.kind === "get" && want.process === from.processId);
         return true;
       case "releaseBlock":
-        this.#store.unpin(message.objectId, from.processId);
+        this.#store.unpin(message.objectId, from.processId, message.offset);
         return true;
       case "objectAvailable":
         this.#objects.objectAvailable(message.objectId, message.sizeBytes, message.locations);

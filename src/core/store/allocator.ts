@@ -13,15 +13,20 @@ interface Range {
   readonly length: number;
 }
 
+/** Take space in the file system for a range, before it is handed out. False when there is none. */
+export type Reserve = (offset: number, sizeBytes: number) => boolean;
+
 export class Allocator {
   readonly capacityBytes: number;
   readonly #byStart = new Map<number, Range>();
   readonly #byEnd = new Map<number, Range>();
   /** Free ranges, the one freed last at the end. */
   readonly #recent = new Set<Range>();
+  readonly #reserve: Reserve;
   #freeBytes: number;
 
-  constructor(capacityBytes: number) {
+  constructor(capacityBytes: number, reserve: Reserve = () => true) {
+    this.#reserve = reserve;
     this.capacityBytes = pages(capacityBytes - STORE_PAGE_BYTES + 1);
     this.#freeBytes = this.capacityBytes;
     this.#add({ offset: 0, length: this.capacityBytes });
@@ -31,11 +36,11 @@ export class Allocator {
     return this.#freeBytes;
   }
 
-  /** The offset of a page-aligned block, or undefined when no free range is long enough. */
+  /** The offset of a page-aligned block; undefined when no free range is long enough, or the file system is full. */
   allocate(sizeBytes: number): number | undefined {
     const length = pages(sizeBytes);
     const range = this.#find(length);
-    if (range === undefined) return undefined;
+    if (range === undefined || !this.#reserve(range.offset, length)) return undefined;
     this.#remove(range);
     if (range.length > length) this.#add({ offset: range.offset + length, length: range.length - length });
     this.#freeBytes -= length;

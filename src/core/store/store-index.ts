@@ -11,7 +11,7 @@
  */
 import { assert } from "../../base/assert.js";
 import type { ObjectId, ProcessId } from "../../base/ids.js";
-import { Allocator } from "./allocator.js";
+import { Allocator, type Reserve } from "./allocator.js";
 
 export interface Block {
   readonly offset: number;
@@ -32,8 +32,9 @@ export class StoreIndex {
   /** Blocks freed under their readers, oldest first: the object may be made again, the blocks wait for those readers. */
   readonly #ghosts = new Set<Entry>();
 
-  constructor(capacityBytes: number) {
-    this.#allocator = new Allocator(capacityBytes);
+  /** `reserve` takes space for a block in the file system; false when there is none. */
+  constructor(capacityBytes: number, reserve?: Reserve) {
+    this.#allocator = new Allocator(capacityBytes, reserve);
   }
 
   get usedBytes(): number {
@@ -80,9 +81,9 @@ export class StoreIndex {
     return entry;
   }
 
-  /** Readers release in the order in which they began: of an object that was made again, the older block first. */
-  unpin(object: ObjectId, reader: ProcessId): void {
-    const entry = this.#ghostRead(object, reader) ?? this.#entries.get(object);
+  /** `offset` says which block: an object that was made again may be read in its older place and in its new one. */
+  unpin(object: ObjectId, reader: ProcessId, offset: number): void {
+    const entry = this.#blockAt(object, offset);
     const count = entry?.readers.get(reader);
     if (entry === undefined || count === undefined) return; // its reader died before: the pins are gone
     if (count > 1) entry.readers.set(reader, count - 1);
@@ -126,8 +127,10 @@ export class StoreIndex {
     for (const ghost of this.#ghosts) assert(ghost.readers.size > 0, "a freed block without readers is free");
   }
 
-  #ghostRead(object: ObjectId, reader: ProcessId): Entry | undefined {
-    for (const ghost of this.#ghosts) if (ghost.object === object && ghost.readers.has(reader)) return ghost;
+  #blockAt(object: ObjectId, offset: number): Entry | undefined {
+    const entry = this.#entries.get(object);
+    if (entry?.offset === offset) return entry;
+    for (const ghost of this.#ghosts) if (ghost.object === object && ghost.offset === offset) return ghost;
     return undefined;
   }
 
