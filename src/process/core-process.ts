@@ -227,8 +227,9 @@ export class CoreProcess {
       storeValue: (entry) => this.#storeValue(entry),
       readObject: (id, offset, sizeBytes) =>
         readStored(this.arena, offset, sizeBytes, () => this.#releaseBlock(id, offset)),
-      doneReading: (_id, _offset, value) => {
+      doneReading: (id, offset, value) => {
         if (value instanceof StoredBytes) value.release();
+        else if (value === undefined) this.#releaseBlock(id, offset);
       },
       track: (entry, handle) => this.track(entry, handle),
       warn: (text) => this.#options.warn(text),

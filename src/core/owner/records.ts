@@ -32,6 +32,12 @@ export interface Waiter {
   readonly onlyExistence: boolean;
 }
 
+/** An argument that is read for one task: its submitter holds it, so no hold of ours is needed. */
+export interface Reader {
+  read(value: Opaque): void;
+  failed(failure: Failure): void;
+}
+
 /**
  * One object that this process holds a ref to.
  *

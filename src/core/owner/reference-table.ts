@@ -14,16 +14,16 @@ import type { ContextId, ObjectId } from "../../base/ids.js";
 import type { Failure, Message } from "../../protocol/messages.js";
 import { Holds } from "./holds.js";
 import type { Task } from "./records.js";
-import { describeAwaited, ObjectEntry, type Opaque, type Waiter } from "./records.js";
+import { describeAwaited, ObjectEntry, type Opaque, type Reader, type Waiter } from "./records.js";
 
 export interface ReferenceTablePort {
   sendToRaylet(message: Message): void;
   sendToGcs(message: Message): void;
   /** Seal an inline value in the local store; `stored` or `storeFailed` follow. */
   storeValue(entry: ObjectEntry): void;
-  /** The value of an object in the local store. `doneReading` follows in the same turn. */
+  /** The value of an object in the local store, where its block is pinned. */
   readObject(id: ObjectId, offset: number, sizeBytes: number): Opaque;
-  /** All who waited were given the value. The port releases the block when the last of them is done with it. */
+  /** All who waited were given the value (undefined: nobody did). The block goes when the last is done with it. */
   doneReading(id: ObjectId, offset: number, value: Opaque): void;
   /** The object lives outside this process: `dropRef` must follow when the user's ref object is garbage. */
   track(entry: ObjectEntry, handle: object): void;
@@ -31,12 +31,6 @@ export interface ReferenceTablePort {
   dependencyReady(task: Task): void;
   /** Call `flush` at the end of this turn. */
   wakeUp(): void;
-}
-
-/** An argument that is read for one task: its submitter holds it, so no hold of ours is needed. */
-export interface Reader {
-  read(value: Opaque): void;
-  failed(failure: Failure): void;
 }
 
 export class ReferenceTable {
@@ -228,22 +222,19 @@ export class ReferenceTable {
     const value = local && isWanted ? this.#port.readObject(id, offset, sizeBytes) : undefined;
     if (readers !== undefined) this.#readers.delete(id);
     for (const reader of readers ?? []) reader.read(value);
-    if (entry?.pulling === true) this.#pulled(entry, local, value, sizeBytes);
-    if (local && isWanted) this.#port.doneReading(id, offset, value);
-    else if (local) this.#port.sendToRaylet({ type: "releaseBlock", objectId: id, offset });
-  }
-
-  #pulled(entry: ObjectEntry, local: boolean, value: Opaque, sizeBytes: number): void {
-    entry.pulling = false;
-    this.#unfile(entry);
-    // An owned object that is still pending is answered by its worker too: the store's word comes first.
-    if (entry.state === "pending" && !entry.owned) {
-      entry.state = "stored";
-      entry.sizeBytes = sizeBytes;
+    if (entry?.pulling === true) {
+      entry.pulling = false;
+      this.#unfile(entry);
+      // An owned object that is still pending is answered by its worker too: the store's word comes first.
+      if (entry.state === "pending" && !entry.owned) {
+        entry.state = "stored";
+        entry.sizeBytes = sizeBytes;
+      }
+      if (local) this.#tellWaiters(entry, value);
+      else this.#serveStored(entry);
+      this.#dropIfUnused(entry);
     }
-    if (local) this.#tellWaiters(entry, value);
-    else this.#serveStored(entry);
-    this.#dropIfUnused(entry);
+    if (local) this.#port.doneReading(id, offset, value);
   }
 
   objectFailed(id: ObjectId, failure: Failure): void {
