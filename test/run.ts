@@ -40,6 +40,7 @@ async function runSuite(suite: Suite, fileTimeoutMs: number, report: Report): Pr
 /** Which of the two stores is tested: nobody should take one for the other. */
 function modeLine(): string {
   if (loadNative() !== undefined) return "with the addon: arrays are mapped";
+  process.env["MOBULA_NATIVE"] = "0"; // the tests' own processes need not warn of it
   return `without the addon: arrays are copied (${nativeProblem() ?? "MOBULA_NATIVE=0"})`;
 }
 

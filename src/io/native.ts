@@ -4,6 +4,8 @@
  * It is an accelerator, never a condition: without it, or with `MOBULA_NATIVE=0`, values are copied out of the store
  * with positioned reads, and everything else is the same. Loaded when first asked for.
  */
+import { existsSync } from "node:fs";
+import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 
 /** Raised together with the one in `native/addon.cc`. */
@@ -74,8 +76,7 @@ function load(): Loaded {
 }
 
 function tryToLoad(target: string): Loaded {
-  // This file is two folders below dist, in the compiled tree as in the bundle.
-  const path = fileURLToPath(new URL(`../../../prebuilds/${target}/mobula.node`, import.meta.url));
+  const path = join(prebuildsDirectory(), target, "mobula.node");
   const module: { exports: Partial<Native> & { readonly interfaceVersion?: number } } = { exports: {} };
   try {
     process.dlopen(module, path);
@@ -85,4 +86,12 @@ function tryToLoad(target: string): Loaded {
   const { interfaceVersion } = module.exports;
   if (interfaceVersion === INTERFACE_VERSION) return { native: module.exports as Native };
   return { problem: `${path} has interface ${interfaceVersion}, and ${INTERFACE_VERSION} is needed: build it anew` };
+}
+
+/** This file is two folders below `dist`, in the compiled tree as in the bundle; a program may load the sources too. */
+function prebuildsDirectory(): string {
+  const [installed, fromSources] = ["../../../prebuilds", "../../prebuilds"].map((path) =>
+    fileURLToPath(new URL(path, import.meta.url)),
+  ) as [string, string];
+  return existsSync(fromSources) ? fromSources : installed;
 }
