@@ -18,7 +18,7 @@ export function put<T>(value: T): ObjectRef<T> {
     throw new InvalidOptionError("put() takes a value, got an ObjectRef: pass the ref itself");
   const entry = runtime.core.put(value, currentLineage(runtime));
   // A small value goes with its ref; a large one lives in the store, where the end of its ref must be noticed.
-  return (entry.state === "inline" && !entry.large ? new ObjectRefImpl(entry) : refOf(entry)) as ObjectRef<T>;
+  return (entry.state === "inline" ? new ObjectRefImpl(entry) : refOf(entry)) as ObjectRef<T>;
 }
 
 type Values<Refs extends readonly unknown[]> = {

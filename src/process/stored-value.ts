@@ -4,7 +4,13 @@
  */
 import { ByteReader, ByteWriter } from "../base/bytes.js";
 import { MAX_TEXT_BYTES } from "../base/limits.js";
-import { decodePrimitive, NOT_PRIMITIVE, tryEncodePrimitive, ValueWriter } from "../io/values/index.js";
+import {
+  decodePrimitive,
+  type EncodedValue,
+  NOT_PRIMITIVE,
+  tryEncodePrimitive,
+  ValueWriter,
+} from "../io/values/index.js";
 import type { Failure } from "../protocol/messages.js";
 import { EncodedBytes } from "./encoded-bytes.js";
 
@@ -37,6 +43,12 @@ const VALUE_BYTE = 0;
 const ERROR_BYTE = 1;
 const FAILURE_BYTE = 2;
 const VALUE_OFFSET = 64;
+const VALUE_HEADER = new Uint8Array(VALUE_OFFSET);
+
+/** A value that has just been encoded, as the store has it, in pieces. */
+export function encodedPieces(encoded: EncodedValue): readonly Uint8Array[] {
+  return [VALUE_HEADER, ...encoded.pieces()];
+}
 
 /** The bytes of an object in the store, in pieces. */
 export function storedPieces(value: StoredValue, isError: boolean): readonly Uint8Array[] {

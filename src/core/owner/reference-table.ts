@@ -11,37 +11,18 @@
  */
 import { assert } from "../../base/assert.js";
 import type { ContextId, ObjectId } from "../../base/ids.js";
-import type { Failure, Message } from "../../protocol/messages.js";
+import type { Failure } from "../../protocol/messages.js";
+import { ArgumentReaders, type Reader } from "./argument-readers.js";
 import { Holds } from "./holds.js";
 import type { Task } from "./records.js";
 import { describeAwaited, ObjectEntry, type Opaque, type Waiter } from "./records.js";
-
-export interface ReferenceTablePort {
-  sendToRaylet(message: Message): void;
-  sendToGcs(message: Message): void;
-  /** Seal an inline value in the local store; `stored` or `storeFailed` follow. */
-  storeValue(entry: ObjectEntry): void;
-  /** Copy an object out of the local store: its block is released afterwards. */
-  readObject(id: ObjectId, offset: number, sizeBytes: number): Opaque;
-  /** The object lives outside this process: `dropRef` must follow when the user's ref object is garbage. */
-  track(entry: ObjectEntry, handle: object): void;
-  /** Every object that the task waits for here can be sent now. */
-  dependencyReady(task: Task): void;
-  /** Call `flush` at the end of this turn. */
-  wakeUp(): void;
-}
-
-/** An argument that is read for one task: its submitter holds it, so no hold of ours is needed. */
-export interface Reader {
-  read(value: Opaque): void;
-  failed(failure: Failure): void;
-}
+import type { ReferenceTablePort } from "./reference-port.js";
 
 export class ReferenceTable {
   readonly #port: ReferenceTablePort;
   /** Entries that other processes may name. Most never get here. */
   readonly #byId = new Map<ObjectId, ObjectEntry>();
-  readonly #readers = new Map<ObjectId, Reader[]>();
+  readonly #readers = new ArgumentReaders();
   readonly #holds: Holds;
 
   constructor(port: ReferenceTablePort) {
@@ -105,21 +86,36 @@ export class ReferenceTable {
     if (entry.task !== undefined && entry.state === "pending") entry.task.storeResult = true;
     this.#holds.declare(entry.id);
     if (entry.state === "inline" || entry.state === "failed") this.#store(entry);
+    else this.announce(entry);
+  }
+
+  /** Others may ask for the object from here on, or the raylet may have to spill it. */
+  announce(entry: ObjectEntry): void {
+    if (entry.state !== "local" || entry.storing) return;
+    this.#byId.set(entry.id, entry);
+    entry.storing = true;
+    this.#port.announceLocal(entry);
   }
 
   /** The value is known. Whoever waits is told; a value that others may ask for goes to the store. */
-  resolveInline(entry: ObjectEntry, value: Opaque, large: boolean): void {
+  resolveInline(entry: ObjectEntry, value: Opaque): void {
     if (entry.state !== "pending") return; // a late attempt: the first result stands
     entry.state = "inline";
     entry.value = value;
-    entry.large = large;
     entry.task = undefined;
-    if (large || entry.hold === "held") this.#track(entry);
+    if (entry.hold === "held") this.#track(entry);
     else entry.handle = undefined;
     this.#tellWaiters(entry, value);
-    if (large || entry.hold === "held") this.#store(entry);
+    if (entry.hold === "held") this.#store(entry);
     this.#readyForTasks(entry);
     this.#dropIfUnused(entry);
+  }
+
+  /** A new object of this process lies in a block that nobody else knows. A ref or a pin of it follows. */
+  resolveLocal(entry: ObjectEntry, block: Opaque): void {
+    assert(entry.state === "pending" && entry.owned && entry.task === undefined, "a put is made here");
+    entry.state = "local";
+    entry.value = block;
   }
 
   /** A worker has sealed the value in its node's store, with our hold. */
@@ -161,10 +157,9 @@ export class ReferenceTable {
   /** Lecture, `get`: tell the waiter at once, or when the value is here. */
   want(entry: ObjectEntry, waiter: Waiter): void {
     const isHere = entry.state === "inline" || entry.state === "failed";
-    if (isHere || (entry.state === "stored" && waiter.onlyExistence)) {
-      waiter.entryReady(entry, entry.value);
-      return;
-    }
+    if (isHere || (waiter.onlyExistence && entry.state !== "pending")) return waiter.entryReady(entry, entry.value);
+    // What has been handed over may be moved: it is read by way of the raylet, once that has it.
+    if (entry.state === "local" && !entry.storing) return waiter.entryReady(entry, this.#port.readLocal(entry));
     entry.waiters ??= [];
     entry.waiters.push(waiter);
     if (entry.state === "stored" || !entry.owned || entry.task?.forwarded === true) this.#pull(entry);
@@ -204,29 +199,22 @@ export class ReferenceTable {
     if (entry.isReadyForTask) return action();
     entry.dependents ??= [];
     entry.dependents.push(action);
+    this.announce(entry);
   }
 
   /** Read an argument of a task that runs here. */
   readArgument(id: ObjectId, reader: Reader): void {
-    const readers = this.#readers.get(id);
-    if (readers !== undefined) {
-      readers.push(reader);
-      return;
-    }
-    this.#readers.set(id, [reader]);
-    this.#port.sendToRaylet({ type: "getObject", objectId: id, fetch: true });
+    if (this.#readers.add(id, reader)) this.#port.sendToRaylet({ type: "getObject", objectId: id, fetch: true });
   }
 
   // ── Answers ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
   objectReady(id: ObjectId, local: boolean, offset: number, sizeBytes: number): void {
     const entry = this.#byId.get(id);
-    const readers = local ? this.#readers.get(id) : undefined;
-    const isWanted = entry?.waiters !== undefined || readers !== undefined;
+    const isWanted = entry?.waiters !== undefined || this.#readers.has(id);
     const value = local && isWanted ? this.#port.readObject(id, offset, sizeBytes) : undefined;
     if (local) this.#port.sendToRaylet({ type: "releaseBlock", objectId: id });
-    if (readers !== undefined) this.#readers.delete(id);
-    for (const reader of readers ?? []) reader.read(value);
+    if (local) this.#readers.read(id, value);
     if (entry === undefined || !entry.pulling) return;
     entry.pulling = false;
     this.#unfile(entry);
@@ -241,9 +229,7 @@ export class ReferenceTable {
   }
 
   objectFailed(id: ObjectId, failure: Failure): void {
-    const readers = this.#readers.get(id);
-    this.#readers.delete(id);
-    for (const reader of readers ?? []) reader.failed(failure);
+    this.#readers.failed(id, failure);
     const entry = this.#byId.get(id);
     if (entry === undefined) return;
     entry.pulling = false;
@@ -257,7 +243,7 @@ export class ReferenceTable {
     const entry = this.#byId.get(id);
     if (entry === undefined) return;
     entry.storing = false;
-    if (entry.state === "inline" && entry.large) {
+    if (entry.state === "local") {
       entry.state = "stored";
       entry.nodeId = nodeId as ObjectEntry["nodeId"];
       entry.value = undefined;
@@ -319,6 +305,12 @@ export class ReferenceTable {
       const used = entry.localRefs > 0 || entry.pins > 0 || entry.state === "pending" || entry.storing;
       assert(used || entry.waiters !== undefined, "an object that nobody here uses has been let go");
     }
+  }
+
+  #freeLocal(entry: ObjectEntry): void {
+    if (entry.value === undefined) return;
+    this.#port.freeLocal(entry);
+    entry.value = undefined;
   }
 
   #track(entry: ObjectEntry): void {
@@ -391,6 +383,7 @@ export class ReferenceTable {
   #dropIfUnused(entry: ObjectEntry): void {
     if (entry.localRefs > 0 || entry.pins > 0 || entry.storing || entry.waiters !== undefined) return;
     if (entry.state === "pending" && entry.owned) return; // its task will resolve it first
+    if (entry.state === "local") return this.#freeLocal(entry);
     if (entry.hold === "none") return;
     entry.hold = "none";
     this.#byId.delete(entry.id);
