@@ -309,7 +309,9 @@ export abstract class OwnerProcess extends VirtualProcess {
       send: (message) => this.sendToRaylet(message),
       ask: (request, before) => this.#node.ask(this, [...before, request]),
       collect: () => {}, // virtual programs drop every ref themselves
-      announce: ({ owner }) => this.owner.references.announce(owner as ObjectEntry),
+      announce: ({ owner }) => {
+        if (owner instanceof ObjectEntry) this.owner.references.announce(owner);
+      },
       nowMs: () => this.localNowMs,
       wakeUpAfter: (delayMs) => this.after(delayMs, () => writer.tick()),
     });

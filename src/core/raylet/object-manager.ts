@@ -219,7 +219,7 @@ function isCurious(want: Want): boolean {
   return want.kind === "get" && !want.fetch;
 }
 
-export function storeFull(object: ObjectId, sizeBytes: number, store: StoreIndex): Failure {
+function storeFull(object: ObjectId, sizeBytes: number, store: StoreIndex): Failure {
   return {
     code: "OBJECT_STORE_FULL",
     message: `object ${object} of ${sizeBytes} bytes does not fit: the store has ${store.usedBytes} of ${store.capacityBytes} bytes in use. Drop refs, or give the node more with objectStoreMemory`,
