@@ -8,9 +8,11 @@ import { currentLineage, type Runtime, requireRuntime } from "./runtime.js";
 import type { GetOptions, ObjectRef, WaitOptions } from "./types.js";
 
 /**
- * Copy a value into an object. Synchronous: later changes of the value are not seen.
+ * Copy a value into an object. Synchronous: later changes of the value are not seen. A large value goes straight into the
+ * node's store; when that is full, the call waits for room, which needs no turn of the event loop.
  *
- * @throws SerializationError when the value cannot be copied, InvalidOptionError for a ref.
+ * @throws SerializationError when the value cannot be copied, InvalidOptionError for a ref, ObjectStoreFullError when
+ *   there is no room for it.
  */
 export function put<T>(value: T): ObjectRef<T> {
   const runtime = requireRuntime("put()");

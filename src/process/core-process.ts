@@ -308,7 +308,10 @@ export class CoreProcess {
       letGo: (held) => this.owner.letGo(held),
       port: {
         send: (message) => this.raylet.sendToRaylet(message),
-        ask: (request, before) => this.#channel.ask(request, before),
+        ask: (request, before) => {
+          this.raylet.flush(); // what this turn has said to the raylet may be what it waits for
+          return this.#channel.ask(request, before);
+        },
         collect: () => this.#collect(),
         announce: ({ owner }) => {
           if (owner instanceof ObjectEntry) this.owner.references.announce(owner);

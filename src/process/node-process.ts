@@ -162,7 +162,7 @@ export class NodeProcess {
     const role = peer.role as Role;
     const ref = { nodeId: this.#self.nodeId, processId: peer.processId as ProcessId };
     if (this.#raylet === undefined) return void this.#tooEarly.push(connection);
-    if (purpose === "store") return this.#acceptStore(ref, connection);
+    if (purpose === "store") return this.#acceptStore(ref, role, connection);
     if (this.#locals.has(ref.processId)) {
       return connection.destroy(new ProtocolError(`process ${ref.processId} is connected already`));
     }
@@ -174,7 +174,7 @@ export class NodeProcess {
     this.#enter(() => this.#raylet?.processConnected(ref, role));
   }
 
-  #acceptStore(ref: ProcessRef, connection: Connection): void {
+  #acceptStore(ref: ProcessRef, role: Role, connection: Connection): void {
     if (!this.#locals.has(ref.processId)) {
       return connection.destroy(new ProtocolError(`process ${ref.processId} is not connected`));
     }
@@ -183,7 +183,9 @@ export class NodeProcess {
     connection.start({
       frame: (type, bytes, start, end) => {
         const { message } = this.#read(type, bytes, start, end);
-        if (!FROM_STORES.has(message.type)) throw new ProtocolError(`${message.type} on a store connection`);
+        if (!FROM_STORES.has(message.type) || !maySend(role, message.type)) {
+          throw new ProtocolError(`${message.type} of a ${role} on a store connection`);
+        }
         this.#route({ to: this.#self, from: ref, message });
       },
       closed: () => {

@@ -38,9 +38,9 @@ test(`${SEEDS} seeds keep every promise`, () => {
 
 test("when stores are small, programs wait for room or are told that there is none, and all room comes back", () => {
   let refused = 0;
-  for (let seed = 1; seed <= 40; seed++) refused += run(seed, { storeBytes: SMALL_STORE_BYTES }).excused;
+  for (let seed = 1; seed <= 25; seed++) refused += run(seed, { storeBytes: SMALL_STORE_BYTES }).excused;
   assert.ok(refused > 0, "some stores were full");
-  assert.ok(refused < 25, `most programs find room in the end: ${refused} did not`);
+  assert.ok(refused < 15, `most programs find room in the end: ${refused} did not`);
 });
 
 test("seeds that found a bug stay green", () => {
