@@ -5,12 +5,12 @@
 import { assert } from "../src/base/assert.js";
 import { ByteReader, ByteWriter } from "../src/base/bytes.js";
 import { GCS, type NodeId, type ObjectId, type ProcessId, type ProcessRef, rayletOf } from "../src/base/ids.js";
-import { HEARTBEAT_MS } from "../src/base/limits.js";
+import { EXTENT_ANSWER_MS, HEARTBEAT_MS } from "../src/base/limits.js";
 import { Gcs } from "../src/core/gcs/gcs.js";
 import { Journey } from "../src/core/journey.js";
 import { Raylet, type RayletPort } from "../src/core/raylet/raylet.js";
 import { type Envelope, mayReceive, maySend, readEnvelope, writeEnvelope } from "../src/protocol/codec.js";
-import type { Message, NodeInfo, Role } from "../src/protocol/messages.js";
+import type { Message, MessageType, NodeInfo, Role } from "../src/protocol/messages.js";
 import type { ControlFrame, TransferFrame } from "./frames.js";
 import { isIdempotent } from "./idempotence.js";
 import { connect, type LinkEnd, type LinkEvents } from "./link.js";
@@ -20,6 +20,9 @@ import { VirtualStore } from "./virtual-store.js";
 
 /** Bytes per virtual millisecond between stores. */
 const TRANSFER_BYTES_PER_MS = 1_000_000;
+
+/** What is told to synchronous code, beside everything else. */
+const ANSWERS: ReadonlySet<MessageType> = new Set<MessageType>(["extentLeased", "extentRefused"]);
 
 export interface NodeOptions {
   readonly info: NodeInfo;
@@ -52,6 +55,8 @@ export class VirtualNode extends VirtualProcess implements NodeDoor {
   readonly #head: LinkEnd<ControlFrame> | undefined;
   readonly #nodes = new Map<NodeId, LinkEnd<ControlFrame>>();
   readonly #locals = new Map<ProcessId, LinkEnd<ControlFrame>>();
+  /** Processes that wait for an answer in synchronous code. */
+  readonly #asking = new Map<ProcessId, (answer: Message) => void>();
   /** Messages for the machines of this process, taken one after the other: a machine is never entered twice. */
   readonly #machineInbox: Envelope[] = [];
   #inMachine = false;
@@ -146,6 +151,26 @@ export class VirtualNode extends VirtualProcess implements NodeDoor {
     return theirs;
   }
 
+  /**
+   * Synchronous code of a process of this node says something, asks, and waits: the process takes no event meanwhile,
+   * all others go on. Undefined when no answer came in time.
+   */
+  ask(process: VirtualProcess, messages: readonly Message[]): Message | undefined {
+    let answer: Message | undefined;
+    this.#asking.set(process.ref.processId, (message) => {
+      answer = message;
+    });
+    const said = messages.map((message) => toBytes({ to: this.ref, from: process.ref, message }));
+    this.world.at(process.localNowMs + this.#around.network.localDelayMs(), () =>
+      this.enter(() => {
+        if (this.#asking.has(process.ref.processId)) for (const bytes of said) this.#route(fromBytes(bytes));
+      }),
+    );
+    this.world.run(() => answer !== undefined || !process.alive || !this.alive, EXTENT_ANSWER_MS);
+    this.#asking.delete(process.ref.processId);
+    return answer;
+  }
+
   /** A child process ended; what it still sent may arrive before or after. */
   workerExited(worker: ProcessRef, why: string): void {
     this.enter(() =>
@@ -190,6 +215,8 @@ export class VirtualNode extends VirtualProcess implements NodeDoor {
       this.#machine(() => {});
       return;
     }
+    const asking = isHere && ANSWERS.has(envelope.message.type) ? this.#asking.get(to.processId) : undefined;
+    if (asking !== undefined) return asking(fromBytes(toBytes(envelope)).message);
     const way = isHere ? this.#locals.get(to.processId) : (this.#head ?? this.#nodes.get(to.nodeId));
     way?.send(toBytes(envelope)); // without a way it is gone; whoever must know learns of its death
   }
@@ -251,6 +278,7 @@ export class VirtualNode extends VirtualProcess implements NodeDoor {
       },
       reserveSpace: () => true,
       fetchObject: (objectId, from, offset, sizeBytes) => this.#fetch(objectId, from.nodeId, offset, sizeBytes),
+      refuse: (process, why) => assert(false, `process ${process.processId} broke the protocol: ${why}`),
       stop: (reason) => this.soon(() => this.kill(reason)),
     };
   }

@@ -29,6 +29,25 @@ export const ARENA_RESERVE_BYTES = 16 * MIB;
 export const ARENA_GRANULE_BYTES = 64 * KIB;
 /** Copy-on-write mappings of one process, of which the kernel allows 65,530 of all kinds. Beyond it values are copied. */
 export const MAX_LIVE_MAPS = 16 * KIB;
+/**
+ * A writer's first extent of the arena; each further one is twice as large, up to the second limit, or as large as the
+ * one object that it is for.
+ */
+export const FIRST_EXTENT_BYTES = 4 * MIB;
+export const MAX_EXTENT_BYTES = 64 * MIB;
+/** No extent beyond what is needed at once takes more than this part of the store. */
+export const MAX_EXTENT_SHARE = 1 / 16;
+/** With less than this part of the store free, an extent is no larger than what is needed at once. */
+export const MIN_FREE_SHARE = 1 / 2;
+/** What a writer has not used for this long goes back to its raylet. */
+export const EXTENT_IDLE_MS = 500;
+/** How long a raylet lets a writer wait for room before it refuses. */
+export const EXTENT_WAIT_MS = 2_000;
+/** How long a writer waits for its raylet's answer in synchronous code. */
+export const EXTENT_ANSWER_MS = 15_000;
+/** Bytes that a process puts before it looks for objects whose refs are garbage; doubled while there are few. */
+export const COLLECT_AFTER_BYTES = 512 * MIB;
+export const MAX_COLLECT_AFTER_BYTES = 16 * GIB;
 /** One read or write of a file moves at most this much: the kernel cuts it at 2 GiB. */
 export const MAX_IO_BYTES = GIB;
 

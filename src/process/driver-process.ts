@@ -49,6 +49,7 @@ export async function attachDriver(record: NodeRecord, options: DriverOptions): 
     self: { nodeId: nodeId as NodeId, processId: processId as ProcessId },
     role: "driver",
     secret: options.secret,
+    rayletPath,
     arenaPath,
     arenaBytes,
     raylet,

@@ -20,12 +20,16 @@ import type { Logger } from "../io/log.js";
 import { sweepSessions } from "../io/session.js";
 import { TransferClient, TransferServer } from "../io/transfer.js";
 import { type Envelope, mayReceive, maySend, readEnvelope, writeEnvelope } from "../protocol/codec.js";
-import type { Message, NodeInfo, Role } from "../protocol/messages.js";
+import type { Message, MessageType, NodeInfo, Role } from "../protocol/messages.js";
 import { nowMs } from "./clock.js";
 import type { NodeConfig, NodePlaces } from "./config.js";
 import { FRAME } from "./frame-types.js";
 import type { WorkerChild } from "./worker-child.js";
 import { WorkerSpawner } from "./worker-spawner.js";
+
+/** What synchronous code says and is told on the connection of its own. */
+const FROM_STORES: ReadonlySet<MessageType> = new Set<MessageType>(["leaseExtent", "sealObject", "returnExtent"]);
+const TO_STORES: ReadonlySet<MessageType> = new Set<MessageType>(["extentLeased", "extentRefused"]);
 
 export class NodeProcess {
   readonly #config: NodeConfig;
@@ -47,6 +51,8 @@ export class NodeProcess {
   /** On the head: the raylets of other nodes. */
   readonly #nodes = new Map<string, Connection>();
   readonly #locals = new Map<ProcessId, Connection>();
+  /** Second connections of processes of this node: for questions of synchronous code. */
+  readonly #stores = new Map<ProcessId, Connection>();
   /** Processes of this node that came while it was joining its cluster. */
   readonly #tooEarly: Connection[] = [];
   /** Messages for the machines of this process, taken one after the other: a machine is never entered twice. */
@@ -123,7 +129,7 @@ export class NodeProcess {
     this.#spawner.killAll();
     for (const listener of this.#listeners) listener.close();
     this.#acceptor.close();
-    for (const connection of this.#locals.values()) connection.close();
+    for (const connection of [...this.#stores.values(), ...this.#locals.values()]) connection.close();
     for (const connection of this.#nodes.values()) connection.close();
     this.#head?.close();
     this.#transferClient.close();
@@ -156,6 +162,7 @@ export class NodeProcess {
     const role = peer.role as Role;
     const ref = { nodeId: this.#self.nodeId, processId: peer.processId as ProcessId };
     if (this.#raylet === undefined) return void this.#tooEarly.push(connection);
+    if (purpose === "store") return this.#acceptStore(ref, role, connection);
     if (this.#locals.has(ref.processId)) {
       return connection.destroy(new ProtocolError(`process ${ref.processId} is connected already`));
     }
@@ -165,6 +172,26 @@ export class NodeProcess {
       closed: (error) => this.#localClosed(ref, role, error),
     });
     this.#enter(() => this.#raylet?.processConnected(ref, role));
+  }
+
+  #acceptStore(ref: ProcessRef, role: Role, connection: Connection): void {
+    if (!this.#locals.has(ref.processId)) {
+      return connection.destroy(new ProtocolError(`process ${ref.processId} is not connected`));
+    }
+    this.#stores.get(ref.processId)?.destroy();
+    this.#stores.set(ref.processId, connection);
+    connection.start({
+      frame: (type, bytes, start, end) => {
+        const { message } = this.#read(type, bytes, start, end);
+        if (!FROM_STORES.has(message.type) || !maySend(role, message.type)) {
+          throw new ProtocolError(`${message.type} of a ${role} on a store connection`);
+        }
+        this.#route({ to: this.#self, from: ref, message });
+      },
+      closed: () => {
+        if (this.#stores.get(ref.processId) === connection) this.#stores.delete(ref.processId);
+      },
+    });
   }
 
   #fromLocal(ref: ProcessRef, role: Role, type: number, bytes: Uint8Array, start: number, end: number): void {
@@ -182,6 +209,7 @@ export class NodeProcess {
 
   #localClosed(ref: ProcessRef, role: Role, error: Error | undefined): void {
     this.#locals.delete(ref.processId);
+    this.#stores.get(ref.processId)?.destroy();
     if (error !== undefined) this.#log.warn(`${role} ${ref.processId}: ${error.message}`);
     if (this.#stopping) return;
     // A worker's end is known by its exit, with code and last words.
@@ -241,14 +269,14 @@ export class NodeProcess {
       if (!this.#entered) this.#enter(() => {});
       return;
     }
-    const connection = this.#wayTo(to, isHere && !isForGcs);
+    const connection = this.#wayTo(envelope, isHere && !isForGcs);
     if (connection === undefined) return; // it is gone; whoever must know learns of its death
     writeEnvelope(connection.beginFrame(FRAME.envelope), envelope);
     connection.endFrame();
   }
 
-  #wayTo(to: ProcessRef, isHere: boolean): Connection | undefined {
-    if (isHere) return this.#locals.get(to.processId);
+  #wayTo({ to, message }: Envelope, isHere: boolean): Connection | undefined {
+    if (isHere) return (TO_STORES.has(message.type) ? this.#stores : this.#locals).get(to.processId);
     return this.#config.isHead ? this.#nodes.get(to.nodeId) : this.#head;
   }
 
@@ -304,6 +332,7 @@ export class NodeProcess {
       },
       reserveSpace: (offset, sizeBytes) => this.#reserveSpace(offset, sizeBytes),
       fetchObject: (objectId, from, offset, sizeBytes) => this.#fetch(objectId, from, offset, sizeBytes),
+      refuse: (process, why) => this.#locals.get(process.processId)?.destroy(new ProtocolError(why)),
       stop: (reason) => this.#stopSoon(reason),
     };
   }

@@ -85,9 +85,9 @@ export class WorkerProcess {
       watchdog,
     ]);
     const self: ProcessRef = { nodeId: config.nodeId as NodeId, processId: config.processId as ProcessId };
-    const { arenaPath, arenaBytes } = config;
+    const { arenaPath, arenaBytes, rayletPath } = config;
     const warn = (text: string) => console.error(`mobula: ${text}`);
-    const options = { self, role: "worker" as const, secret, arenaPath, arenaBytes, raylet, handles, warn };
+    const options = { self, role: "worker" as const, secret, rayletPath, arenaPath, arenaBytes, raylet, handles, warn };
     const worker = new WorkerProcess(new CoreProcess(options));
     onCore(worker.core);
     const acceptor = new Acceptor({

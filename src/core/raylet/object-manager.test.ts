@@ -195,27 +195,6 @@ test("a store without room fails the wish with its size, and nothing else", () =
   assert.deepEqual(w.asked(), ["subscribe c", "fetch c from N2", "subscribe d", "p: d failed OBJECT_STORE_FULL"]);
 });
 
-test("an object that a local process is writing is waited for; if the writer dies it is fetched after all", () => {
-  const w = new World();
-  w.store.create(object("c"), kib(200), processId("w")); // the task that made it runs again here
-  w.want("c", get("p"));
-  w.available("c", "N2");
-  assert.deepEqual(w.asked(), ["subscribe c"]);
-  w.store.processDied(processId("w"));
-  w.manager.writersGone();
-  assert.deepEqual(w.asked(), ["fetch c from N2"]);
-  w.fetched("c");
-  assert.deepEqual(w.asked(), ["register c", "p: c is ready"]);
-
-  w.store.create(object("d"), kib(200), processId("w"));
-  w.want("d", get("p"));
-  w.available("d", "N2");
-  w.manager.writersGone(); // of something else
-  w.store.seal(object("d"));
-  w.manager.sealedHere(object("d"));
-  assert.deepEqual(w.asked(), ["subscribe d", "p: d is ready"]);
-});
-
 test("the steps of get and of an argument are recorded where they are done", () => {
   const w = new World();
   w.want("c", get("p"));

@@ -37,8 +37,7 @@ interface Pull {
   readonly wants: Want[];
   sizeBytes: number;
   locations: NodeId[];
-  /** "writing": a process of this node is making the same object. */
-  state: "subscribed" | "queued" | "fetching" | "writing";
+  state: "subscribed" | "queued" | "fetching";
   attempts: number;
 }
 
@@ -115,12 +114,6 @@ export class ObjectManager {
     this.#finish(object, pull);
   }
 
-  /** A writer died or gave up: what it was going to seal here is fetched after all. */
-  writersGone(): void {
-    for (const pull of this.#pulls.values()) if (pull.state === "writing") pull.state = "queued";
-    this.#startFetches();
-  }
-
   /** A fetch ended. Another replica is tried, then the object table asked again. */
   fetched(object: ObjectId, ok: boolean): void {
     this.#fetching--;
@@ -175,10 +168,7 @@ export class ObjectManager {
     if (from === undefined) return this.#retry(object, pull);
     const block = this.#store.create(object, pull.sizeBytes, this.#self as string as ProcessId);
     if (block === "full") return this.#fail(object, pull, storeFull(object, pull.sizeBytes, this.#store));
-    if (block === "exists") {
-      pull.state = "writing"; // its seal will end the pull
-      return;
-    }
+    assert(block !== "exists", "an object that is here is not fetched");
     pull.state = "fetching";
     this.#fetching++;
     this.#record(object, pull);
@@ -229,7 +219,7 @@ function isCurious(want: Want): boolean {
   return want.kind === "get" && !want.fetch;
 }
 
-export function storeFull(object: ObjectId, sizeBytes: number, store: StoreIndex): Failure {
+function storeFull(object: ObjectId, sizeBytes: number, store: StoreIndex): Failure {
   return {
     code: "OBJECT_STORE_FULL",
     message: `object ${object} of ${sizeBytes} bytes does not fit: the store has ${store.usedBytes} of ${store.capacityBytes} bytes in use. Drop refs, or give the node more with objectStoreMemory`,

@@ -34,6 +34,8 @@ export interface RayletPort {
   reserveSpace(offset: number, sizeBytes: number): boolean;
   /** Copy an object's bytes from another node into the local block; answered with `fetched`. */
   fetchObject(object: ObjectId, from: NodeInfo, offset: number, sizeBytes: number): void;
+  /** A process of this node broke the protocol: its connection ends, and it is told why. */
+  refuse(process: ProcessRef, why: string): void;
   /** The node is done: everything on it ends. */
   stop(reason: string): void;
 }
@@ -75,14 +77,14 @@ export class Raylet {
     this.store = new StoreIndex(storeBytes, (offset, sizeBytes) => port.reserveSpace(offset, sizeBytes));
     this.objects = new ObjectManager(info.nodeId, this.#objectPort(), this.store, journey);
     this.#blocks = new StoreDesk(this.store, this.objects, journey, {
-      send: (to, message) => this.#port.send(to, message),
+      send: (to, message) => port.send(to, message),
       sendToLocal: (process, message) => this.#sendTo(process, message),
+      refuse: (process, why) => port.refuse(process, why),
     });
     this.pool = new WorkerPool(info.nodeId, warmWorkers, port);
     this.scheduler = new LocalScheduler(info.nodeId, this.#schedulerPort(), this.#resources, this.pool, journey);
   }
 
-  /** The node joins the cluster. */
   start(): void {
     this.#port.send(GCS, { ...this.#info, type: "registerNode" });
   }
@@ -102,7 +104,7 @@ export class Raylet {
     this.#collector.died(ref.processId);
     this.store.processDied(ref.processId);
     this.objects.processDied(ref.processId);
-    this.objects.writersGone();
+    this.#blocks.processDied(ref.processId);
     this.scheduler.workerDied(ref.processId, reason);
     if (local?.role === "worker") this.scheduler.workerOwnerDied(ref.processId);
     else this.scheduler.ownerDied(ref.processId);
@@ -123,12 +125,14 @@ export class Raylet {
   /** A transfer that `fetchObject` began has ended. */
   fetched(object: ObjectId, ok: boolean): void {
     this.objects.fetched(object, ok);
+    this.#blocks.serveWaiting();
     this.#report();
   }
 
   tick(nowMs: number): void {
     this.#nowMs = nowMs;
     this.pool.tick(nowMs);
+    this.#blocks.tick(nowMs);
     this.#collector.tick(nowMs);
     this.#kept.tick(nowMs);
     // A heartbeat, and news in case a report crossed a placement.

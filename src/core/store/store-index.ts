@@ -1,8 +1,10 @@
 /**
- * What lies in a node's object store: blocks being written, sealed objects, and who is reading them.
+ * What lies in a node's object store: extents that writers fill, blocks that replicas are fetched into, sealed objects,
+ * and who is reading them.
  *
- *     create ──▶ writing ── seal ──▶ sealed ── free ──▶ (gone when the last reader is)
- *                   └── abort, or the writer died ──▶ gone
+ *     lease ──▶ extent of a writer ── adopt ──▶ sealed ── free ──▶ (gone when the last reader is)
+ *     create ──▶ writing ── seal ────────────────▲
+ *                   └── abort ──▶ gone
  *
  * Decides: where an object lies and when its block may be used again.
  * Does not know: bytes, files, other nodes.
@@ -11,7 +13,8 @@
  */
 import { assert } from "../../base/assert.js";
 import type { ObjectId, ProcessId } from "../../base/ids.js";
-import { Allocator, type Reserve } from "./allocator.js";
+import { Allocator, pages, type Reserve } from "./allocator.js";
+import { type Extent, ExtentLedger } from "./extent-ledger.js";
 
 export interface Block {
   readonly offset: number;
@@ -28,13 +31,15 @@ interface Entry extends Block {
 
 export class StoreIndex {
   readonly #allocator: Allocator;
+  readonly #extents: ExtentLedger;
   readonly #entries = new Map<ObjectId, Entry>();
   /** Blocks freed under their readers, oldest first: the object may be made again, the blocks wait for those readers. */
   readonly #ghosts = new Set<Entry>();
 
-  /** `reserve` takes space for a block in the file system; false when there is none. */
+  /** `reserve` takes space for a range in the file system, before it is handed out; false when there is none. */
   constructor(capacityBytes: number, reserve?: Reserve) {
     this.#allocator = new Allocator(capacityBytes, reserve);
+    this.#extents = new ExtentLedger(this.#allocator);
   }
 
   get usedBytes(): number {
@@ -44,6 +49,52 @@ export class StoreIndex {
   get capacityBytes(): number {
     return this.#allocator.capacityBytes;
   }
+
+  // ── Extents of writers ──────────────────────────────────────────────────────────────────────────────────────────
+
+  /** An extent of at least `minBytes` for a writer to make blocks in; undefined without room. */
+  leaseExtent(writer: ProcessId, minBytes: number): Extent | undefined {
+    return this.#extents.lease(writer, minBytes);
+  }
+
+  /** A writer gives a part of what it holds back. False when it does not hold it. */
+  returnExtent(writer: ProcessId, offset: number, sizeBytes: number): boolean {
+    return this.#extents.giveBack(writer, offset, sizeBytes);
+  }
+
+  /**
+   * A block of a writer's extent becomes an object, with so many readers of the writer's own. "known": the object is
+   * here, or being fetched, and the block is free; "foreign": the writer does not hold the block.
+   */
+  adopt(
+    object: ObjectId,
+    writer: ProcessId,
+    { offset, sizeBytes }: Block,
+    pins: number,
+  ): "sealed" | "known" | "foreign" {
+    const known = this.#entries.get(object);
+    if (known?.offset === offset) return "known"; // said twice
+    if (!this.#extents.take(writer, offset, sizeBytes)) return "foreign";
+    if (known === undefined) {
+      const readers = new Map(pins > 0 ? [[writer, pins]] : []);
+      this.#entries.set(object, { object, offset, sizeBytes, sealed: true, writer, readers });
+      return "sealed";
+    }
+    this.#discard(object, writer, { offset, sizeBytes }, pins);
+    return "known";
+  }
+
+  /** Whether a range is one that the writer may still fill. */
+  holdsExtent(writer: ProcessId, offset: number, sizeBytes: number): boolean {
+    return this.#extents.holds(writer, offset, sizeBytes);
+  }
+
+  /** Who holds extents: those who could give something back. */
+  writers(): Iterable<ProcessId> {
+    return this.#extents.writers();
+  }
+
+  // ── Objects ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
   /** A block to write into; "exists" when the object is here already (a task that ran again), "full" without room. */
   create(object: ObjectId, sizeBytes: number, writer: ProcessId): Block | "exists" | "full" {
@@ -100,8 +151,9 @@ export class StoreIndex {
     this.#reclaim(entry);
   }
 
-  /** Its unfinished blocks and its pins go with a process. */
+  /** Its extents, its unfinished blocks and its pins go with a process. */
   processDied(process: ProcessId): void {
+    this.#extents.processDied(process);
     for (const entry of [...this.#entries.values()]) {
       if (!entry.sealed && entry.writer === process) this.#drop(entry);
       else entry.readers.delete(process);
@@ -118,13 +170,28 @@ export class StoreIndex {
 
   check(): void {
     this.#allocator.check();
-    const blocks = [...this.#entries.values(), ...this.#ghosts].sort((a, b) => a.offset - b.offset);
+    this.#extents.check();
+    const taken = [...this.#entries.values(), ...this.#ghosts].map(({ offset, sizeBytes }) => ({
+      offset,
+      length: pages(sizeBytes),
+    }));
+    const all = [...taken, ...this.#extents.ranges(), ...this.#allocator.ranges()];
+    all.sort((a, b) => a.offset - b.offset);
     let end = 0;
-    for (const block of blocks) {
-      assert(block.offset >= end, "two objects never share a byte");
-      end = block.offset + block.sizeBytes;
+    for (const { offset, length } of all) {
+      assert(offset === end, "objects, extents and free space never share a byte, and leave none out");
+      end = offset + length;
     }
+    assert(end === this.capacityBytes, "every byte is an object's, a writer's, or free");
     for (const ghost of this.#ghosts) assert(ghost.readers.size > 0, "a freed block without readers is free");
+  }
+
+  /** The block of an object that is here already: free, or a ghost under its writer's own readers. */
+  #discard(object: ObjectId, writer: ProcessId, { offset, sizeBytes }: Block, pins: number): void {
+    const entry = { object, offset, sizeBytes, sealed: true, writer, readers: new Map<ProcessId, number>() };
+    if (pins > 0) entry.readers.set(writer, pins);
+    this.#ghosts.add(entry);
+    this.#reclaim(entry);
   }
 
   #blockAt(object: ObjectId, offset: number): Entry | undefined {
