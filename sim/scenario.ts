@@ -18,6 +18,9 @@ import { SimError } from "./values.js";
 import { codesOf, program } from "./workload.js";
 import { between, prngFor, World } from "./world.js";
 
+const AMPLE_STORE_BYTES = 64 * 1024 * 1024;
+/** More than any object of a program. */
+const LARGEST_OBJECT_BYTES = 400 * 1024;
 /** Faults stop here; what was promised must be kept soon after. */
 const HEAL_AFTER_MS = 5_000;
 const SETTLE_MS = 120_000;
@@ -38,6 +41,8 @@ export interface ScenarioResult {
   readonly tasks: number;
   readonly calls: number;
   readonly grants: number;
+  /** Objects that were written to disk. */
+  readonly spilled: number;
   readonly fault: FaultKind;
   /** Programs that ended with an error that the fault excuses. */
   readonly excused: number;
@@ -92,6 +97,7 @@ export function runScenario(seed: number, options: ScenarioOptions = {}): Scenar
     tasks: tasks.tasks,
     calls: actors.calls,
     grants: leases.grants,
+    spilled: cluster.nodes.reduce((sum, node) => sum + node.disk.spilled, 0),
     fault: fault.kind,
     excused,
   };
@@ -102,7 +108,7 @@ function draw(seed: number): Drawn {
   const headCpus = between(prng, 1, 3);
   const gpus = prng.chance(0.3) ? 1 : 0;
   const count = between(prng, 1, 4);
-  const storeBytes = 64 * 1024 * 1024;
+  const storeBytes = drawStoreBytes(seed);
   const shapes = Array.from({ length: count }, (_, i): NodeShape => {
     const cpus = i === 0 ? headCpus : between(prng, 1, headCpus);
     return { resources: i === 0 && gpus > 0 ? { CPU: cpus, GPU: gpus } : { CPU: cpus }, storeBytes };
@@ -113,6 +119,12 @@ function draw(seed: number): Drawn {
     seed: prng.next(),
   }));
   return { shapes, terrain: { nodes, headCpus, gpus }, drivers };
+}
+
+/** In most seeds the programs' objects do not fit together. */
+function drawStoreBytes(seed: number): number {
+  const prng = prngFor(seed, "store");
+  return prng.chance(0.4) ? AMPLE_STORE_BYTES : between(prng, LARGEST_OBJECT_BYTES, 2 * LARGEST_OBJECT_BYTES);
 }
 
 function totalOf({ resources, storeBytes }: NodeShape): ReadonlyMap<string, number> {

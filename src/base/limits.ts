@@ -23,6 +23,33 @@ export const MAX_FETCH_ATTEMPTS = 5;
 /** Objects that one raylet fetches at the same time. */
 export const MAX_CONCURRENT_FETCHES = 8;
 export const STORE_PAGE_BYTES = 4 * KIB;
+/** Objects are spilled ahead of need when those with no other copy fill more than this share of the store. */
+export const SPILL_THRESHOLD = 0.8;
+/** Objects are fused into spill files of about this size; a larger object has a file of its own. */
+export const SPILL_FILE_BYTES = 64 * MIB;
+/** A spill file of a small store is at most this share of it. */
+export const SPILL_FILE_SHARE = 1 / 8;
+export const MAX_OBJECTS_PER_SPILL_FILE = 10_000;
+/** Spill files that one raylet writes at the same time. */
+export const MAX_SPILL_WRITES = 2;
+/** Each piece of a spilled object has a checksum. */
+export const SPILL_PIECE_BYTES = MIB;
+/** One read or write of a spill file: so much memory for each that is under way. */
+export const SPILL_BUFFER_BYTES = 4 * MIB;
+/** What spilling leaves free of a file system: the smaller of a share and an amount. */
+export const DISK_KEEP_SHARE = 0.05;
+export const DISK_KEEP_BYTES = GIB;
+/** Requests for a block that wait for room, and how long each may wait. */
+export const MAX_WAITING_ALLOCATIONS = 100_000;
+export const ALLOCATION_WAIT_MS = 60_000;
+/** Blocks that are still being written may be sealed and spilled soon: so long a request waits before it goes to disk. */
+export const FALLBACK_AFTER_MS = 100;
+/** Offsets from here on lie in the fallback file instead of the arena. */
+export const FALLBACK_OFFSET = 2 ** 46;
+/** The fallback file is never longer, whatever the disk has. */
+export const MAX_FALLBACK_BYTES = 2 ** 44;
+/** Holders that the error of a full store names. */
+export const NAMED_HOLDERS = 5;
 /** One read or write of a file moves at most this much: the kernel cuts it at 2 GiB. */
 export const MAX_IO_BYTES = GIB;
 

@@ -4,6 +4,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { ADDRESS, actorSpec, Lines, leaseRequest, line, nodeInfo } from "../../test/support/messages.js";
 import { context, failure, job, kib, lease, node, object, process } from "../../test/support/names.js";
+import { NO_DISK } from "../../test/support/no-disk.js";
 import { namedTask } from "../../test/support/owner.js";
 import { GCS, type ProcessRef, rayletOf } from "../base/ids.js";
 import type { Message } from "../protocol/messages.js";
@@ -50,6 +51,7 @@ function rayletWorld() {
       startWorker: () => lines.add("start"),
       killWorker: (_, why) => lines.add(`kill: ${why}`),
       fetchObject: () => {},
+      disk: NO_DISK,
       stop: () => {},
     },
     new Journey("N1", () => 0),

@@ -37,6 +37,7 @@ export interface CoreProcessOptions {
   readonly role: "driver" | "worker";
   readonly secret: Uint8Array;
   readonly arenaPath: string;
+  readonly fallbackPath: string;
   readonly arenaBytes: number;
   readonly raylet: Connection;
   readonly handles: HandleHooks;
@@ -99,7 +100,8 @@ export class CoreProcess {
   }
 
   get arena(): Arena {
-    this.#arena ??= Arena.open(this.#options.arenaPath, this.#options.arenaBytes);
+    const { arenaPath, arenaBytes, fallbackPath } = this.#options;
+    this.#arena ??= Arena.open(arenaPath, arenaBytes, fallbackPath);
     return this.#arena;
   }
 

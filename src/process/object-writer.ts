@@ -4,6 +4,7 @@
  * Lecture: step `storeResult`, seen from the process that has the bytes.
  */
 import type { ObjectId, ProcessRef } from "../base/ids.js";
+import { MobulaError, ObjectStoreFullError } from "../errors.js";
 import type { Arena } from "../io/arena.js";
 import type { Failure, Message } from "../protocol/messages.js";
 
@@ -63,7 +64,8 @@ export class ObjectWriter {
     } catch (error) {
       this.#send({ type: "abortObject", objectId });
       const message = error instanceof Error ? error.message : String(error);
-      this.#end(objectId, { code: "OBJECT_STORE_FULL", message });
+      const code = error instanceof MobulaError ? error.code : ObjectStoreFullError.code;
+      this.#end(objectId, { code, message });
       return;
     }
     const { holder, contains } = writing;

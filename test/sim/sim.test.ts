@@ -24,12 +24,15 @@ function run(seed: number): ScenarioResult {
 test(`${SEEDS} seeds keep every promise`, () => {
   const faults = new Map<string, number>();
   let tasks = 0;
+  let spilled = 0;
   for (let seed = 1; seed <= SEEDS; seed++) {
     const result = run(seed);
     tasks += result.tasks;
+    spilled += result.spilled;
     faults.set(result.fault, (faults.get(result.fault) ?? 0) + 1);
   }
   assert.ok(tasks > 10 * SEEDS, `programs of substance ran: ${tasks} tasks`);
+  assert.ok(spilled > SEEDS / 4, `small stores were spilled: ${spilled} objects`);
   for (const kind of ["none", "worker", "node", "driver"]) {
     assert.ok((faults.get(kind) ?? 0) >= SEEDS / 20, `${kind} was drawn often enough: ${faults.get(kind)}`);
   }

@@ -4,6 +4,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Lines, leaseRequest, line, nodeInfo } from "../../../test/support/messages.js";
 import { failure, job, kib, lease, node, object, process, task } from "../../../test/support/names.js";
+import { NO_DISK } from "../../../test/support/no-disk.js";
 import { GCS, type ProcessRef } from "../../base/ids.js";
 import { HEARTBEAT_MS } from "../../base/limits.js";
 import type { Message } from "../../protocol/messages.js";
@@ -34,6 +35,7 @@ class World {
       },
       killWorker: (worker: ProcessRef, why: string) => say(`kill ${worker.processId}: ${why}`),
       fetchObject: (id: string, from: { readonly nodeId: string }) => say(`fetch ${id} from ${from.nodeId}`),
+      disk: NO_DISK,
       stop: (reason: string) => say(`stop: ${reason}`),
     };
     this.raylet = new Raylet(nodeInfo("N1", cpus), storeBytes, 0, port, this.journey);
@@ -323,6 +325,7 @@ test("every process here is told what the cluster has, when it connects and when
     startWorker: () => {},
     killWorker: () => {},
     fetchObject: () => {},
+    disk: NO_DISK,
     stop: () => {},
   };
   const raylet = new Raylet(nodeInfo("N1", 2), kib(64), 0, port, new Journey("N1", () => 0));

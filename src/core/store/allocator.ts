@@ -22,7 +22,7 @@ export class Allocator {
   #freeBytes: number;
 
   constructor(capacityBytes: number) {
-    this.capacityBytes = pages(capacityBytes - STORE_PAGE_BYTES + 1);
+    this.capacityBytes = wholePages(capacityBytes - STORE_PAGE_BYTES + 1);
     this.#freeBytes = this.capacityBytes;
     this.#add({ offset: 0, length: this.capacityBytes });
   }
@@ -33,7 +33,7 @@ export class Allocator {
 
   /** The offset of a page-aligned block, or undefined when no free range is long enough. */
   allocate(sizeBytes: number): number | undefined {
-    const length = pages(sizeBytes);
+    const length = wholePages(sizeBytes);
     const range = this.#find(length);
     if (range === undefined) return undefined;
     this.#remove(range);
@@ -43,7 +43,7 @@ export class Allocator {
   }
 
   free(offset: number, sizeBytes: number): void {
-    let range: Range = { offset, length: pages(sizeBytes) };
+    let range: Range = { offset, length: wholePages(sizeBytes) };
     this.#freeBytes += range.length;
     assert(!this.#byStart.has(offset), "a block is freed once");
     const before = this.#byEnd.get(offset);
@@ -89,6 +89,7 @@ export class Allocator {
   }
 }
 
-function pages(sizeBytes: number): number {
+/** What a block of this size takes of the arena. */
+export function wholePages(sizeBytes: number): number {
   return Math.max(1, Math.ceil(sizeBytes / STORE_PAGE_BYTES)) * STORE_PAGE_BYTES;
 }
