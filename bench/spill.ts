@@ -105,7 +105,10 @@ function residentMib(): number {
   }
   const isOurs = (pid: number): boolean => pid === process.pid || (pid > 1 && isOurs(parents.get(pid) ?? 0));
   const ours = [...parents.keys()].filter(isOurs);
-  return ours.reduce((sum, pid) => sum + Number(/RssAnon:\s+(\d+)/.exec(read(`/proc/${pid}/status`))?.[1] ?? 0) / 1_024, 0);
+  return ours.reduce(
+    (sum, pid) => sum + Number(/RssAnon:\s+(\d+)/.exec(read(`/proc/${pid}/status`))?.[1] ?? 0) / 1_024,
+    0,
+  );
 }
 
 function read(path: string): string {

@@ -43,7 +43,7 @@ export const DISK_KEEP_BYTES = GIB;
 export const MAX_WAITING_ALLOCATIONS = 100_000;
 export const ALLOCATION_WAIT_MS = 60_000;
 /** Blocks that are still being written may be sealed and spilled soon: so long a request waits before it goes to disk. */
-export const FALLBACK_AFTER_MS = 100;
+export const FALLBACK_AFTER_MS = 1_000;
 /** Offsets from here on lie in the fallback file instead of the arena. */
 export const FALLBACK_OFFSET = 2 ** 46;
 /** The fallback file is never longer, whatever the disk has. */

@@ -76,7 +76,12 @@ class World {
     if (block === undefined) return;
     this.sealed.add(block.name);
     this.lost.delete(block.name);
-    this.send(block.who, { type: "sealObject", objectId: object(block.name), holder: process(block.who), contains: [] });
+    this.send(block.who, {
+      type: "sealObject",
+      objectId: object(block.name),
+      holder: process(block.who),
+      contains: [],
+    });
   }
 
   get(name: string, who: string): void {
@@ -99,7 +104,7 @@ class World {
 
   die(who: string): void {
     for (const list of [this.writing, this.reading, this.waiting]) {
-      list.splice(0, list.length, ...(list as { who: string }[]).filter((each) => each.who !== who) as never[]);
+      list.splice(0, list.length, ...((list as { who: string }[]).filter((each) => each.who !== who) as never[]));
     }
     this.store.processDied(processId(who));
   }
@@ -188,7 +193,21 @@ class World {
 
 const steps = fc.array(
   fc.record({
-    what: fc.constantFrom("write", "write", "seal", "seal", "get", "get", "release", "free", "disk", "disk", "fail", "die", "wake"),
+    what: fc.constantFrom(
+      "write",
+      "write",
+      "seal",
+      "seal",
+      "get",
+      "get",
+      "release",
+      "free",
+      "disk",
+      "disk",
+      "fail",
+      "die",
+      "wake",
+    ),
     name: fc.constantFrom(...NAMES),
     who: fc.constantFrom("p", "q"),
     index: fc.nat(5),
