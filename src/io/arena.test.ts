@@ -6,7 +6,8 @@ import { existsSync, mkdtempSync, rmSync, statSync, truncateSync } from "node:fs
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, test } from "node:test";
-import { InvariantError, ObjectLostError, ObjectStoreFullError } from "../errors.js";
+import { FALLBACK_OFFSET } from "../base/limits.js";
+import { InvariantError, ObjectLostError, ObjectStoreFullError, OutOfDiskError } from "../errors.js";
 import { Arena, chooseArenaPath } from "./arena.js";
 
 const directory = mkdtempSync(join(tmpdir(), "mobula-test-"));
@@ -79,6 +80,20 @@ test("a full file system is an ObjectStoreFullError", () => {
   const full = Arena.open("/dev/full", 100);
   assert.throws(() => full.write(0, [Uint8Array.of(1)]), ObjectStoreFullError);
   full.close();
+});
+
+test("blocks beyond the arena's offsets lie in the fallback file, for every process that opens it", () => {
+  const path = join(directory, "with-fallback");
+  const a = Arena.create(path, MIB, `${path}.fallback`);
+  const other = Arena.open(path, MIB, `${path}.fallback`);
+  other.write(FALLBACK_OFFSET + 8_192, [Uint8Array.of(1, 2), Uint8Array.of(3)]);
+  assert.deepEqual(a.read(FALLBACK_OFFSET + 8_192, 3), Uint8Array.of(1, 2, 3));
+  a.emptyFallback();
+  assert.equal(statSync(`${path}.fallback`).size, 0);
+  assert.throws(() => a.read(FALLBACK_OFFSET + 8_192, 3), ObjectLostError);
+  const full = Arena.open(path, MIB, "/dev/full");
+  assert.throws(() => full.write(FALLBACK_OFFSET, [Uint8Array.of(1)]), OutOfDiskError);
+  for (const each of [a, other, full]) each.close();
 });
 
 test("what fits is written before the file system is found full", () => {

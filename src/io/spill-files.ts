@@ -93,8 +93,8 @@ export class SpillFiles {
    * @throws (rejects) ObjectLostError when the file cannot be read or has other bytes than were written.
    */
   async restore(id: number, objectId: string, offset: number): Promise<void> {
-    const { file, place } = this.#find(id, objectId);
     const crc32 = await loadCrc32();
+    const { file, place } = this.#find(id, objectId); // in use from this turn on: it may be deleted in the next
     await this.#using(file, async (buffer) => {
       for (let at = 0; at < place.sizeBytes; at += buffer.length) {
         const bytes = buffer.subarray(0, Math.min(buffer.length, place.sizeBytes - at));
@@ -110,8 +110,8 @@ export class SpillFiles {
    * @throws (rejects) ObjectLostError, as `restore`.
    */
   async readPiece(id: number, objectId: string, from: number, target: Uint8Array): Promise<void> {
-    const { file, place } = this.#find(id, objectId);
     const crc32 = await loadCrc32();
+    const { file, place } = this.#find(id, objectId);
     file.busy++;
     try {
       await this.#readChecked(file, objectId, place, from, target, crc32);
@@ -130,11 +130,14 @@ export class SpillFiles {
     if (file.busy === 0) closeSync(file.fd);
   }
 
-  /** How many bytes more may be written: what the file system has, less what must stay free, within our own limit. */
-  async freeBytes(): Promise<number> {
+  /**
+   * How many bytes more may be written: what the file system has, less what must stay free, within our own limit, of
+   * which the fallback file takes `fallbackBytes`.
+   */
+  async freeBytes(fallbackBytes: number): Promise<number> {
     const { bavail, blocks, bsize } = await statfs(this.#directory);
     const keep = Math.min(DISK_KEEP_BYTES, blocks * bsize * DISK_KEEP_SHARE);
-    return Math.min(bavail * bsize - keep, this.#maxBytes - this.#bytes);
+    return Math.min(bavail * bsize - keep, this.#maxBytes - this.#bytes - fallbackBytes);
   }
 
   close(): void {

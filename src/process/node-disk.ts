@@ -13,6 +13,8 @@ import type { Failure } from "../protocol/messages.js";
 export interface NodeDiskPort {
   /** Run something in the raylet's machine. */
   enter(action: (raylet: Raylet) => void): void;
+  /** What blocks take of the fallback file now. */
+  fallbackBytes(): number;
 }
 
 export class NodeDisk implements DiskPort {
@@ -101,7 +103,7 @@ export class NodeDisk implements DiskPort {
 
   /** A disk that cannot be asked has no room. */
   #freeBytes(): Promise<number> {
-    return this.#files.freeBytes().catch(() => 0);
+    return this.#files.freeBytes(this.#port.fallbackBytes()).catch(() => 0);
   }
 }
 

@@ -78,6 +78,7 @@ export class NodeProcess {
     this.#arena = Arena.create(places.arenaPath, config.objectStoreBytes, places.fallbackPath);
     this.#disk = new NodeDisk(this.#arena, places.spillDirectory, config.spillBytes, log, {
       enter: (action) => this.#enter(() => this.#raylet !== undefined && action(this.#raylet)),
+      fallbackBytes: () => this.#raylet?.store.fallbackBytes ?? 0,
     });
     const identity = { nodeId: config.nodeId, processId: config.nodeId, clusterId: config.clusterId };
     const logLine = (line: string) => log.warn(line);

@@ -74,10 +74,6 @@ export class NodeStore {
     this.#desk = new StoreDesk(this, this.objects, journey, port);
   }
 
-  get isIdle(): boolean {
-    return this.room.waiting === 0 && !this.spilling.usesDisk;
-  }
-
   /** True when the message was about objects. */
   receive(from: ProcessRef, message: Message): boolean {
     if (!this.#desk.receive(from, message)) return false;

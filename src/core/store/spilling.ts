@@ -85,10 +85,6 @@ export class Spilling {
     return this.#writing.size > 0;
   }
 
-  get usesDisk(): boolean {
-    return this.#files.size > 0;
-  }
-
   has(object: ObjectId): boolean {
     return this.#spilled.has(object);
   }
@@ -188,10 +184,6 @@ export class Spilling {
   /** Objects on disk, for tests and `mobula memory`. */
   objects(): IterableIterator<ObjectId> {
     return this.#spilled.keys();
-  }
-
-  files(): IterableIterator<SpillFileId> {
-    return this.#files.keys();
   }
 
   check(): void {
