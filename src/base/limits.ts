@@ -39,7 +39,7 @@ export const SPILL_BUFFER_BYTES = 4 * MIB;
 /** What spilling leaves free of a file system: the smaller of a share and an amount. */
 export const DISK_KEEP_SHARE = 0.05;
 export const DISK_KEEP_BYTES = GIB;
-/** Requests for a block that wait for room, and how long each may wait. */
+/** Requests for a block that wait for room, and how long they may wait while none is served and no file is written. */
 export const MAX_WAITING_ALLOCATIONS = 100_000;
 export const ALLOCATION_WAIT_MS = 60_000;
 /** Blocks that are still being written may be sealed and spilled soon: so long a request waits before it goes to disk. */

@@ -35,8 +35,8 @@ export class NodeDisk implements DiskPort {
     const ended = async (failure: Failure | undefined) => {
       const freeBytes = await this.#freeBytes();
       this.#port.enter((raylet) => {
-        raylet.storage.spilling.diskHas(freeBytes);
         raylet.spilled(file, failure);
+        raylet.storage.diskHas(freeBytes);
       });
     };
     this.#files.write(file, parts).then(

@@ -41,7 +41,6 @@ export interface RoomPort {
 
 interface Waiting {
   readonly request: RoomRequest;
-  sinceMs: number;
   /** It has waited for blocks that are being written. */
   patience: "none" | "waits" | "over";
 }
@@ -52,6 +51,10 @@ export class Room {
   readonly #port: RoomPort;
   readonly #waiting = new Set<Waiting>();
   #pumping = false;
+  #served = 0;
+  /** What had been done when something was last done, and when that was seen. */
+  #progress = -1;
+  #progressMs = 0;
 
   constructor(store: StoreIndex, spilling: Spilling, port: RoomPort) {
     this.#store = store;
@@ -74,7 +77,7 @@ export class Room {
       return request.refuse(this.#full(request, `${MAX_WAITING_ALLOCATIONS} requests wait for room already`));
     }
     if (this.#waiting.size === 0 && request.take("memory")) return;
-    this.#waiting.add({ request, sinceMs: 0, patience: "none" });
+    this.#waiting.add({ request, patience: "none" });
     this.pump();
   }
 
@@ -98,13 +101,15 @@ export class Room {
 
   tick(nowMs: number): void {
     this.#spilling.retry();
-    for (const waiting of this.#waiting) {
-      if (waiting.sinceMs === 0) waiting.sinceMs = nowMs;
-      if (nowMs - waiting.sinceMs <= ALLOCATION_WAIT_MS) continue;
-      this.#waiting.delete(waiting);
-      waiting.request.refuse(this.#full(waiting.request, `no room within ${ALLOCATION_WAIT_MS} ms`));
-    }
     this.pump();
+    const progress = this.#served + this.#spilling.filesWritten;
+    if (this.#waiting.size === 0 || progress !== this.#progress) this.#progressMs = nowMs;
+    this.#progress = progress;
+    if (nowMs - this.#progressMs <= ALLOCATION_WAIT_MS) return;
+    for (const waiting of this.#waiting) {
+      this.#waiting.delete(waiting);
+      waiting.request.refuse(this.#full(waiting.request, `nothing gave way within ${ALLOCATION_WAIT_MS} ms`));
+    }
   }
 
   check(): void {
@@ -119,7 +124,7 @@ export class Room {
   /** True when the request is over. */
   #serve(waiting: Waiting): boolean {
     const { request } = waiting;
-    if (this.#takeFreed(request)) return this.#waiting.delete(waiting);
+    if (this.#takeFreed(request)) return this.#end(waiting);
     this.#spilling.spill(true);
     if (this.#spilling.isWriting) return false;
     if (this.#store.unsealedBlocks > 0 && waiting.patience !== "over") {
@@ -128,9 +133,15 @@ export class Room {
       return false;
     }
     const obstacle = this.#spilling.obstacle();
-    this.#waiting.delete(waiting);
+    this.#end(waiting);
     if (this.#spilling.takeDisk(request.sizeBytes) && request.take("disk")) return true;
     request.refuse(this.#refusal(request, obstacle));
+    return true;
+  }
+
+  #end(waiting: Waiting): true {
+    this.#served++;
+    this.#waiting.delete(waiting);
     return true;
   }
 

@@ -152,6 +152,10 @@ test("the disk is not filled beyond what it has; writes under way are counted", 
   assert.equal(w.spilling.takeDisk(1), false);
   w.spilling.diskHas(kib(12));
   assert.equal(w.spilling.takeDisk(kib(8)), false, "8 KiB are being written");
+  w.spilling.written(1, undefined);
+  w.free("a");
+  w.free("b");
+  assert.equal(w.spilling.takeDisk(kib(12)), true, "a deleted file gives its space back");
 });
 
 test("bytes that were damaged on disk: a copy in memory is the only one again, else the object is lost", () => {

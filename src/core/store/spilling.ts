@@ -65,6 +65,8 @@ export class Spilling {
   #diskBytes = Number.POSITIVE_INFINITY;
   #spilledBytes = 0;
   #writingBytes = 0;
+  /** Writes that have ended, well or not. */
+  filesWritten = 0;
   #nextFile = 1;
   /** Why the last write failed; spilling rests until the next tick. */
   #failure: Failure | undefined;
@@ -137,6 +139,7 @@ export class Spilling {
     const file = this.#files.get(id);
     assert(file?.state === "writing", "a file is written once");
     this.#writing.delete(file);
+    this.filesWritten++;
     this.#writingBytes -= file.sizeBytes;
     file.state = "written";
     for (const [object, sizeBytes] of file.objects) {
@@ -249,6 +252,7 @@ export class Spilling {
   #deleteIfDone(file: SpillFile): void {
     if (file.state === "writing" || file.objects.size > 0 || file.reads > 0) return;
     this.#files.delete(file.id);
+    this.#diskBytes += file.sizeBytes;
     this.#port.deleteSpill(file.id);
   }
 }
