@@ -285,3 +285,64 @@ test("a promoted replica is written to disk instead of being evicted", () => {
   assert.deepEqual(sent, ["write 1", "objectCreated"]);
   assert.equal(store.spilling.has(object("c")), true);
 });
+
+/** "c" is on disk only: "e" and "f" fill the store. The disk is at rest. */
+function spilledC(): World {
+  const w = new World();
+  for (const name of ["c", "e", "f"]) {
+    w.write(name, "p");
+    while (w.jobs.length > 0) w.disk(0, "ok");
+    w.seal(0);
+    while (w.jobs.length > 0) w.disk(0, "ok");
+  }
+  assert.equal(w.sealed.size, 3);
+  assert.equal(w.store.index.has(object("c")), false);
+  assert.equal(w.store.spilling.has(object("c")), true);
+  return w;
+}
+
+test("an object that is freed while it is restored leaves nothing behind", () => {
+  const w = spilledC();
+  w.get("c", "q");
+  assert.equal(w.jobs[0]?.kind, "restore");
+  w.die("q");
+  w.free("c");
+  while (w.jobs.length > 0) w.disk(0, "ok");
+  w.check();
+  assert.equal(w.store.index.has(object("c")), false);
+  for (const name of ["e", "f"]) w.free(name);
+  assert.equal(w.store.index.usedBytes, 0);
+  assert.equal(w.files, 0);
+});
+
+test("a copy that was damaged on disk is taken out of the object table, which then decides for who waits", () => {
+  const w = spilledC();
+  w.get("c", "q");
+  w.disk(0, "damaged");
+  assert.ok(w.lost.has("c"));
+  assert.equal(w.waiting.length, 1);
+  w.check(); // the object table's word comes
+  assert.deepEqual(w.waiting, []);
+});
+
+test("a restore for which there was no room after all fails the reader, and keeps the copy", () => {
+  const w = spilledC();
+  w.get("c", "q");
+  w.disk(0, "failed");
+  assert.deepEqual(w.waiting, []);
+  assert.equal(w.store.spilling.has(object("c")), true);
+  w.get("c", "q");
+  w.disk(0, "ok");
+  assert.equal(w.reading.length, 1);
+});
+
+test("another node reads a spilled object from its file, which stays until then", () => {
+  const w = spilledC();
+  const source = w.store.openPull(object("c"), processId("N1"));
+  assert.equal(source?.kind, "file");
+  const files = w.files;
+  for (const name of ["c", "e", "f"]) w.free(name);
+  assert.ok(w.files > 0 && w.files <= files);
+  if (source !== undefined) w.store.closePull(object("c"), processId("N1"), source);
+  assert.equal(w.files, 0);
+});

@@ -19,12 +19,15 @@ class World {
   readonly journey = new Journey("N1", () => 0);
   readonly #lines = new Lines();
   readonly #workers: ProcessRef[] = [];
+  /** Why the last object was refused. */
+  refusal = "";
 
   /** Node N1 with driver d; workers are called w1, w2 … as they start. */
   constructor({ cpus = 1, storeBytes = kib(64), alone = true } = {}) {
     const say = (text: string) => this.#lines.add(this.#named(text));
     const port = {
       send: (to: ProcessRef, message: Message) => {
+        if (message.type === "objectRefused") this.refusal = message.reason.message;
         if (message.type === "reportResources")
           say(`GCS: ${(message.available.get("CPU") ?? 0) / 10_000} CPUs are free`);
         else say(`${to.processId === GCS.processId ? "GCS" : to.processId}: ${line(message)}`);
@@ -336,4 +339,17 @@ test("every process here is told what the cluster has, when it connects and when
     { type: "clusterTotals", nodes: 1, total: amountsOf({ CPU: 2 }), largest: amountsOf({ CPU: 2 }) },
     { type: "clusterTotals", nodes: 2, total: amountsOf({ CPU: 8 }), largest: amountsOf({ CPU: 6 }) },
   ]);
+});
+
+test("the error of a full store names the largest objects in use, their readers and the tasks that these run", () => {
+  const w = new World({ storeBytes: kib(8) });
+  w.running("train");
+  w.raylet.storage.diskHas(0);
+  const reader = w.worker(1);
+  w.send(reader, { type: "createObject", objectId: object("c"), sizeBytes: kib(8) });
+  w.send(reader, { type: "sealObject", objectId: object("c"), holder: reader, contains: [] });
+  w.send(reader, { type: "getObject", objectId: object("c"), fetch: true });
+  w.send(D, { type: "createObject", objectId: object("x"), sizeBytes: kib(4) });
+  const words = `c of 8192 bytes, read by worker ${reader.processId} (train)`;
+  assert.ok(w.refusal.includes(words), w.refusal);
 });
