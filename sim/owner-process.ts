@@ -321,7 +321,7 @@ export abstract class OwnerProcess extends VirtualProcess {
   }
 
   #makeWriter(): ObjectWriter {
-    const writer: ObjectWriter = new ObjectWriter(this.#node.raylet.store.capacityBytes, {
+    const writer: ObjectWriter = new ObjectWriter({
       send: (message) => this.sendToRaylet(message),
       ask: (request, before) => this.#node.ask(this, [...before, request]),
       collect: () => {}, // virtual programs drop every ref themselves

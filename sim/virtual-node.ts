@@ -5,7 +5,7 @@
 import { assert } from "../src/base/assert.js";
 import { ByteReader, ByteWriter } from "../src/base/bytes.js";
 import { GCS, type NodeId, type ObjectId, type ProcessId, type ProcessRef, rayletOf } from "../src/base/ids.js";
-import { EXTENT_ANSWER_MS, HEARTBEAT_MS } from "../src/base/limits.js";
+import { HEARTBEAT_MS, ROOM_ANSWER_MS } from "../src/base/limits.js";
 import { Gcs } from "../src/core/gcs/gcs.js";
 import { Journey } from "../src/core/journey.js";
 import { Raylet, type RayletPort } from "../src/core/raylet/raylet.js";
@@ -15,6 +15,7 @@ import type { ControlFrame, TransferFrame } from "./frames.js";
 import { isIdempotent } from "./idempotence.js";
 import { connect, type LinkEnd, type LinkEvents } from "./link.js";
 import type { NodeDoor, Surroundings } from "./surroundings.js";
+import { VirtualDisk } from "./virtual-disk.js";
 import { VirtualProcess } from "./virtual-process.js";
 import { VirtualStore } from "./virtual-store.js";
 
@@ -51,6 +52,7 @@ export class VirtualNode extends VirtualProcess implements NodeDoor {
   readonly raylet: Raylet;
   readonly gcs: Gcs | undefined;
   readonly store = new VirtualStore();
+  readonly disk: VirtualDisk;
   readonly #around: Surroundings;
   readonly #head: LinkEnd<ControlFrame> | undefined;
   readonly #nodes = new Map<NodeId, LinkEnd<ControlFrame>>();
@@ -67,6 +69,10 @@ export class VirtualNode extends VirtualProcess implements NodeDoor {
     this.nodeId = nodeId;
     this.#around = around;
     this.journey = new Journey(nodeId, () => this.localNowMs);
+    this.disk = new VirtualDisk(around.world.seed, name, this.store, {
+      after: (delayMs, action) => this.after(delayMs, () => this.#machine(action)),
+      raylet: () => this.raylet,
+    });
     this.gcs = options.info.isHead ? this.#makeGcs() : undefined;
     const port = this.#rayletPort();
     const planted = options.plant?.(port) ?? port;
@@ -166,7 +172,7 @@ export class VirtualNode extends VirtualProcess implements NodeDoor {
         if (this.#asking.has(process.ref.processId)) for (const bytes of said) this.#route(fromBytes(bytes));
       }),
     );
-    this.world.run(() => answer !== undefined || !process.alive || !this.alive, EXTENT_ANSWER_MS);
+    this.world.run(() => answer !== undefined || !process.alive || !this.alive, ROOM_ANSWER_MS);
     this.#asking.delete(process.ref.processId);
     return answer;
   }
@@ -276,9 +282,9 @@ export class VirtualNode extends VirtualProcess implements NodeDoor {
       killWorker: (worker, why) => {
         if (!this.#around.killWorker(worker, why)) this.workerExited(worker, why);
       },
-      reserveSpace: () => true,
       fetchObject: (objectId, from, offset, sizeBytes) => this.#fetch(objectId, from.nodeId, offset, sizeBytes),
       refuse: (process, why) => assert(false, `process ${process.processId} broke the protocol: ${why}`),
+      disk: this.disk,
       stop: (reason) => this.soon(() => this.kill(reason)),
     };
   }
@@ -307,11 +313,14 @@ export class VirtualNode extends VirtualProcess implements NodeDoor {
   }
 
   #serve(link: LinkEnd<TransferFrame>, objectId: ObjectId): void {
-    const block = this.raylet.store.pin(objectId, this.ref.processId);
-    if (block === undefined) return link.send({ kind: "bytes", value: undefined });
-    this.after(block.sizeBytes / TRANSFER_BYTES_PER_MS, () => {
-      link.send({ kind: "bytes", value: this.store.read(block.offset, objectId) });
-      this.raylet.store.unpin(objectId, this.ref.processId, block.offset);
+    const { storage } = this.raylet;
+    const source = storage.openPull(objectId, this.ref.processId);
+    if (source === undefined) return link.send({ kind: "bytes", value: undefined });
+    this.after(source.sizeBytes / TRANSFER_BYTES_PER_MS, () => {
+      const isInMemory = source.kind === "memory";
+      const value = isInMemory ? this.store.read(source.offset, objectId) : this.disk.read(source.file, objectId);
+      link.send({ kind: "bytes", value });
+      this.#machine(() => storage.closePull(objectId, this.ref.processId, source));
     });
   }
 }

@@ -4,6 +4,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { ADDRESS, actorSpec, Lines, leaseRequest, line, nodeInfo, sealObject } from "../../test/support/messages.js";
 import { context, failure, job, kib, lease, node, process } from "../../test/support/names.js";
+import { NO_DISK } from "../../test/support/no-disk.js";
 import { namedTask } from "../../test/support/owner.js";
 import { GCS, type ProcessRef, rayletOf } from "../base/ids.js";
 import type { Message } from "../protocol/messages.js";
@@ -49,9 +50,9 @@ function rayletWorld() {
       send: (_, message) => void sent.push(message),
       startWorker: () => lines.add("start"),
       killWorker: (_, why) => lines.add(`kill: ${why}`),
-      reserveSpace: () => true,
       fetchObject: () => {},
       refuse: () => {},
+      disk: NO_DISK,
       stop: () => {},
     },
     new Journey("N1", () => 0),

@@ -8,7 +8,7 @@ import { Journey } from "../core/journey.js";
 import { Owner } from "../core/owner/owner.js";
 import type { ActorLink, Task, TaskTemplate } from "../core/owner/records.js";
 import { ObjectEntry, type Waiter } from "../core/owner/records.js";
-import { NotInitializedError, ObjectStoreFullError } from "../errors.js";
+import { NotInitializedError, ObjectStoreFullError, OutOfDiskError } from "../errors.js";
 import type { Address } from "../io/address.js";
 import { Arena } from "../io/arena.js";
 import { type Connection, tcpTraffic } from "../io/connection.js";
@@ -42,6 +42,7 @@ export interface CoreProcessOptions {
   /** Where the raylet listens. */
   readonly rayletPath: string;
   readonly arenaPath: string;
+  readonly fallbackPath: string;
   readonly arenaBytes: number;
   readonly raylet: Connection;
   readonly handles: HandleHooks;
@@ -109,7 +110,8 @@ export class CoreProcess {
   }
 
   get arena(): Arena {
-    this.#arena ??= Arena.open(this.#options.arenaPath, this.#options.arenaBytes);
+    const { arenaPath, arenaBytes, fallbackPath } = this.#options;
+    this.#arena ??= Arena.open(arenaPath, arenaBytes, { fallbackPath });
     return this.#arena;
   }
 
@@ -305,7 +307,7 @@ export class CoreProcess {
     try {
       this.#handOver(entry, this.store.place(pieces, value instanceof EncodedBytes ? value : NAMES_NOTHING));
     } catch (error) {
-      if (!(error instanceof ObjectStoreFullError)) throw error;
+      if (!(error instanceof ObjectStoreFullError || error instanceof OutOfDiskError)) throw error;
       this.owner.references.storeFailed(entry.id, { code: error.code, message: error.message });
     }
   }
@@ -319,7 +321,6 @@ export class CoreProcess {
   #makeStore(): LocalStore {
     return new LocalStore({
       arena: () => this.arena,
-      arenaBytes: this.#options.arenaBytes,
       keep: (held) => this.owner.keep(held),
       letGo: (held) => this.owner.letGo(held),
       port: {

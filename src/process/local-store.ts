@@ -39,7 +39,6 @@ export class LocalValue implements Naming {
 
 export interface LocalStoreOptions {
   readonly arena: () => Arena;
-  readonly arenaBytes: number;
   /** What a value names is kept from its placing on, until the object table knows what the object contains. */
   readonly keep: (held: Held) => void;
   readonly letGo: (held: Held) => void;
@@ -54,7 +53,7 @@ export class LocalStore {
 
   constructor(options: LocalStoreOptions) {
     this.#options = options;
-    this.#writer = new ObjectWriter(options.arenaBytes, {
+    this.#writer = new ObjectWriter({
       ...options.port,
       wakeUpAfter: (delayMs) => {
         this.#timer = setTimeout(() => this.#writer.tick(), delayMs).unref();

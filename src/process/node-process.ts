@@ -7,6 +7,7 @@ import { GCS, isRaylet, type NodeId, type ObjectId, type ProcessId, type Process
 import { HEARTBEAT_MS } from "../base/limits.js";
 import { Gcs } from "../core/gcs/gcs.js";
 import { Journey } from "../core/journey.js";
+import type { PullSource } from "../core/raylet/node-store.js";
 import { Raylet } from "../core/raylet/raylet.js";
 import { amountsOf } from "../core/resources.js";
 import { ProtocolError } from "../errors.js";
@@ -18,12 +19,13 @@ import { dial } from "../io/dial.js";
 import { type Listener, listen } from "../io/listener.js";
 import type { Logger } from "../io/log.js";
 import { sweepSessions } from "../io/session.js";
-import { TransferClient, TransferServer } from "../io/transfer.js";
+import { type TransferBlock, TransferClient, TransferServer } from "../io/transfer.js";
 import { type Envelope, mayReceive, maySend, readEnvelope, writeEnvelope } from "../protocol/codec.js";
 import type { Message, MessageType, NodeInfo, Role } from "../protocol/messages.js";
 import { nowMs } from "./clock.js";
 import type { NodeConfig, NodePlaces } from "./config.js";
 import { FRAME } from "./frame-types.js";
+import { NodeDisk } from "./node-disk.js";
 import type { WorkerChild } from "./worker-child.js";
 import { WorkerSpawner } from "./worker-spawner.js";
 
@@ -39,6 +41,9 @@ export class NodeProcess {
   readonly #self: ProcessRef;
   readonly #journey: Journey;
   readonly #arena: Arena;
+  readonly #disk: NodeDisk;
+  /** What pullers are reading now. */
+  readonly #pulls = new Map<TransferBlock, PullSource>();
   readonly #acceptor: Acceptor;
   readonly #transferServer: TransferServer;
   readonly #transferClient: TransferClient;
@@ -76,7 +81,11 @@ export class NodeProcess {
     this.#secret = Buffer.from(config.secretHex, "hex");
     this.#self = { nodeId: config.nodeId as NodeId, processId: config.nodeId as ProcessId };
     this.#journey = new Journey(config.nodeId, nowMs);
-    this.#arena = Arena.create(places.arenaPath, config.objectStoreBytes);
+    this.#arena = Arena.create(places.arenaPath, config.objectStoreBytes, { fallbackPath: places.fallbackPath });
+    this.#disk = new NodeDisk(this.#arena, places.spillDirectory, config.spillBytes, log, {
+      enter: (action) => this.#enter(() => this.#raylet !== undefined && action(this.#raylet)),
+      fallbackBytes: () => this.#raylet?.store.fallbackBytes ?? 0,
+    });
     const identity = { nodeId: config.nodeId, processId: config.nodeId, clusterId: config.clusterId };
     const logLine = (line: string) => log.warn(line);
     this.#acceptor = new Acceptor({
@@ -87,8 +96,8 @@ export class NodeProcess {
       log: logLine,
     });
     this.#transferServer = new TransferServer(this.#arena, {
-      open: (objectId) => this.#raylet?.store.pin(objectId as ObjectId, this.#self.processId),
-      close: (objectId, offset) => this.#raylet?.store.unpin(objectId as ObjectId, this.#self.processId, offset),
+      open: (objectId) => this.#openPull(objectId as ObjectId),
+      close: (objectId, block) => this.#closePull(objectId as ObjectId, block),
     });
     this.#transferClient = new TransferClient({
       identity: { role: "raylet", nodeId: config.nodeId, processId: config.nodeId },
@@ -117,6 +126,7 @@ export class NodeProcess {
       this.#raylet?.pool.prestart(1); // the others follow when it is ready: on few cores they would only slow it down
     });
     for (const connection of this.#tooEarly.splice(0)) this.#accept(connection);
+    this.#disk.tick();
     setInterval(() => this.#tick(), HEARTBEAT_MS);
     this.#log.info(`node ${config.nodeId} listens on ${formatAddress(tcp.address)} and ${this.#places.rayletPath}`);
     return tcp.address;
@@ -133,6 +143,7 @@ export class NodeProcess {
     for (const connection of this.#nodes.values()) connection.close();
     this.#head?.close();
     this.#transferClient.close();
+    this.#disk.close();
     this.#arena.close();
     this.#arena.unlink();
   }
@@ -307,6 +318,7 @@ export class NodeProcess {
       this.#raylet?.tick(nowMs());
       this.#gcs?.tick(nowMs());
     });
+    this.#disk.tick();
   }
 
   // ── What the machines ask for ─────────────────────────────────────────────────────────────────────────────────────
@@ -330,17 +342,26 @@ export class NodeProcess {
         this.#log.info(`worker ${worker.processId} is stopped: ${why}`);
         this.#spawner.kill(worker.processId, why);
       },
-      reserveSpace: (offset, sizeBytes) => this.#reserveSpace(offset, sizeBytes),
       fetchObject: (objectId, from, offset, sizeBytes) => this.#fetch(objectId, from, offset, sizeBytes),
       refuse: (process, why) => this.#locals.get(process.processId)?.destroy(new ProtocolError(why)),
+      disk: this.#disk,
       stop: (reason) => this.#stopSoon(reason),
     };
   }
 
-  #reserveSpace(offset: number, sizeBytes: number): boolean {
-    const isReserved = this.#arena.reserve(offset, sizeBytes);
-    if (!isReserved) this.#log.warn(`no space for ${sizeBytes} bytes in the file system of ${this.#arena.path}`);
-    return isReserved;
+  #openPull(objectId: ObjectId): TransferBlock | undefined {
+    const source = this.#raylet?.storage.openPull(objectId, this.#self.processId);
+    if (source === undefined) return undefined;
+    const block = source.kind === "memory" ? source : this.#disk.reader(objectId, source);
+    this.#pulls.set(block, source);
+    return block;
+  }
+
+  #closePull(objectId: ObjectId, block: TransferBlock): void {
+    const source = this.#pulls.get(block);
+    this.#pulls.delete(block);
+    if (source === undefined) return;
+    this.#enter(() => this.#raylet?.storage.closePull(objectId, this.#self.processId, source));
   }
 
   /** Lecture, `fetchArgument` and `fetchResult`: bytes go from store to store on a connection of their own. */

@@ -4,7 +4,7 @@
  */
 import { ByteReader, ByteWriter } from "../base/bytes.js";
 import { type ProcessRef, rayletOf } from "../base/ids.js";
-import { EXTENT_ANSWER_MS } from "../base/limits.js";
+import { EXTENT_ANSWER_MS, ROOM_ANSWER_MS } from "../base/limits.js";
 import { ConnectionError, ProtocolError } from "../errors.js";
 import { SyncConnection, type SyncDialOptions } from "../io/sync-connection.js";
 import { mayReceive, readEnvelope, writeEnvelope } from "../protocol/codec.js";
@@ -37,7 +37,7 @@ export class StoreChannel {
     try {
       this.#connection ??= this.#dial();
       this.#connection.send(this.#framesOf([...before, request]), EXTENT_ANSWER_MS);
-      return this.#answerTo(this.#connection, request.request);
+      return this.#answerTo(this.#connection, request);
     } catch (error) {
       this.close();
       if (error instanceof ConnectionError) return undefined;
@@ -68,8 +68,8 @@ export class StoreChannel {
     return writer.written();
   }
 
-  #answerTo(connection: SyncConnection, request: number): Message | undefined {
-    const untilMs = performance.now() + EXTENT_ANSWER_MS;
+  #answerTo(connection: SyncConnection, { request, last }: Request): Message | undefined {
+    const untilMs = performance.now() + (last ? ROOM_ANSWER_MS : EXTENT_ANSWER_MS);
     for (;;) {
       const frame = connection.receive(Math.max(0, untilMs - performance.now()));
       if (frame === undefined) return undefined;

@@ -327,7 +327,7 @@ export const MESSAGES = {
   query: message(
     ASKERS,
     ["gcs"],
-    struct({ query: u32, about: oneOf("nodes", "trace", "workers", "traffic"), subject: text() }),
+    struct({ query: u32, about: oneOf("nodes", "trace", "workers", "traffic", "store"), subject: text() }),
   ),
   answer: message(["gcs"], ASKERS, struct({ query: u32, json: text(64 * 1024 * 1024) })),
   collect: message(["gcs", "raylet"], ["raylet", "driver", "worker"], struct({ query: u32, subject: text() })),
@@ -343,6 +343,10 @@ export const MESSAGES = {
   stopNode: message(["gcs"], ["raylet"], struct({ reason: text() })),
   /** Words for the user of a driver: a demand that cannot be met, a line of a worker's output. */
   tellUser: message(["raylet", "gcs"], ["driver"], struct({ stream: oneOf("stdout", "stderr"), line: text() })),
+
+  // ── Replicas ─────────────────────────────────────────────────────────────────────────────────────────────────────
+  /** The primary copy is gone: the receiver's replica stands for the object now, and is not evicted. */
+  becomePrimary: message(["gcs"], ["raylet"], struct({ objectId })),
 } as const;
 
 export type MessageType = keyof typeof MESSAGES;

@@ -71,21 +71,32 @@ test("a synchronous loop that drops its refs puts several stores' worth", async 
   assert.equal((await ray.get(last))[0], 3);
 });
 
-test("a store full of objects that are needed is an error with what to do; all of them are still there", async () => {
-  const refs: ray.ObjectRef<Float64Array>[] = [];
-  const fill = () => {
-    for (let i = 0; i < PUTS; i++) refs.push(ray.put(filled(i)));
-  };
-  assert.throws(fill, (error: unknown) => {
-    assert.ok(error instanceof ray.ObjectStoreFullError);
-    assert.match(error.message, /Drop refs, or give the node more with objectStoreMemory/);
-    return true;
-  });
-  assert.ok(refs.length >= 6, `${refs.length} objects of ${BYTES} bytes fit into ${STORE_BYTES}`);
+test("a synchronous loop that keeps its refs puts several stores' worth: every value reads back", async () => {
+  const refs = Array.from({ length: PUTS }, (_, i) => ray.put(filled(i)));
   for (const [i, ref] of refs.splice(0).entries()) {
-    assert.equal((await ray.get(ref))[1], i);
+    assert.deepEqual(await endsOf(ref), [i, i]);
     ref[Symbol.dispose]();
   }
+  await becomesEmpty();
+});
+
+async function endsOf(ref: ray.ObjectRef<Float64Array>): Promise<unknown> {
+  const array = await ray.get(ref);
+  return [array[0], array[array.length - 1]];
+}
+
+test("a task's synchronous loop that keeps its refs puts several stores' worth, too", async () => {
+  const loop = ray.remote(async (count: number, sizeBytes: number) => {
+    const refs = Array.from({ length: count }, (_, i) => ray.put(new Float64Array(sizeBytes / 8).fill(i)));
+    const sums: number[] = [];
+    for (const ref of refs) sums.push((await ray.get(ref))[1] as number);
+    return sums;
+  });
+  const values = await ray.get(loop.remote(PUTS, BYTES));
+  assert.deepEqual(
+    values,
+    Array.from({ length: PUTS }, (_, i) => i),
+  );
   await becomesEmpty();
 });
 
@@ -124,5 +135,27 @@ test("what a killed worker had leased and not sealed is free again; what it had 
 test("an argument that cannot be copied gives back what was made of those before it", async () => {
   const f = ray.remote((..._args: unknown[]) => 1);
   assert.throws(() => f.remote(filled(1), { socket: Symbol("no") }), ray.SerializationError);
+  await becomesEmpty();
+});
+
+test("a store full of objects that are needed, without a disk, is an error with what to do; all of them are still there", async () => {
+  await ray.shutdown();
+  process.env["MOBULA_SPILL_BYTES"] = "0";
+  await ray.init({ numCpus: 1, objectStoreMemory: STORE_BYTES });
+  delete process.env["MOBULA_SPILL_BYTES"];
+  const refs: ray.ObjectRef<Float64Array>[] = [];
+  const fill = () => {
+    for (let i = 0; i < PUTS; i++) refs.push(ray.put(filled(i)));
+  };
+  assert.throws(fill, (error: unknown) => {
+    assert.ok(error instanceof ray.OutOfDiskError, String(error));
+    assert.match(error.message, /does not fit.*spillDirectory, or drop refs/);
+    return true;
+  });
+  assert.ok(refs.length >= 6, `${refs.length} objects of ${BYTES} bytes fit into ${STORE_BYTES}`);
+  for (const [i, ref] of refs.splice(0).entries()) {
+    assert.equal((await ray.get(ref))[1], i);
+    ref[Symbol.dispose]();
+  }
   await becomesEmpty();
 });

@@ -4,8 +4,9 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Lines, leaseRequest, line, nodeInfo, sealObject } from "../../../test/support/messages.js";
 import { failure, job, kib, lease, node, object, process, task } from "../../../test/support/names.js";
+import { NO_DISK } from "../../../test/support/no-disk.js";
 import { GCS, type ProcessRef } from "../../base/ids.js";
-import { EXTENT_WAIT_MS, HEARTBEAT_MS } from "../../base/limits.js";
+import { HEARTBEAT_MS } from "../../base/limits.js";
 import type { Message } from "../../protocol/messages.js";
 import { Journey } from "../journey.js";
 import { amountsOf } from "../resources.js";
@@ -18,12 +19,15 @@ class World {
   readonly journey = new Journey("N1", () => 0);
   readonly #lines = new Lines();
   readonly #workers: ProcessRef[] = [];
+  /** Why the last object was refused. */
+  refusal = "";
 
   /** Node N1 with driver d; workers are called w1, w2 … as they start. */
   constructor({ cpus = 1, storeBytes = kib(64), alone = true } = {}) {
     const say = (text: string) => this.#lines.add(this.#named(text));
     const port = {
       send: (to: ProcessRef, message: Message) => {
+        if (message.type === "extentRefused") this.refusal = message.reason.message;
         if (message.type === "reportResources")
           say(`GCS: ${(message.available.get("CPU") ?? 0) / 10_000} CPUs are free`);
         else say(`${to.processId === GCS.processId ? "GCS" : to.processId}: ${line(message)}`);
@@ -33,9 +37,9 @@ class World {
         say(`start ${worker.processId}`);
       },
       killWorker: (worker: ProcessRef, why: string) => say(`kill ${worker.processId}: ${why}`),
-      reserveSpace: () => true,
       fetchObject: (id: string, from: { readonly nodeId: string }) => say(`fetch ${id} from ${from.nodeId}`),
       refuse: (process: ProcessRef, why: string) => say(`refuse ${process.processId}: ${why}`),
+      disk: { ...NO_DISK, wakeUpAfter: () => {} },
       stop: (reason: string) => say(`stop: ${reason}`),
     };
     this.raylet = new Raylet(nodeInfo("N1", cpus), storeBytes, 0, port, this.journey);
@@ -194,14 +198,15 @@ test("a store without room refuses with the sizes; a last request waits, and oth
   assert.deepEqual(w.asked(), ["d: extentLeased"]);
 });
 
-test("a writer that waited long enough is refused; one that waits gets what a dead one held", () => {
+test("a writer for which nothing gives way is refused when there is no disk; one that waits gets what a dead one held", () => {
   const w = new World({ storeBytes: kib(8) });
   w.running("L1");
+  w.raylet.storage.diskHas(0);
   w.send(w.worker(1), { type: "leaseExtent", request: 1, minBytes: kib(8), last: false });
   const ask = (request: number) => w.send(D, { type: "leaseExtent", request, minBytes: kib(8), last: true });
   ask(1);
   w.asked();
-  w.raylet.tick(EXTENT_WAIT_MS);
+  w.raylet.storage.wakeUp();
   assert.deepEqual(
     w.asked().filter((said) => said.startsWith("d:")),
     ["d: extentRefused OBJECT_STORE_FULL"],
@@ -355,9 +360,9 @@ test("every process here is told what the cluster has, when it connects and when
     send: (_: ProcessRef, message: Message) => void (message.type === "clusterTotals" && totals.push(message)),
     startWorker: () => {},
     killWorker: () => {},
-    reserveSpace: () => true,
     refuse: () => {},
     fetchObject: () => {},
+    disk: NO_DISK,
     stop: () => {},
   };
   const raylet = new Raylet(nodeInfo("N1", 2), kib(64), 0, port, new Journey("N1", () => 0));
@@ -368,4 +373,17 @@ test("every process here is told what the cluster has, when it connects and when
     { type: "clusterTotals", nodes: 1, total: amountsOf({ CPU: 2 }), largest: amountsOf({ CPU: 2 }) },
     { type: "clusterTotals", nodes: 2, total: amountsOf({ CPU: 8 }), largest: amountsOf({ CPU: 6 }) },
   ]);
+});
+
+test("the error of a full store names the largest objects in use, their readers and the tasks that these run", () => {
+  const w = new World({ storeBytes: kib(8) });
+  w.running("train");
+  w.raylet.storage.diskHas(0);
+  const reader = w.worker(1);
+  w.send(reader, { type: "leaseExtent", request: 1, minBytes: kib(8), last: false });
+  w.send(reader, sealObject("c", { sizeBytes: kib(8), holder: reader }));
+  w.send(reader, { type: "getObject", objectId: object("c"), fetch: true });
+  w.send(D, { type: "leaseExtent", request: 1, minBytes: kib(4), last: true });
+  const words = `c of 8192 bytes, read by worker ${reader.processId} (train)`;
+  assert.ok(w.refusal.includes(words), w.refusal);
 });

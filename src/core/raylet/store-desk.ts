@@ -4,11 +4,13 @@
  * Lecture: steps `storeResult` and `registerObject`.
  */
 import { GCS, type ObjectId, type ProcessId, type ProcessRef } from "../../base/ids.js";
-import { EXTENT_WAIT_MS } from "../../base/limits.js";
-import type { Message, MessageBody } from "../../protocol/messages.js";
+import type { Failure, Message, MessageBody } from "../../protocol/messages.js";
 import type { Journey } from "../journey.js";
+import type { Place } from "../store/entry.js";
+import type { Room, RoomRequest } from "../store/room.js";
+import type { Spilling } from "../store/spilling.js";
 import type { StoreIndex } from "../store/store-index.js";
-import type { ObjectManager } from "./object-manager.js";
+import type { ObjectManager, StoreParts } from "./object-manager.js";
 
 export interface StoreDeskPort {
   send(to: ProcessRef, message: Message): void;
@@ -18,27 +20,22 @@ export interface StoreDeskPort {
   refuse(process: ProcessRef, why: string): void;
 }
 
-/** A writer that waits for room, in synchronous code. */
-interface Waiting {
-  readonly writer: ProcessRef;
-  readonly request: number;
-  readonly minBytes: number;
-  readonly untilMs: number;
-}
+const NOT_NOW: Failure = { code: "OBJECT_STORE_FULL", message: "no room is free now" };
 
 export class StoreDesk {
   readonly #store: StoreIndex;
+  readonly #spilling: Spilling;
+  readonly #room: Room;
   readonly #objects: ObjectManager;
   readonly #journey: Journey;
   readonly #port: StoreDeskPort;
   /** Who sealed an object that the GCS has not confirmed yet: two, when its task ran twice. */
   readonly #sealing = new Map<ObjectId, Set<ProcessId>>();
-  /** Oldest first; a process waits for one thing at a time. */
-  readonly #waiting = new Map<ProcessId, Waiting>();
-  #nowMs = 0;
 
-  constructor(store: StoreIndex, objects: ObjectManager, journey: Journey, port: StoreDeskPort) {
-    this.#store = store;
+  constructor(store: StoreParts, objects: ObjectManager, journey: Journey, port: StoreDeskPort) {
+    this.#store = store.index;
+    this.#spilling = store.spilling;
+    this.#room = store.room;
     this.#objects = objects;
     this.#journey = journey;
     this.#port = port;
@@ -46,31 +43,7 @@ export class StoreDesk {
 
   /** True when the message was about objects. */
   receive(from: ProcessRef, message: Message): boolean {
-    const isMine = this.#receiveFromWriter(from, message) || this.#receiveAboutObject(from, message);
-    if (isMine) this.serveWaiting();
-    return isMine;
-  }
-
-  /** Room may have come back: give it to those who wait, the oldest first. */
-  serveWaiting(): void {
-    for (const [process, { writer, request, minBytes }] of this.#waiting) {
-      if (!this.#lease(writer, request, minBytes)) continue;
-      this.#waiting.delete(process);
-    }
-  }
-
-  processDied(process: ProcessId): void {
-    this.#waiting.delete(process);
-    this.serveWaiting();
-  }
-
-  tick(nowMs: number): void {
-    this.#nowMs = nowMs;
-    for (const [process, { writer, request, minBytes, untilMs }] of this.#waiting) {
-      if (nowMs < untilMs) continue;
-      this.#waiting.delete(process);
-      this.#refuse(writer, request, minBytes);
-    }
+    return this.#receiveFromWriter(from, message) || this.#receiveAboutObject(from, message);
   }
 
   #receiveFromWriter(from: ProcessRef, message: Message): boolean {
@@ -110,34 +83,37 @@ export class StoreDesk {
         this.#objects.objectGone(message.objectId, message.reason);
         return true;
       case "freeObject":
+        this.#spilling.free(message.objectId);
         this.#store.free(message.objectId);
+        return true;
+      case "becomePrimary":
+        if (this.#store.has(message.objectId) && !this.#spilling.has(message.objectId)) {
+          this.#store.setCopy(message.objectId, "primary");
+        }
         return true;
       default:
         return false;
     }
   }
 
+  /** Room that is free is given at once. For more than that the writer, which has tried all it can, waits its turn. */
   #leaseExtent(from: ProcessRef, { request, minBytes, last }: MessageBody<"leaseExtent">): void {
-    this.#waiting.delete(from.processId);
-    if (this.#lease(from, request, minBytes)) return;
-    if (!last || minBytes > this.#store.capacityBytes) return this.#refuse(from, request, minBytes);
-    this.#waiting.set(from.processId, { writer: from, request, minBytes, untilMs: this.#nowMs + EXTENT_WAIT_MS });
-    for (const writer of this.#store.writers()) {
-      if (writer !== from.processId) this.#port.sendToLocal(writer, { type: "extentsWanted" });
-    }
+    const asked: RoomRequest = {
+      process: from.processId,
+      objectId: undefined,
+      sizeBytes: minBytes,
+      take: (place) => this.#lease(from, request, minBytes, place),
+      refuse: (reason) => this.#port.send(from, { type: "extentRefused", request, reason }),
+    };
+    if (last) this.#room.ask(asked);
+    else if (!this.#room.askNow(asked)) asked.refuse(NOT_NOW);
   }
 
-  #lease(writer: ProcessRef, request: number, minBytes: number): boolean {
-    const extent = this.#store.leaseExtent(writer.processId, minBytes);
+  #lease(writer: ProcessRef, request: number, minBytes: number, place: Place): boolean {
+    const extent = this.#store.leaseExtent(writer.processId, minBytes, place);
     if (extent === undefined) return false;
     this.#port.send(writer, { type: "extentLeased", request, offset: extent.offset, sizeBytes: extent.sizeBytes });
     return true;
-  }
-
-  #refuse(writer: ProcessRef, request: number, minBytes: number): void {
-    const { usedBytes, capacityBytes } = this.#store;
-    const message = `${minBytes} bytes do not fit: the store has ${usedBytes} of ${capacityBytes} bytes in use. Drop refs, or give the node more with objectStoreMemory`;
-    this.#port.send(writer, { type: "extentRefused", request, reason: { code: "OBJECT_STORE_FULL", message } });
   }
 
   #returnExtent(from: ProcessRef, { offset, sizeBytes }: MessageBody<"returnExtent">): void {
@@ -147,8 +123,8 @@ export class StoreDesk {
 
   /** Lecture, `storeResult`: the object is in the store from here on; then `registerObject` tells the GCS. */
   #sealObject(from: ProcessRef, message: MessageBody<"sealObject">): void {
-    const { objectId, offset, sizeBytes, pins, holder, contains } = message;
-    const adopted = this.#store.adopt(objectId, from.processId, { offset, sizeBytes }, pins);
+    const { objectId, offset, sizeBytes, holder, contains } = message;
+    const adopted = this.#adopt(from.processId, message);
     if (adopted === "foreign") {
       const why = `it sealed object ${objectId} of ${sizeBytes} bytes at ${offset} of the store, outside of its extents`;
       return this.#port.refuse(from, why);
@@ -165,6 +141,15 @@ export class StoreDesk {
     this.#sealing.set(objectId, new Set([from.processId]));
     this.#port.send(GCS, { type: "registerObject", objectId, sizeBytes, holder, contains });
     this.#objects.sealedHere(objectId);
+  }
+
+  #adopt(
+    writer: ProcessId,
+    { objectId, offset, sizeBytes, pins }: MessageBody<"sealObject">,
+  ): "sealed" | "known" | "foreign" {
+    if (!this.#spilling.has(objectId)) return this.#store.adopt(objectId, writer, { offset, sizeBytes }, pins);
+    this.#store.discard(objectId, writer, { offset, sizeBytes }, pins);
+    return "known";
   }
 
   #objectRegistered(objectId: ObjectId): void {

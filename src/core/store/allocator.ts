@@ -28,7 +28,7 @@ export class Allocator {
 
   constructor(capacityBytes: number, reserve: Reserve = () => true) {
     this.#reserve = reserve;
-    this.capacityBytes = pages(capacityBytes - STORE_PAGE_BYTES + 1);
+    this.capacityBytes = wholePages(capacityBytes - STORE_PAGE_BYTES + 1);
     this.#freeBytes = this.capacityBytes;
     this.#add({ offset: 0, length: this.capacityBytes });
   }
@@ -46,7 +46,7 @@ export class Allocator {
 
   /** The offset of a page-aligned block; undefined when no free range is long enough, or the file system is full. */
   allocate(sizeBytes: number): number | undefined {
-    const length = pages(sizeBytes);
+    const length = wholePages(sizeBytes);
     const range = this.#find(length);
     if (range === undefined || !this.#reserve(range.offset, length)) return undefined;
     this.#remove(range);
@@ -56,7 +56,7 @@ export class Allocator {
   }
 
   free(offset: number, sizeBytes: number): void {
-    let range: Range = { offset, length: pages(sizeBytes) };
+    let range: Range = { offset, length: wholePages(sizeBytes) };
     this.#freeBytes += range.length;
     assert(!this.#byStart.has(offset), "a block is freed once");
     const before = this.#byEnd.get(offset);
@@ -74,7 +74,7 @@ export class Allocator {
 
   /** Take exactly this range. False when not all of it is free. */
   take(offset: number, sizeBytes: number): boolean {
-    const length = pages(sizeBytes);
+    const length = wholePages(sizeBytes);
     const range = this.#covering(offset, length);
     if (range === undefined || offset % STORE_PAGE_BYTES !== 0) return false;
     this.#remove(range);
@@ -87,7 +87,7 @@ export class Allocator {
 
   /** Whether all of the range is free. */
   covers(offset: number, sizeBytes: number): boolean {
-    return this.#covering(offset, pages(sizeBytes)) !== undefined;
+    return this.#covering(offset, wholePages(sizeBytes)) !== undefined;
   }
 
   /** Every free range, the one freed last at the end. */
@@ -135,7 +135,7 @@ export class Allocator {
   }
 }
 
-/** What a block of so many bytes takes of the arena: whole pages, at least one. */
-export function pages(sizeBytes: number): number {
+/** What a block of so many bytes takes of the arena: whole PGS, at least one. */
+export function wholePages(sizeBytes: number): number {
   return Math.max(1, Math.ceil(sizeBytes / STORE_PAGE_BYTES)) * STORE_PAGE_BYTES;
 }

@@ -34,7 +34,7 @@ test("a writer that gave everything back begins small again", () => {
   const second = ledger.lease(w, 1);
   assert.ok(second !== undefined);
   assert.equal(ledger.giveBack(w, 0, second.offset + second.sizeBytes), true);
-  assert.deepEqual([...ledger.writers()], []);
+  assert.deepEqual([...ledger.holdings()], []);
   assert.equal(leasedBytes(ledger, 1), FIRST_EXTENT_BYTES);
 });
 

@@ -10,7 +10,7 @@
 import { assert } from "../../base/assert.js";
 import type { ProcessId } from "../../base/ids.js";
 import { FIRST_EXTENT_BYTES, MAX_EXTENT_BYTES, MAX_EXTENT_SHARE, MIN_FREE_SHARE } from "../../base/limits.js";
-import { Allocator, pages, type Range } from "./allocator.js";
+import { Allocator, type Range, wholePages } from "./allocator.js";
 
 export interface Extent {
   readonly offset: number;
@@ -32,17 +32,17 @@ export class ExtentLedger {
     this.#space = space;
   }
 
-  /** An extent of at least `minBytes`, larger while there is plenty; undefined without room. */
-  lease(process: ProcessId, minBytes: number): Extent | undefined {
+  /** An extent of at least `minBytes`, larger, if that is wanted, while there is plenty; undefined without room. */
+  lease(process: ProcessId, minBytes: number, size: "generous" | "exact" = "generous"): Extent | undefined {
     const writer = this.#writers.get(process) ?? {
       held: Allocator.empty(this.#space.capacityBytes),
       nextBytes: FIRST_EXTENT_BYTES,
     };
-    const wanted = this.#wanted(writer, minBytes);
+    const wanted = size === "exact" ? wholePages(minBytes) : this.#wanted(writer, minBytes);
     let sizeBytes = wanted;
     let offset = this.#space.allocate(sizeBytes);
-    if (offset === undefined && wanted > pages(minBytes)) {
-      sizeBytes = pages(minBytes);
+    if (offset === undefined && wanted > wholePages(minBytes)) {
+      sizeBytes = wholePages(minBytes);
       offset = this.#space.allocate(sizeBytes);
     }
     if (offset === undefined) return undefined;
@@ -77,8 +77,9 @@ export class ExtentLedger {
     return this.#writers.get(process)?.held.covers(offset, sizeBytes) === true;
   }
 
-  writers(): Iterable<ProcessId> {
-    return this.#writers.keys();
+  /** Each writer that holds something, and how much. */
+  *holdings(): IterableIterator<readonly [ProcessId, number]> {
+    for (const [process, { held }] of this.#writers) if (held.freeBytes > 0) yield [process, held.freeBytes];
   }
 
   /** Every range that a writer holds. */
@@ -95,8 +96,8 @@ export class ExtentLedger {
 
   #wanted(writer: Writer, minBytes: number): number {
     const { capacityBytes, freeBytes } = this.#space;
-    const needed = pages(minBytes);
-    const generous = Math.min(writer.nextBytes, pages(capacityBytes * MAX_EXTENT_SHARE));
+    const needed = wholePages(minBytes);
+    const generous = Math.min(writer.nextBytes, wholePages(capacityBytes * MAX_EXTENT_SHARE));
     return freeBytes - generous < capacityBytes * MIN_FREE_SHARE ? needed : Math.max(needed, generous);
   }
 }

@@ -14,7 +14,8 @@
  */
 import { assert } from "../../base/assert.js";
 import type { ObjectId } from "../../base/ids.js";
-import { Allocator, pages, type Range } from "./allocator.js";
+import { FALLBACK_OFFSET, MAX_FALLBACK_BYTES } from "../../base/limits.js";
+import { Allocator, type Range, wholePages } from "./allocator.js";
 import type { Extent } from "./extent-ledger.js";
 
 export type BlockState = "writing" | "local" | "handedOver" | "freed";
@@ -43,8 +44,8 @@ export class ExtentSpace {
   readonly #blocks = new Set<LocalBlock>();
   #blockBytes = 0;
 
-  constructor(arenaBytes: number) {
-    this.#free = Allocator.empty(arenaBytes);
+  constructor() {
+    this.#free = Allocator.empty(FALLBACK_OFFSET + MAX_FALLBACK_BYTES);
   }
 
   /** What can still be written to. */
@@ -67,7 +68,7 @@ export class ExtentSpace {
     if (offset === undefined) return undefined;
     const block = new LocalBlock(offset, sizeBytes);
     this.#blocks.add(block);
-    this.#blockBytes += pages(sizeBytes);
+    this.#blockBytes += wholePages(sizeBytes);
     return block;
   }
 
@@ -104,9 +105,9 @@ export class ExtentSpace {
     return block.pins;
   }
 
-  /** Everything free, for the raylet. */
-  takeFree(): readonly Range[] {
-    const ranges = [...this.#free.ranges()];
+  /** Everything free from an offset on, for the raylet. */
+  takeFree(from = 0): readonly Range[] {
+    const ranges = [...this.#free.ranges()].filter(({ offset }) => offset >= from);
     for (const { offset, length } of ranges) this.#free.take(offset, length);
     return ranges;
   }
@@ -119,7 +120,7 @@ export class ExtentSpace {
   /** Every range that this writer may touch. */
   *ranges(): IterableIterator<Range> {
     yield* this.#free.ranges();
-    for (const { offset, sizeBytes } of this.#blocks) yield { offset, length: pages(sizeBytes) };
+    for (const { offset, sizeBytes } of this.#blocks) yield { offset, length: wholePages(sizeBytes) };
   }
 
   check(): void {
@@ -133,7 +134,7 @@ export class ExtentSpace {
     for (const { state, pins, sizeBytes } of this.#blocks) {
       assert(state !== "handedOver", "what was handed over is the raylet's");
       assert(state !== "freed" || pins > 0, "a freed block without readers is free");
-      blockBytes += pages(sizeBytes);
+      blockBytes += wholePages(sizeBytes);
     }
     assert(blockBytes === this.#blockBytes, "the bytes of blocks add up");
   }
@@ -146,6 +147,6 @@ export class ExtentSpace {
 
   #forget(block: LocalBlock): void {
     assert(this.#blocks.delete(block), "a block leaves its writer once");
-    this.#blockBytes -= pages(block.sizeBytes);
+    this.#blockBytes -= wholePages(block.sizeBytes);
   }
 }

@@ -32,7 +32,7 @@ class Writer {
   constructor(store: StoreIndex, name = "w") {
     this.id = processId(name);
     this.store = store;
-    this.writer = new ObjectWriter(store.capacityBytes, {
+    this.writer = new ObjectWriter({
       send: (message) => this.said.push(message),
       ask: ({ request, minBytes, last }, before) => {
         this.asked.push([...before.map(({ type }) => type), `${minBytes}${last ? " at last" : ""}`].join(", "));

@@ -11,7 +11,13 @@
  */
 import { assert } from "../../base/assert.js";
 import type { ObjectId, ProcessRef } from "../../base/ids.js";
-import { COLLECT_AFTER_BYTES, EXTENT_IDLE_MS, MAX_COLLECT_AFTER_BYTES } from "../../base/limits.js";
+import {
+  COLLECT_AFTER_BYTES,
+  EXTENT_IDLE_MS,
+  FALLBACK_OFFSET,
+  MAX_COLLECT_AFTER_BYTES,
+  MAX_COLLECT_UNDER_PRESSURE_BYTES,
+} from "../../base/limits.js";
 import type { Failure, Message, MessageBody } from "../../protocol/messages.js";
 import type { Range } from "./allocator.js";
 import { ExtentSpace, LocalBlock } from "./extent-space.js";
@@ -43,12 +49,14 @@ export class ObjectWriter {
   #nextRequest = 1;
   #bytesSinceCollect = 0;
   #collectAfterBytes = COLLECT_AFTER_BYTES;
+  /** When the store is full it is worth while earlier. */
+  #collectUnderPressureAfterBytes = 1;
   #usedAtMs = 0;
   #sleeping = false;
 
-  constructor(arenaBytes: number, port: ObjectWriterPort) {
+  constructor(port: ObjectWriterPort) {
     this.#port = port;
-    this.#space = new ExtentSpace(arenaBytes);
+    this.#space = new ExtentSpace();
   }
 
   /** A block to write into: `written` or `free` follows, in the same turn. Or why there is no room. */
@@ -148,6 +156,10 @@ export class ObjectWriter {
     const before = this.#space.blockBytes;
     this.#port.collect();
     const found = before - this.#space.blockBytes;
+    this.#collectUnderPressureAfterBytes =
+      2 * found >= Math.min(before, this.#bytesSinceCollect)
+        ? 1
+        : Math.min(2 * Math.max(this.#collectUnderPressureAfterBytes, sizeBytes), MAX_COLLECT_UNDER_PRESSURE_BYTES);
     this.#bytesSinceCollect = 0;
     this.#collectAfterBytes =
       2 * found >= before ? COLLECT_AFTER_BYTES : Math.min(2 * this.#collectAfterBytes, MAX_COLLECT_AFTER_BYTES);
@@ -168,12 +180,13 @@ export class ObjectWriter {
 
   /** The store is full: give everything that can be given, then ask for the last time. */
   #allocateUnderPressure(sizeBytes: number): LocalBlock | Failure {
-    const found = this.#allocateAfterCollect(sizeBytes, 1);
+    const found = this.#allocateAfterCollect(sizeBytes, this.#collectUnderPressureAfterBytes);
     if (found !== undefined) return found;
     this.#before = [];
     for (const block of this.#space.local()) this.#port.announce(block);
     this.#before.push(...this.#space.takeFree().map(returned));
-    return this.#allocateFromLease(sizeBytes, true) ?? noAnswer(sizeBytes);
+    const room = this.#allocateFromLease(sizeBytes, true) ?? noAnswer(sizeBytes);
+    return room instanceof LocalBlock ? room : (this.#allocateAfterCollect(sizeBytes, 1) ?? room);
   }
 
   #sealed(objectId: ObjectId): void {
@@ -183,6 +196,7 @@ export class ObjectWriter {
   }
 
   #used(): void {
+    for (const range of this.#space.takeFree(FALLBACK_OFFSET)) this.#port.send(returned(range)); // disk is not kept
     this.#usedAtMs = this.#port.nowMs();
     if (!this.#sleeping && this.#space.freeBytes > 0) this.#sleep(EXTENT_IDLE_MS);
   }
