@@ -73,7 +73,8 @@ function loseCopies(cluster: Cluster, victim: number): number {
   let count = 0;
   for (const node of cluster.nodes) {
     if (!node.alive) continue;
-    for (const [object] of [...node.raylet.store.sealed()]) {
+    const { index, spilling } = node.raylet.storage;
+    for (const object of new Set([...[...index.sealed()].map(([id]) => id), ...spilling.objects()])) {
       const { lineage, objects } = cluster.nodes[0]?.gcs ?? {};
       const isResult = indexOfObject(object) < MAX_RETURNS && (objects?.lookUp(object)?.attempt ?? NONE) < NONE;
       if (!isResult || lineage?.has(taskOfObject(object)) !== true || !prng.chance(0.5)) continue;

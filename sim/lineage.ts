@@ -2,20 +2,23 @@
 import { GCS, type ObjectId, type ProcessRef, promotedIdOf, SEALED_BY_OWNER } from "../src/base/ids.js";
 import { MAX_LINEAGE_ARGUMENT_BYTES } from "../src/base/limits.js";
 import { type Held, ObjectEntry, type Task } from "../src/core/owner/records.js";
-import type { Argument, Message } from "../src/protocol/messages.js";
+import type { Argument, Failure, Message } from "../src/protocol/messages.js";
 import { inlineSize, type OwnedArgument, wireArgument } from "./arguments.js";
 import type { DirectLinks } from "./direct-links.js";
-import type { ObjectWriter } from "./object-writer.js";
-import type { Surroundings } from "./surroundings.js";
 import type { SimValue } from "./values.js";
 
 /** What it takes of its process. */
 export interface LineageOwner {
   readonly ref: ProcessRef;
-  readonly around: Surroundings;
-  readonly writer: ObjectWriter;
   readonly links: Pick<DirectLinks, "specOf">;
   send(to: ProcessRef, message: Message): void;
+  sealValue(
+    objectId: ObjectId,
+    value: SimValue,
+    attempt: number,
+    holder: ProcessRef | undefined,
+    done: (failure: Failure | undefined) => void,
+  ): void;
   keep(held: Held): void;
   letGo(held: Held): void;
 }
@@ -53,8 +56,7 @@ export function registerLineage(process: LineageOwner, task: Task): void {
   let missing = large.length;
   let failed = false;
   for (const { objectId, value } of large) {
-    process.around.watch.valueMade(objectId, value);
-    process.writer.store(objectId, value, SEALED_BY_OWNER, process.ref, (failure) => {
+    process.sealValue(objectId, value, SEALED_BY_OWNER, process.ref, (failure) => {
       failed ||= failure !== undefined;
       if (--missing > 0) return;
       if (!failed) send();

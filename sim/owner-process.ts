@@ -9,6 +9,7 @@ import {
   GCS,
   type JobId,
   type LeaseId,
+  type ObjectId,
   type ProcessRef,
   rayletOf,
   SEALED_BY_OWNER,
@@ -18,23 +19,32 @@ import { Journey } from "../src/core/journey.js";
 import { Owner } from "../src/core/owner/owner.js";
 import type { Held, Task } from "../src/core/owner/records.js";
 import { ObjectEntry } from "../src/core/owner/records.js";
+import { LocalBlock } from "../src/core/store/extent-space.js";
+import { ObjectWriter } from "../src/core/store/object-writer.js";
 import { mayReceive } from "../src/protocol/codec.js";
-import type { LeaseRequest, Message, MessageBody } from "../src/protocol/messages.js";
+import type { Failure, LeaseRequest, Message, MessageBody } from "../src/protocol/messages.js";
 import { inlineSize, type OwnedArgument } from "./arguments.js";
 import { DirectLinks } from "./direct-links.js";
 import { type ControlFrame, payloadOf } from "./frames.js";
 import { isIdempotent } from "./idempotence.js";
 import { registerLineage } from "./lineage.js";
 import type { LinkEnd } from "./link.js";
-import { ObjectWriter } from "./object-writer.js";
+import { Mappings } from "./mappings.js";
 import type { Code } from "./program.js";
 import type { Surroundings } from "./surroundings.js";
-import { errorValue, type SimValue } from "./values.js";
+import { errorValue, SimError, type SimValue } from "./values.js";
 import { describe, fromBytes, toBytes, type VirtualNode } from "./virtual-node.js";
 import { VirtualProcess } from "./virtual-process.js";
 
 /** How often owners look at their clocks while they have leases, time limits or broken connections. */
 const TICK_MS = 20;
+
+/** A value in a block of its process. */
+export interface LocalValue {
+  readonly block: LocalBlock;
+  readonly value: SimValue;
+  readonly held: readonly Held[];
+}
 
 export interface FoundActor {
   readonly actorId: ActorId;
@@ -47,13 +57,12 @@ export abstract class OwnerProcess extends VirtualProcess {
   readonly journey: Journey;
   readonly writer: ObjectWriter;
   readonly links: DirectLinks;
+  readonly #mappings: Mappings;
   readonly role: "driver" | "worker";
   readonly #node: VirtualNode;
   readonly #control: LinkEnd<ControlFrame>;
   readonly #functions = new Set<FunctionId>();
   readonly #fetching = new Map<FunctionId, (() => void)[]>();
-  /** What a value on its way to the store names: the store's entry will hold it, until then we do. */
-  readonly #heldBy = new Map<ObjectEntry, readonly Held[]>();
   readonly #heldForActors = new Map<ActorId, readonly Held[]>();
   readonly #queries = new Map<number, (actor: FoundActor | undefined) => void>();
   #nextQuery = 1;
@@ -68,7 +77,8 @@ export abstract class OwnerProcess extends VirtualProcess {
     this.#node = node;
     this.journey = new Journey(ref.nodeId, () => this.localNowMs);
     this.owner = new Owner(ref, this.#ownerPort(), this.journey);
-    this.writer = new ObjectWriter(this.#node.store, (message) => this.sendToRaylet(message));
+    this.writer = this.#makeWriter();
+    this.#mappings = new Mappings(this, node.store);
     this.links = new DirectLinks(this);
     this.#control = node.connectLocal(this, role, {
       frame: (bytes) => this.#receive(bytes),
@@ -92,6 +102,12 @@ export abstract class OwnerProcess extends VirtualProcess {
 
   override check(): void {
     this.owner.check();
+    this.writer.check();
+    if (!this.#node.alive) return;
+    for (const { offset, length } of this.writer.ranges()) {
+      const isMine = this.#node.raylet.store.holdsExtent(this.ref.processId, offset, length);
+      assert(isMine, `a writer touches what its raylet has leased to it: ${length} bytes at ${offset}`);
+    }
   }
 
   // ── Functions ─────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -124,11 +140,64 @@ export abstract class OwnerProcess extends VirtualProcess {
 
   // ── Objects ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
-  /** Keep what a value names until the value is in the store, whose entry holds it from then on. */
-  holdUntilStored(entry: ObjectEntry, held: readonly Held[]): void {
-    if (held.length === 0) return;
+  /** Write a value into a block of this process; what it names is kept until it is freed, or in the object table. */
+  place(objectId: ObjectId, value: SimValue, held: readonly Held[]): LocalValue {
     for (const one of held) this.keep(one);
-    this.#heldBy.set(entry, held);
+    const block = this.writer.allocate(value.sizeBytes);
+    if (!(block instanceof LocalBlock)) {
+      for (const one of held) this.letGo(one);
+      throw new SimError(block);
+    }
+    this.around.watch.valueMade(objectId, value);
+    this.#node.store.write(block.offset, objectId, value);
+    this.writer.written(block);
+    return { block, value, held };
+  }
+
+  /** An object of this process gets its value, in a block that nobody else knows. */
+  resolvePut(entry: ObjectEntry, value: SimValue, held: readonly Held[]): void {
+    const local = this.place(entry.id, value, held);
+    local.block.owner = entry;
+    this.owner.references.resolveLocal(entry, local);
+    if (value.names.length > 0) this.owner.references.announce(entry);
+  }
+
+  /** `done` is called once: when the object table has the object, or with the reason why not. */
+  handOver(
+    { block, value, held }: LocalValue,
+    objectId: ObjectId,
+    attempt: number,
+    holder: ProcessRef | undefined,
+    done: (failure: Failure | undefined) => void,
+  ): void {
+    const contains = value.names.map((named) => named.id as ObjectId);
+    this.writer.handOver(block, { objectId, attempt, holder, contains }, (failure) => {
+      done(failure);
+      for (const one of held) this.letGo(one);
+    });
+  }
+
+  /** A value that names nothing of its own, sealed at once. */
+  sealValue(
+    objectId: ObjectId,
+    value: SimValue,
+    attempt: number,
+    holder: ProcessRef | undefined,
+    done: (failure: Failure | undefined) => void,
+  ): void {
+    let local: LocalValue;
+    try {
+      local = this.place(objectId, value, []);
+    } catch (error) {
+      if (!(error instanceof SimError)) throw error;
+      return done({ code: error.code, message: error.message });
+    }
+    this.handOver(local, objectId, attempt, holder, done);
+  }
+
+  freeLocal({ block, held }: LocalValue): void {
+    this.writer.free(block);
+    for (const one of held) this.letGo(one);
   }
 
   keep(held: Held): void {
@@ -216,7 +285,16 @@ export abstract class OwnerProcess extends VirtualProcess {
       abortTask: (where, task) => this.links.abort(where, task),
       storeValue: (entry) => this.#storeValue(entry),
       registerLineage: (task) => registerLineage(this, task),
+      announceLocal: (entry) => this.#announce(entry, entry.value as LocalValue),
+      readLocal: (entry) => this.#readLocal(entry.id, entry.value as LocalValue),
+      doneReadingLocal: () => {}, // the mapping releases it
+      freeLocal: (entry) => this.freeLocal(entry.value as LocalValue),
       readObject: (id, offset) => this.#node.store.read(offset, id),
+      doneReading: (objectId, offset, value) => {
+        const release = () => this.sendToRaylet({ type: "releaseBlock", objectId, offset });
+        if (value === undefined) release();
+        else this.#mappings.keep(offset, objectId, release);
+      },
       track: () => {}, // virtual programs drop every ref themselves
       warn: () => {},
       wakeUp: () => this.#wakeUp(),
@@ -244,16 +322,40 @@ export abstract class OwnerProcess extends VirtualProcess {
     };
   }
 
-  /** The value of an own object goes to the store, because it is large or because others may ask for it. */
+  /** The value of an own object goes to the store, because others may ask for it. */
   #storeValue(entry: ObjectEntry): void {
     const value = entry.failure === undefined ? (entry.value as SimValue) : errorValue(entry.failure);
-    this.around.watch.valueMade(entry.id, value);
-    this.writer.store(entry.id, value, SEALED_BY_OWNER, this.ref, (error) => {
-      if (error === undefined) this.owner.references.stored(entry.id, this.ref.nodeId, value.sizeBytes);
-      else this.owner.references.storeFailed(entry.id, error);
-      for (const held of this.#heldBy.get(entry) ?? []) this.letGo(held);
-      this.#heldBy.delete(entry);
+    this.sealValue(entry.id, value, SEALED_BY_OWNER, this.ref, (failure) => this.#stored(entry, value, failure));
+  }
+
+  #readLocal(objectId: ObjectId, { block }: LocalValue): SimValue {
+    this.writer.pin(block);
+    const value = this.#node.store.read(block.offset, objectId);
+    this.#mappings.keep(block.offset, objectId, () => this.writer.unpin(block));
+    return value;
+  }
+
+  #announce(entry: ObjectEntry, local: LocalValue): void {
+    this.handOver(local, entry.id, SEALED_BY_OWNER, this.ref, (failure) => this.#stored(entry, local.value, failure));
+  }
+
+  #stored({ id }: ObjectEntry, { sizeBytes }: SimValue, failure: Failure | undefined): void {
+    if (failure === undefined) this.owner.references.stored(id, this.ref.nodeId, sizeBytes);
+    else this.owner.references.storeFailed(id, failure);
+  }
+
+  #makeWriter(): ObjectWriter {
+    const writer: ObjectWriter = new ObjectWriter({
+      send: (message) => this.sendToRaylet(message),
+      ask: (request, before) => this.#node.ask(this, [...before, request]),
+      collect: () => {}, // virtual programs drop every ref themselves
+      announce: ({ owner }) => {
+        if (owner instanceof ObjectEntry) this.owner.references.announce(owner);
+      },
+      nowMs: () => this.localNowMs,
+      wakeUpAfter: (delayMs) => this.after(delayMs, () => writer.tick()),
     });
+    return writer;
   }
 
   /** Something waits for the end of this turn, or for time to pass. */

@@ -18,6 +18,9 @@ import { SimError } from "./values.js";
 import { codesOf, program } from "./workload.js";
 import { between, prngFor, World } from "./world.js";
 
+const AMPLE_STORE_BYTES = 64 * 1024 * 1024;
+/** More than any object of a program. */
+const LARGEST_OBJECT_BYTES = 400 * 1024;
 /** Faults stop here; what was promised must be kept soon after. */
 const HEAL_AFTER_MS = 5_000;
 const SETTLE_MS = 120_000;
@@ -34,6 +37,10 @@ export interface ScenarioOptions {
   readonly plant?: ((port: RayletPort) => RayletPort) | undefined;
   /** How many faults strike: 1. */
   readonly faults?: number | undefined;
+  /** What each node's store has. */
+  readonly storeBytes?: number | undefined;
+  /** No node has a disk: a program may fail because its store is full. */
+  readonly withoutDisk?: boolean | undefined;
 }
 
 export interface ScenarioResult {
@@ -45,6 +52,8 @@ export interface ScenarioResult {
   readonly grants: number;
   /** Tasks that ran again because their results were lost. */
   readonly rebuilds: number;
+  /** Objects that were written to disk. */
+  readonly spilled: number;
   readonly fault: FaultKind;
   /** Programs that ended with an error that the fault excuses. */
   readonly excused: number;
@@ -59,7 +68,7 @@ interface Drawn {
 /** @throws Violation, or what a machine's assertion threw. */
 export function runScenario(seed: number, options: ScenarioOptions = {}): ScenarioResult {
   const world = new World(seed, options.verbose);
-  const { shapes, terrain, drivers } = draw(seed);
+  const { shapes, terrain, drivers } = draw(seed, options.storeBytes ?? drawStoreBytes(seed));
   const faults = drawFaults(seed, shapes.length, options.faults ?? 1);
   const codes = codesOf(terrain);
   const checkers = new Checkers();
@@ -72,6 +81,7 @@ export function runScenario(seed: number, options: ScenarioOptions = {}): Scenar
     watch: checkers,
     plant: options.plant,
   });
+  if (options.withoutDisk === true) for (const node of cluster.nodes) node.raylet.storage.diskHas(0);
   world.run(() => cluster.nodes[0]?.gcs?.nodeCount === shapes.length, SETTLE_MS);
   for (const { node, seed: own } of drivers) addDriver(cluster, node, own, terrain, codes);
   for (const fault of faults) inject(cluster, checkers, fault);
@@ -83,7 +93,9 @@ export function runScenario(seed: number, options: ScenarioOptions = {}): Scenar
     .filter((driver) => !isOver(driver))
     .map(({ name, waitsFor }) => `${name} in ${waitsFor}`);
   demand(settled, `every program ends within ${SETTLE_MS} ms, but ${waiting.join("; ")}`);
-  const excused = checkFailures(cluster, checkers, faults);
+  const reasons = faults.flatMap(({ kind }) => excusedBy(kind));
+  if (options.withoutDisk === true) reasons.push("OBJECT_STORE_FULL", "OUT_OF_DISK");
+  const excused = checkFailures(cluster, checkers, reasons, faults.length);
   world.run(() => false, faults.some(({ kind, silently }) => kind === "node" && silently) ? SILENT_CALM_MS : CALM_MS);
   checkEmpty(cluster);
   for (const driver of cluster.drivers) if (driver.alive) driver.leave();
@@ -100,17 +112,18 @@ export function runScenario(seed: number, options: ScenarioOptions = {}): Scenar
     calls: actors.calls,
     grants: leases.grants,
     rebuilds: checkers.rebuilds,
+    spilled: cluster.nodes.reduce((sum, node) => sum + node.disk.spilled, 0),
     fault: faults[0]?.kind ?? "none",
     excused,
   };
 }
 
-function draw(seed: number): Drawn {
+function draw(seed: number, storeBytes: number): Drawn {
   const prng = prngFor(seed, "cluster");
   const headCpus = between(prng, 1, 3);
   const gpus = prng.chance(0.3) ? 1 : 0;
   const count = between(prng, 1, 4);
-  const storeBytes = 64 * 1024 * 1024;
+
   const shapes = Array.from({ length: count }, (_, i): NodeShape => {
     const cpus = i === 0 ? headCpus : between(prng, 1, headCpus);
     return { resources: i === 0 && gpus > 0 ? { CPU: cpus, GPU: gpus } : { CPU: cpus }, storeBytes };
@@ -121,6 +134,12 @@ function draw(seed: number): Drawn {
     seed: prng.next(),
   }));
   return { shapes, terrain: { nodes, headCpus, gpus, isHeavy: prng.chance(0.3) }, drivers };
+}
+
+/** In most seeds the programs' objects do not fit together. */
+function drawStoreBytes(seed: number): number {
+  const prng = prngFor(seed, "store");
+  return prng.chance(0.4) ? AMPLE_STORE_BYTES : between(prng, LARGEST_OBJECT_BYTES, 2 * LARGEST_OBJECT_BYTES);
 }
 
 function totalOf({ resources, storeBytes }: NodeShape): ReadonlyMap<string, number> {
@@ -159,15 +178,14 @@ function strikeAt(cluster: Cluster, checkers: Checkers, fault: Fault, delayMs: n
   });
 }
 
-/** A program fails only where the faults of the seed excuse it. */
-function checkFailures(cluster: Cluster, checkers: Checkers, faults: readonly Fault[]): number {
-  const excuses = faults.flatMap(({ kind }) => excusedBy(kind));
+/** A program fails only where the faults of the seed, or its stores, excuse it. */
+function checkFailures(cluster: Cluster, checkers: Checkers, reasons: readonly string[], faults: number): number {
   let excused = 0;
   for (const { name, alive, failure } of cluster.drivers) {
     if (!alive || failure === undefined) continue;
     const { code, message } = failure as SimError;
-    demand(failure instanceof SimError && excuses.includes(code), `${name} fails for a reason: ${code}: ${message}`);
-    checkRetries(message, faults.length);
+    demand(failure instanceof SimError && reasons.includes(code), `${name} fails for a reason: ${code}: ${message}`);
+    checkRetries(message, faults);
     checkers.tasks.lossReported(message);
     excused++;
   }

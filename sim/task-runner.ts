@@ -22,7 +22,7 @@ import type { Outcome, Result } from "../src/core/owner/records.js";
 import type { ActorSpec, Argument, Failure, TaskSpec } from "../src/protocol/messages.js";
 import { ClusterApi } from "./cluster-api.js";
 import type { IncomingTask } from "./frames.js";
-import type { OwnerProcess } from "./owner-process.js";
+import type { LocalValue, OwnerProcess } from "./owner-process.js";
 import type { ActorInstance, Made, Script, Value } from "./program.js";
 import { failureOf, ScriptRunner } from "./script-runner.js";
 import { decode, errorValue, type SimValue, USER_ERROR } from "./values.js";
@@ -191,8 +191,7 @@ export class TaskRunner {
     const kept = outcome.kind === "threw" ? outcome.error : result?.kind === "inline" ? result.value : undefined;
     if (kept === undefined) return;
     const value = kept as SimValue;
-    this.#process.around.watch.valueMade(objectId, value);
-    this.#process.writer.store(objectId, value, runOfCopy(attempt), undefined, () => {});
+    this.#process.sealValue(objectId, value, runOfCopy(attempt), undefined, () => {});
   }
 
   /** Put what an outcome has inline into the store, in the owner's name. */
@@ -210,7 +209,7 @@ export class TaskRunner {
     let left = inline.length;
     if (left === 0) return promoted(outcome);
     for (const { index, value } of inline) {
-      this.#process.writer.store(objectIdOf(taskId, index), value, runOfCopy(attempt), owner, (failure) => {
+      this.#process.sealValue(objectIdOf(taskId, index), value, runOfCopy(attempt), owner, (failure) => {
         if (failure === undefined)
           results[index] = { kind: "stored", nodeId: this.#process.ref.nodeId, sizeBytes: value.sizeBytes };
         if (--left === 0) promoted({ kind: "returned", results });
@@ -227,32 +226,35 @@ export class TaskRunner {
     ended: (outcome: Outcome) => void,
   ): void {
     const process = this.#process;
+    const placed: [number, LocalValue][] = [];
     const results: Result[] = [];
-    let failure: Failure | undefined;
-    let storing = 1;
     const { context, counter } = partsOf(spec.taskId);
     const storeAll = spec.storeResult || this.#kept.takePromise(context, counter);
-    const one = () => {
-      if (--storing > 0) return;
-      ended(failure === undefined ? { kind: "returned", results } : { kind: "failed", ...failure });
-    };
-    made.forEach((result, index) => {
-      const { value, held } = api.encode(result);
-      const objectId: ObjectId = objectIdOf(spec.taskId, index);
-      process.around.watch.valueMade(objectId, value);
-      results[index] = { kind: "inline", value };
-      if (value.sizeBytes <= MAX_INLINE_BYTES && held.length === 0 && !storeAll) return;
-      storing++;
-      for (const kept of held) process.keep(kept);
-      process.writer.store(objectId, value, runOfCopy(spec.attempt), owner, (reason) => {
-        for (const kept of held) process.letGo(kept);
+    try {
+      for (const [index, result] of made.entries()) {
+        const { value, held } = api.encode(result);
+        process.around.watch.valueMade(objectIdOf(spec.taskId, index), value);
+        results.push({ kind: "inline", value });
+        if (value.sizeBytes <= MAX_INLINE_BYTES && held.length === 0 && !storeAll) continue;
+        placed.push([index, process.place(objectIdOf(spec.taskId, index), value, held)]);
+      }
+    } catch (error) {
+      for (const [, local] of placed) process.freeLocal(local);
+      return ended(outcomeOf(error));
+    } finally {
+      api.dropAll();
+    }
+    let storing = placed.length;
+    let failure: Failure | undefined;
+    if (storing === 0) return ended({ kind: "returned", results });
+    for (const [index, local] of placed) {
+      results[index] = { kind: "stored", nodeId: process.ref.nodeId, sizeBytes: local.value.sizeBytes };
+      process.handOver(local, objectIdOf(spec.taskId, index), runOfCopy(spec.attempt), owner, (reason) => {
         failure ??= reason;
-        results[index] = { kind: "stored", nodeId: process.ref.nodeId, sizeBytes: value.sizeBytes };
-        one();
+        if (--storing > 0) return;
+        ended(failure === undefined ? { kind: "returned", results } : { kind: "failed", ...failure });
       });
-    });
-    api.dropAll();
-    one();
+    }
   }
 }
 

@@ -5,6 +5,7 @@
  * The last line is always `N passed, N failed`, and the exit code is 1 if anything failed or nothing ran.
  */
 import { fileURLToPath } from "node:url";
+import { loadNative, nativeProblem } from "../src/io/native.js";
 import { runChecks } from "./runner/checks.js";
 import { parseOptions, type RunnerOptions, USAGE } from "./runner/options.js";
 import { Report } from "./runner/report.js";
@@ -36,6 +37,13 @@ async function runSuite(suite: Suite, fileTimeoutMs: number, report: Report): Pr
   await Promise.all(Array.from({ length: suite.concurrency }, runner));
 }
 
+/** Which of the two stores is tested: nobody should take one for the other. */
+function modeLine(): string {
+  if (loadNative() !== undefined) return "with the addon: arrays are mapped";
+  process.env["MOBULA_NATIVE"] = "0"; // the tests' own processes need not warn of it
+  return `without the addon: arrays are copied (${nativeProblem() ?? "MOBULA_NATIVE=0"})`;
+}
+
 async function main(args: readonly string[]): Promise<void> {
   if (args.includes("--help")) {
     process.stdout.write(USAGE);
@@ -43,6 +51,7 @@ async function main(args: readonly string[]): Promise<void> {
   }
   const options = parseOptions(args, REPOSITORY);
   const report = new Report((text) => process.stdout.write(text));
+  process.stdout.write(`${modeLine()}\n`);
   await runAll(options, report);
   report.close();
   process.exitCode = report.ok ? 0 : 1;

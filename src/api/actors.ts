@@ -2,7 +2,6 @@
 import { inspect } from "node:util";
 import { type ActorId, GCS, type ObjectId, taskIdOf } from "../base/ids.js";
 import { DEFAULT_ACTOR_CONCURRENCY, MAX_INLINE_SUM_BYTES, MAX_LEASE_ARGUMENT_BYTES } from "../base/limits.js";
-import { whenReadyForTask } from "../core/owner/dependents.js";
 import type { ActorLink, TaskTemplate } from "../core/owner/records.js";
 import { ObjectEntry } from "../core/owner/records.js";
 import { type Amounts, NOTHING } from "../core/resources.js";
@@ -150,9 +149,7 @@ function whenSendable(
   const stored = args.map((arg) => {
     if (!(arg instanceof EncodedBytes) || arg.bytes.length <= MAX_LEASE_ARGUMENT_BYTES) return arg;
     const lineage = currentLineage(requireRuntime("an actor"));
-    const entry = core.owner.references.create(lineage.contextId, lineage.counter++, 0, undefined);
-    core.owner.references.resolveInline(entry, arg, true);
-    return entry;
+    return core.putEncoded(arg, lineage);
   });
   const entries = stored.filter((arg) => arg instanceof ObjectEntry);
   noteArguments(entries, link.name);
@@ -166,7 +163,7 @@ function whenSendable(
     );
   };
   for (const entry of entries) {
-    whenReadyForTask(entry, ready);
+    core.owner.references.whenReadyForTask(entry, ready);
   }
   ready();
 }

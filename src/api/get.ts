@@ -3,6 +3,7 @@ import type { ObjectEntry, Waiter } from "../core/owner/records.js";
 import { GetTimeoutError, InvalidOptionError, NotInitializedError } from "../errors.js";
 import { importedModule } from "../functions/index.js";
 import { EVERY_SITE, originNow } from "../process/call-sites.js";
+import { StoredBytes } from "../process/stored-bytes.js";
 import { currentTask, type TaskContext } from "../process/task-context.js";
 import { entryOfRef, ObjectRefImpl, refOf } from "./object-ref.js";
 import { checkNumReturns, checkOptions } from "./options.js";
@@ -10,9 +11,11 @@ import { currentLineage, type Runtime, requireRuntime } from "./runtime.js";
 import type { GetOptions, ObjectRef, WaitOptions } from "./types.js";
 
 /**
- * Copy a value into an object. Synchronous: later changes of the value are not seen.
+ * Copy a value into an object. Synchronous: later changes of the value are not seen. A large value goes straight into the
+ * node's store; when that is full, the call waits for room, which needs no turn of the event loop.
  *
- * @throws SerializationError when the value cannot be copied, InvalidOptionError for a ref.
+ * @throws SerializationError when the value cannot be copied, InvalidOptionError for a ref, ObjectStoreFullError when
+ *   there is no room for it.
  */
 export function put<T>(value: T): ObjectRef<T> {
   const runtime = requireRuntime("put()");
@@ -20,7 +23,7 @@ export function put<T>(value: T): ObjectRef<T> {
     throw new InvalidOptionError("put() takes a value, got an ObjectRef: pass the ref itself");
   const entry = runtime.core.put(value, currentLineage(runtime));
   // A small value goes with its ref; a large one lives in the store, where the end of its ref must be noticed.
-  const isSmall = entry.state === "inline" && !entry.large;
+  const isSmall = entry.state === "inline";
   if (!isSmall || EVERY_SITE) entry.origin = originNow("put()");
   return (isSmall ? new ObjectRefImpl(entry) : refOf(entry)) as ObjectRef<T>;
 }
@@ -218,12 +221,15 @@ class GetCall extends PendingCall<unknown[]> {
   ready(index: number, entry: ObjectEntry, value: unknown): void {
     if (this.isSettled) return;
     const classes = this.runtime.core.values.prepare(value);
-    if (classes === undefined) this.#take(index, entry, value);
-    else
-      classes.then(
+    if (classes === undefined) return this.#take(index, entry, value);
+    const stored = value instanceof StoredBytes ? value : undefined;
+    stored?.retain();
+    classes
+      .then(
         () => this.#take(index, entry, value),
         (error: unknown) => this.fail(error),
-      );
+      )
+      .finally(() => stored?.release());
   }
 
   protected timedOut(timeoutMs: number): void {

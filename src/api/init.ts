@@ -2,6 +2,7 @@
 import { randomBytes } from "node:crypto";
 import { GCS } from "../base/ids.js";
 import { AlreadyInitializedError, ConnectionError } from "../errors.js";
+import { nativeProblem } from "../io/native.js";
 import { loadSecret } from "../io/secret.js";
 import { removeSession, runningClusters, sessionAt } from "../io/session.js";
 import type { NodeRecord } from "../process/node-record.js";
@@ -69,9 +70,10 @@ async function connect(options: InitOptions): Promise<Runtime> {
 }
 
 function ownNode(options: InitOptions, secret: Uint8Array): Parameters<typeof startNode>[0] {
-  const { numCpus, numGpus, memory, resources, labels, objectStoreMemory } = options;
+  const { numCpus, numGpus, memory, resources, labels, objectStoreMemory, spillDirectory } = options;
   const secretHex = Buffer.from(secret).toString("hex");
-  return { numCpus, numGpus, memory, resources, labels, objectStoreMemory, secretHex, endsWithParent: true };
+  const amounts = { numCpus, numGpus, memory, resources, labels, objectStoreMemory };
+  return { ...amounts, spillDirectory, secretHex, endsWithParent: true };
 }
 
 /** `auto` is the newest running cluster of this user; absent means a cluster of our own. */
@@ -100,6 +102,7 @@ async function attach(
   const byReference = referenceModules(options.runtimeEnv);
   const namespace = options.namespace ?? randomBytes(8).toString("hex");
   const warn = (text: string) => console.warn(`mobula: ${text}`);
+  warnWithoutNative(warn);
   const { attachDriver } = await import("../process/driver-process.js");
   const showsOutput = options.logToDriver !== false;
   const core = await attachDriver(record, { secret, namespace, handles: handleHooks, warn, showsOutput });
@@ -114,8 +117,10 @@ async function attach(
     shutdown: async () => {
       process.off("beforeExit", onDrained);
       await output?.close(runtime);
-      if (own === undefined) core.keepLadders();
-      else await stopOwn(runtime, own);
+      if (own === undefined) {
+        core.keepLadders();
+        core.keepArrays();
+      } else await stopOwn(runtime, own);
       core.close();
       setRuntime(undefined);
     },
@@ -125,6 +130,16 @@ async function attach(
   process.once("beforeExit", onDrained);
   if (process.env["MOBULA_DEBUG"] !== undefined) process.on("SIGUSR2", () => console.error(core.owner.describe()));
   return runtime;
+}
+
+let hasWarned = false;
+
+/** Everything works without the addon, but large arrays are copied: worth one line, unless the user wants it so. */
+function warnWithoutNative(warn: (text: string) => void): void {
+  const problem = nativeProblem();
+  if (problem === undefined || hasWarned) return;
+  hasWarned = true;
+  warn(`large arrays are copied instead of mapped, because the addon cannot be used (${problem})`);
 }
 
 /** The event loop has drained: nothing of the user's waits any more. */

@@ -5,98 +5,211 @@ import { spawnSync } from "node:child_process";
 import { existsSync, mkdtempSync, rmSync, statSync, truncateSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { after, test } from "node:test";
-import { InvariantError, ObjectLostError, ObjectStoreFullError } from "../errors.js";
-import { Arena, chooseArenaPath } from "./arena.js";
+import { after, test as nodeTest } from "node:test";
+import { collectUntil } from "../../test/support/garbage.js";
+import { arenaModes } from "../../test/support/modes.js";
+import { FALLBACK_OFFSET } from "../base/limits.js";
+import { InvariantError, ObjectLostError, ObjectStoreFullError, OutOfDiskError } from "../errors.js";
+import { Arena, type ArenaOptions, chooseArenaPath } from "./arena.js";
 
 const directory = mkdtempSync(join(tmpdir(), "mobula-test-"));
 after(() => rmSync(directory, { recursive: true }));
 const MIB = 1024 * 1024;
 
-function arena(name: string, capacity = 64 * MIB): Arena {
-  const made = Arena.create(join(directory, name), capacity);
-  after(() => made.close());
-  return made;
+for (const [mode, options] of arenaModes()) testArena(mode, options);
+
+function testArena(mode: string, options: ArenaOptions): void {
+  const native = "native" in options ? options.native : undefined;
+  const test = (name: string, body: () => void | Promise<void>) => nodeTest(`${mode}: ${name}`, body);
+  const arena = (name: string, capacity = 64 * MIB, more: ArenaOptions = {}): Arena => {
+    const made = Arena.create(join(directory, `${name}-${mode}`), capacity, { ...options, ...more });
+    after(() => made.close());
+    return made;
+  };
+
+  test("pieces are written one after the other and read back as one, also through a second opening", () => {
+    const a = arena("pieces");
+    a.write(4096, [Uint8Array.of(1, 2), new Uint8Array(0), Uint8Array.of(3)]);
+    const other = Arena.open(a.path, a.capacity, options);
+    assert.deepEqual(other.read(4096, 3), Uint8Array.of(1, 2, 3));
+    assert.deepEqual(other.read(4095, 1), Uint8Array.of(0));
+    other.write(0, [Uint8Array.of(9)]);
+    assert.deepEqual(a.read(0, 1), Uint8Array.of(9));
+    assert.equal(a.read(0, 0).length, 0);
+    other.close();
+  });
+
+  test("thousands of pieces go in one call, whatever the kernel takes at a time", () => {
+    const a = arena("many");
+    const pieces = Array.from({ length: 5_000 }, (_, i) => new Uint8Array(1 + (i % 7)).fill(i));
+    a.write(10, pieces);
+    assert.deepEqual(
+      Buffer.from(
+        a.read(
+          10,
+          pieces.reduce((n, p) => n + p.length, 0),
+        ),
+      ),
+      Buffer.concat(pieces),
+    );
+  });
+
+  test("each read has memory of its own", () => {
+    const a = arena("own");
+    const first = a.read(0, 8);
+    first.fill(7);
+    assert.deepEqual(a.read(0, 8), new Uint8Array(8));
+    assert.equal(first.buffer.byteLength, 8);
+  });
+
+  test("the file is sparse, for its owner only, and gone after unlink", () => {
+    const a = arena("sparse", 1024 * MIB);
+    const { mode, blocks, size } = statSync(a.path);
+    assert.equal(mode & 0o777, 0o600);
+    assert.equal(size, 1024 * MIB);
+    assert.ok(blocks * 512 < MIB);
+    a.unlink();
+    a.unlink(); // a second time: harmless
+    assert.ok(!existsSync(a.path));
+    a.write(0, [Uint8Array.of(1)]); // who has it open goes on
+  });
+
+  test("a block outside the arena is a bug of ours; a file that was cut is a lost object", () => {
+    const a = arena("places", 100);
+    assert.throws(() => a.write(99, [Uint8Array.of(1, 2)]), InvariantError);
+    assert.throws(() => a.read(-1, 1), InvariantError);
+    truncateSync(a.path, 10);
+    assert.throws(() => a.read(0, 11), ObjectLostError);
+    assert.throws(() => Arena.create(a.path, 100, options), /EEXIST/);
+  });
+
+  test("a full file system is an ObjectStoreFullError", () => {
+    const full = Arena.open("/dev/full", 100, options);
+    assert.throws(() => full.write(0, [Uint8Array.of(1)]), ObjectStoreFullError);
+    full.close();
+  });
+
+  test("blocks beyond the arena's offsets lie in the fallback file, for every process that opens it", async () => {
+    const fallbackPath = join(directory, `fallback-${mode}`);
+    const a = arena("with-fallback", MIB, { fallbackPath });
+    const other = Arena.open(a.path, MIB, { ...options, fallbackPath });
+    other.write(FALLBACK_OFFSET + 8_192, [Uint8Array.of(1, 2), Uint8Array.of(3)]);
+    assert.deepEqual(a.read(FALLBACK_OFFSET + 8_192, 3), Uint8Array.of(1, 2, 3));
+    assert.equal(a.writable(FALLBACK_OFFSET + 8_192, 3), undefined);
+    await mapsFallback(a);
+    a.emptyFallback();
+    assert.equal(statSync(fallbackPath).size, 0);
+    assert.throws(() => a.read(FALLBACK_OFFSET + 8_192, 3), ObjectLostError);
+    other.close();
+    const full = Arena.open(a.path, MIB, { ...options, fallbackPath: "/dev/full" });
+    assert.throws(() => full.write(FALLBACK_OFFSET, [Uint8Array.of(1)]), OutOfDiskError);
+    full.close();
+  });
+
+  /** Readers map it like the arena. */
+  async function mapsFallback(a: Arena): Promise<void> {
+    let released = 0;
+    const look = () => {
+      const mapped = a.map(FALLBACK_OFFSET + 8_192, 3, () => void released++);
+      assert.equal(mapped !== undefined, native !== undefined);
+      if (mapped !== undefined) assert.deepEqual(new Uint8Array(mapped), Uint8Array.of(1, 2, 3));
+    };
+    look();
+    if (native !== undefined) await collectUntil(() => released === 1);
+  }
+
+  test("a file system that becomes full is an error, never a signal", () => {
+    const mount = join(directory, `small-${mode}`);
+    const mounted = spawnSync("sh", ["-c", `mkdir ${mount} && mount -t tmpfs -o size=1m none ${mount}`]);
+    if (mounted.status !== 0) return; // only root may make a file system that is nearly full
+    const a = Arena.create(join(mount, "arena"), 8 * MIB, options);
+    try {
+      const pieces = [new Uint8Array(MIB / 4).fill(1), new Uint8Array(2 * MIB).fill(2)];
+      if (native !== undefined) {
+        assert.equal(a.reserve(4 * MIB, 2 * MIB), false);
+        assert.equal(a.reserve(4 * MIB, MIB / 2), true); // the block fits, if not all that would be taken with it
+        a.write(4 * MIB, [new Uint8Array(MIB / 2).fill(3)]);
+        assert.deepEqual(a.read(4 * MIB + MIB / 2 - 1, 1), Uint8Array.of(3));
+        assert.throws(() => a.writable(6 * MIB, MIB), ObjectStoreFullError);
+      }
+      assert.throws(() => a.write(MIB, pieces), ObjectStoreFullError);
+      // Without a mapping, what fits is written before the end is found, here inside the second piece.
+      if (native === undefined) assert.deepEqual(a.read(MIB + MIB / 4 - 1, 2), Uint8Array.of(1, 2));
+    } finally {
+      a.close();
+      spawnSync("sh", ["-c", `umount -l ${mount}`]);
+    }
+  });
+
+  test("reserved space is there before anybody writes", () => {
+    const a = arena("reserved");
+    assert.equal(a.reserve(20 * MIB, 3 * MIB), true);
+    assert.equal(a.reserve(20 * MIB, 3 * MIB), true);
+    const { blocks } = statSync(a.path);
+    assert.ok(native === undefined ? blocks === 0 : blocks * 512 >= 3 * MIB);
+  });
+
+  test("a block is written in place where it can be mapped, and read through memory that is the reader's own", async () => {
+    const a = arena("maps");
+    const released: string[] = [];
+    const target = a.writable(MIB, 100_000);
+    assert.equal(target === undefined, native === undefined);
+    if (target === undefined) {
+      assert.equal(
+        a.map(MIB, 4096, () => released.push("never")),
+        undefined,
+      );
+      return;
+    }
+    target.fill(8);
+    assert.deepEqual(a.read(MIB + 99_999, 2), Uint8Array.of(8, 0));
+    const useMap = () => {
+      const own = new Uint8Array(a.map(MIB, 100_000, () => released.push("first")) as ArrayBuffer);
+      own.fill(1);
+      assert.equal(own.buffer.byteLength, 100_000);
+      assert.deepEqual(a.read(MIB, 1), Uint8Array.of(8));
+      assert.equal(
+        a.map(MIB + 1, 10, () => released.push("inside a page")),
+        undefined,
+      );
+      assert.equal(
+        a.map(MIB, 0, () => released.push("nothing")),
+        undefined,
+      );
+    };
+    useMap();
+    await collectUntil(() => released.length > 0);
+    assert.deepEqual(released, ["first"]);
+  });
+
+  test("private mappings outlive the arena, views of the shared one do not", () => {
+    if (native === undefined) return;
+    const a = arena("closing");
+    a.write(0, [new Uint8Array(8192).fill(4)]);
+    const shared = a.writable(0, 8192);
+    const own = new Uint8Array(a.map(0, 8192, () => {}) as ArrayBuffer);
+    a.close();
+    a.unlink();
+    assert.equal(shared?.length, 0);
+    assert.equal(own[8191], 4);
+  });
+
+  test("an arena larger than a window is written through several, and a block larger than half a one without", () => {
+    const a = arena("windows", 8 * MIB, { windowBytes: 2 * MIB });
+    for (const offset of [0, MIB - 4096, 3 * MIB + 4096, 7 * MIB]) {
+      const block = new Uint8Array(MIB).fill(offset / 4096 + 1);
+      a.write(offset, [block]);
+      assert.deepEqual(a.read(offset, MIB), block);
+      assert.equal(a.writable(offset, MIB) === undefined, native === undefined);
+    }
+    const long = new Uint8Array(3 * MIB).fill(77);
+    assert.equal(a.writable(MIB, long.length), undefined);
+    a.write(MIB, [long]);
+    assert.deepEqual(a.read(MIB, long.length), long);
+  });
 }
 
-test("pieces are written one after the other and read back as one, also through a second opening", () => {
-  const a = arena("pieces");
-  a.write(4096, [Uint8Array.of(1, 2), new Uint8Array(0), Uint8Array.of(3)]);
-  const other = Arena.open(a.path, a.capacity);
-  assert.deepEqual(other.read(4096, 3), Uint8Array.of(1, 2, 3));
-  assert.deepEqual(other.read(4095, 1), Uint8Array.of(0));
-  other.write(0, [Uint8Array.of(9)]);
-  assert.deepEqual(a.read(0, 1), Uint8Array.of(9));
-  assert.equal(a.read(0, 0).length, 0);
-  other.close();
-});
-
-test("thousands of pieces go in one call, whatever the kernel takes at a time", () => {
-  const a = arena("many");
-  const pieces = Array.from({ length: 5_000 }, (_, i) => new Uint8Array(1 + (i % 7)).fill(i));
-  a.write(10, pieces);
-  assert.deepEqual(
-    Buffer.from(
-      a.read(
-        10,
-        pieces.reduce((n, p) => n + p.length, 0),
-      ),
-    ),
-    Buffer.concat(pieces),
-  );
-});
-
-test("each read has memory of its own", () => {
-  const a = arena("own");
-  const first = a.read(0, 8);
-  first.fill(7);
-  assert.deepEqual(a.read(0, 8), new Uint8Array(8));
-  assert.equal(first.buffer.byteLength, 8);
-});
-
-test("the file is sparse, for its owner only, and gone after unlink", () => {
-  const a = arena("sparse", 1024 * MIB);
-  const { mode, blocks, size } = statSync(a.path);
-  assert.equal(mode & 0o777, 0o600);
-  assert.equal(size, 1024 * MIB);
-  assert.ok(blocks * 512 < MIB);
-  a.unlink();
-  a.unlink(); // a second time: harmless
-  assert.ok(!existsSync(a.path));
-  a.write(0, [Uint8Array.of(1)]); // who has it open goes on
-});
-
-test("a block outside the arena is a bug of ours; a file that was cut is a lost object", () => {
-  const a = arena("places", 100);
-  assert.throws(() => a.write(99, [Uint8Array.of(1, 2)]), InvariantError);
-  assert.throws(() => a.read(-1, 1), InvariantError);
-  truncateSync(a.path, 10);
-  assert.throws(() => a.read(0, 11), ObjectLostError);
-  assert.throws(() => Arena.create(a.path, 100), /EEXIST/);
-});
-
-test("a full file system is an ObjectStoreFullError", () => {
-  const full = Arena.open("/dev/full", 100);
-  assert.throws(() => full.write(0, [Uint8Array.of(1)]), ObjectStoreFullError);
-  full.close();
-});
-
-test("what fits is written before the file system is found full", () => {
-  const mount = join(directory, "small");
-  const mounted = spawnSync("sh", ["-c", `mkdir ${mount} && mount -t tmpfs -o size=1m none ${mount}`]);
-  if (mounted.status !== 0) return; // only root may make a file system that is nearly full
-  try {
-    const a = Arena.create(join(mount, "arena"), 8 * MIB);
-    const pieces = [new Uint8Array(MIB / 4).fill(1), new Uint8Array(2 * MIB).fill(2)];
-    assert.throws(() => a.write(MIB, pieces), ObjectStoreFullError);
-    assert.deepEqual(a.read(MIB + MIB / 4 - 1, 2), Uint8Array.of(1, 2)); // the write was cut inside the second piece
-    a.close();
-  } finally {
-    spawnSync("sh", ["-c", `umount ${mount}`]);
-  }
-});
-
-test("shared memory is taken when it has room, else the session's directory with a warning", () => {
+nodeTest("shared memory is taken when it has room, else the session's directory with a warning", () => {
   const session = { name: "session-x", directory };
   const warnings: string[] = [];
   assert.equal(

@@ -2,15 +2,22 @@
  * The arena: the one file in which a node's store keeps its objects, in shared memory where there is any.
  *
  * The raylet makes the file and decides which block belongs to whom; this page only moves bytes. Every process of the
- * node opens the file by its path, writes blocks it was given and reads blocks it was told of, with positioned reads
- * and writes: no mapping, so a full file system is an error and never a signal. (The mapped store of the addon uses
- * the same file and the same places.)
+ * node opens the file by its path. With the addon, blocks are written through one persistent shared mapping, and read
+ * through private mappings, one for each array that user code gets, whose writes stay the reader's own. Without it, the
+ * same blocks are written and read with positioned writes and reads. Both may be mixed on one node.
+ *
+ * Offsets from `FALLBACK_OFFSET` on lie in the fallback file, on disk: blocks for which the arena had no room and could
+ * not be given any. It is never mapped for writing, since a full disk must be an error and never a signal.
  */
 import { closeSync, constants, ftruncateSync, openSync, readSync, statfsSync, unlinkSync, writevSync } from "node:fs";
 import { join } from "node:path";
 import { assert } from "../base/assert.js";
-import { MAX_IO_BYTES } from "../base/limits.js";
-import { ObjectLostError, ObjectStoreFullError } from "../errors.js";
+import { FALLBACK_OFFSET, MAX_IO_BYTES, MAX_LIVE_MAPS } from "../base/limits.js";
+import { ObjectLostError, ObjectStoreFullError, OutOfDiskError } from "../errors.js";
+import { ArenaSpace } from "./arena-space.js";
+import { ArenaWindows } from "./arena-windows.js";
+import { loadNative, type Native } from "./native.js";
+import { mapPrivately } from "./private-maps.js";
 
 export const SHARED_MEMORY = "/dev/shm";
 export const ARENA_PREFIX = "mobula-";
@@ -43,19 +50,41 @@ function freeBytes(directory: string): number {
   }
 }
 
+export interface ArenaOptions {
+  /** The fallback file: made when the first block lies there. */
+  readonly fallbackPath?: string | undefined;
+  /** The addon to use; absent: the one of this installation, if there is one. */
+  readonly native?: Native | undefined;
+  /** Windows smaller than the runtime allows: for tests. */
+  readonly windowBytes?: number;
+}
+
 export class Arena {
   readonly path: string;
   readonly capacity: number;
+  readonly #fallbackPath: string | undefined;
   #fd: number;
+  /** Opened when the first block lies there. */
+  #fallbackFd = -1;
+  readonly #native: Native | undefined;
+  readonly #windows: ArenaWindows | undefined;
+  readonly #space: ArenaSpace | undefined;
+  /** The file system does not allow mappings. */
+  #unmappable = false;
 
-  private constructor(path: string, fd: number, capacity: number) {
+  private constructor(path: string, fd: number, capacity: number, options: ArenaOptions) {
     this.path = path;
     this.#fd = fd;
     this.capacity = capacity;
+    this.#fallbackPath = options.fallbackPath;
+    const native = "native" in options ? options.native : loadNative();
+    this.#native = native;
+    this.#windows = native && new ArenaWindows(native, fd, capacity, options.windowBytes);
+    this.#space = native && new ArenaSpace(native, fd, capacity);
   }
 
-  /** Make the file, for this user only. It is sparse: memory is taken as blocks are written. */
-  static create(path: string, capacity: number): Arena {
+  /** Make the file, for this user only. It is sparse: memory is taken as blocks are reserved or written. */
+  static create(path: string, capacity: number, options: ArenaOptions = {}): Arena {
     const fd = openSync(path, constants.O_RDWR | constants.O_CREAT | constants.O_EXCL, 0o600);
     try {
       ftruncateSync(fd, capacity);
@@ -64,41 +93,104 @@ export class Arena {
       unlinkSync(path);
       throw new ObjectStoreFullError(`cannot make an object store of ${capacity} bytes at ${path}`, { cause });
     }
-    return new Arena(path, fd, capacity);
+    return new Arena(path, fd, capacity, options);
   }
 
   /** Open the arena that the raylet of this node has made. */
-  static open(path: string, capacity: number): Arena {
-    return new Arena(path, openSync(path, constants.O_RDWR), capacity);
+  static open(path: string, capacity: number, options: ArenaOptions = {}): Arena {
+    return new Arena(path, openSync(path, constants.O_RDWR), capacity, options);
+  }
+
+  /**
+   * For the raylet: take space in the file system for a block before anybody is told to write there. False when there is
+   * none. Without the addon nothing is taken ahead; a write then finds out.
+   */
+  reserve(offset: number, sizeBytes: number): boolean {
+    this.#placeOf(offset, sizeBytes);
+    return this.#space?.reserve(offset, sizeBytes) ?? true;
+  }
+
+  /**
+   * A view of the shared mapping, to write a block in place. It must not outlive the block's sealing, nor reach user
+   * code. Undefined where the block cannot be mapped: `write` does it then.
+   *
+   * @throws ObjectStoreFullError when the file system has no room for it.
+   */
+  writable(offset: number, sizeBytes: number): Uint8Array | undefined {
+    return this.#inWindow(offset, sizeBytes, (windows) => windows.writable(offset, sizeBytes));
+  }
+
+  /**
+   * A sealed block in the shared mapping, for as long as it is pinned. Only for code that copies what it needs and
+   * writes nothing. Undefined where it cannot be mapped.
+   */
+  readable(offset: number, sizeBytes: number): Uint8Array | undefined {
+    return this.#inWindow(offset, sizeBytes, (windows) => windows.readable(offset, sizeBytes));
+  }
+
+  /**
+   * Memory of its own that shows the bytes at `offset` and may be written: what is written stays the caller's own copy.
+   * The bytes must not change while any view of it is left; `onReleased` is called once after that, when the event loop
+   * turns. Undefined where that is not possible (no addon, a place inside a page, too many mappings): use `read`.
+   */
+  map(offset: number, sizeBytes: number, onReleased: () => void): ArrayBuffer | undefined {
+    const { fd, position } = this.#placeOf(offset, sizeBytes);
+    const native = this.#native;
+    if (native === undefined || this.#unmappable || sizeBytes === 0 || position % native.pageBytes !== 0)
+      return undefined;
+    if (native.liveMaps() >= MAX_LIVE_MAPS) return undefined;
+    return mapPrivately(native, fd, position, sizeBytes, onReleased);
   }
 
   /**
    * Write the pieces one after the other from `offset` on.
    *
-   * @throws ObjectStoreFullError when the file system has no room for them.
+   * @throws ObjectStoreFullError when the file system has no room for them, OutOfDiskError for the fallback file's.
    */
   write(offset: number, pieces: readonly Uint8Array[]): void {
-    let position = offset;
     let left = pieces.reduce((sum, piece) => sum + piece.length, 0);
-    this.#checkPlace(offset, left);
+    const target = this.writable(offset, left);
+    if (target !== undefined) return copyInto(target, pieces);
+    const place = this.#placeOf(offset, left);
+    let { position } = place;
     let rest = pieces;
     while (left > 0) {
-      const written = this.#writeSome(rest, position);
+      const written = this.#writeSome(place.fd, rest, position);
       position += written;
       left -= written;
       if (left > 0) rest = without(rest, written);
     }
   }
 
-  #writeSome(pieces: readonly Uint8Array[], position: number): number {
+  #inWindow(
+    offset: number,
+    sizeBytes: number,
+    look: (windows: ArenaWindows) => Uint8Array | undefined,
+  ): Uint8Array | undefined {
+    const { fd } = this.#placeOf(offset, sizeBytes);
+    if (this.#windows === undefined || this.#unmappable || fd !== this.#fd) return undefined;
     try {
-      const written = writevSync(this.#fd, pieces as Uint8Array[], position);
+      return look(this.#windows);
+    } catch (error) {
+      if (isFull(error)) throw this.#full(error);
+      this.#unmappable = true;
+      return undefined;
+    }
+  }
+
+  #writeSome(fd: number, pieces: readonly Uint8Array[], position: number): number {
+    try {
+      const written = writevSync(fd, pieces as Uint8Array[], position);
       if (written > 0) return written;
     } catch (error) {
-      const { code } = error as NodeJS.ErrnoException;
-      if (code !== "ENOSPC" && code !== "EDQUOT") throw error;
+      if (!isFull(error)) throw error;
     }
-    throw new ObjectStoreFullError(`the file system of the object store ${this.path} is full`);
+    if (fd !== this.#fd) throw new OutOfDiskError(`the file system of ${this.#fallbackPath} is full`);
+    throw this.#full();
+  }
+
+  #full(cause?: unknown): ObjectStoreFullError {
+    return new ObjectStoreFullError(`the file system of the object store ${this.path} is full`, { cause });
   }
 
   /** A copy of `size` bytes at `offset`, with memory of its own. */
@@ -110,19 +202,28 @@ export class Arena {
 
   /** Fill `target` with the bytes from `offset` on. */
   readInto(offset: number, target: Uint8Array): void {
-    this.#checkPlace(offset, target.length);
+    const { fd, position } = this.#placeOf(offset, target.length);
     for (let at = 0; at < target.length; ) {
       const want = Math.min(target.length - at, MAX_IO_BYTES);
-      const got = readSync(this.#fd, target, at, want, offset + at);
+      const got = readSync(fd, target, at, want, position + at);
       if (got === 0)
         throw new ObjectLostError(`the object store ${this.path} ends at byte ${offset + at}: somebody cut it`);
       at += got;
     }
   }
 
+  /** Make the private mappings of this process independent of the file: its blocks will be others' soon. */
+  keepPrivateCopies(): void {
+    this.#native?.copyPrivateMaps();
+  }
+
+  /** Private mappings stay valid; views of the shared one are empty from here on. */
   close(): void {
-    if (this.#fd >= 0) closeSync(this.#fd);
-    this.#fd = -1;
+    if (this.#fd < 0) return;
+    this.#windows?.close();
+    closeSync(this.#fd);
+    if (this.#fallbackFd >= 0) closeSync(this.#fallbackFd);
+    this.#fd = this.#fallbackFd = -1;
   }
 
   /** Remove the file. Processes that have it open go on; its memory is free when the last one closes it. */
@@ -134,9 +235,36 @@ export class Arena {
     }
   }
 
-  #checkPlace(offset: number, size: number): void {
+  /** Give the fallback file's space back: no block lies in it. */
+  emptyFallback(): void {
+    ftruncateSync(this.#openFallback(), 0);
+  }
+
+  #placeOf(offset: number, size: number): { readonly fd: number; readonly position: number } {
     assert(this.#fd >= 0, "the arena is open");
+    if (offset >= FALLBACK_OFFSET) return { fd: this.#openFallback(), position: offset - FALLBACK_OFFSET };
     assert(offset >= 0 && offset + size <= this.capacity, "a block lies inside the arena");
+    return { fd: this.#fd, position: offset };
+  }
+
+  #openFallback(): number {
+    assert(this.#fallbackPath !== undefined, "an arena whose blocks lie on disk has a fallback file");
+    if (this.#fallbackFd < 0)
+      this.#fallbackFd = openSync(this.#fallbackPath, constants.O_RDWR | constants.O_CREAT, 0o600);
+    return this.#fallbackFd;
+  }
+}
+
+function isFull(error: unknown): boolean {
+  const { code } = error as NodeJS.ErrnoException;
+  return code === "ENOSPC" || code === "EDQUOT";
+}
+
+function copyInto(target: Uint8Array, pieces: readonly Uint8Array[]): void {
+  let position = 0;
+  for (const piece of pieces) {
+    target.set(piece, position);
+    position += piece.length;
   }
 }
 

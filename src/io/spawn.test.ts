@@ -83,13 +83,15 @@ test("a released child writes to its file and lives on when the channel is close
   rmSync(directory, { recursive: true });
 });
 
-for (const [guard, path] of [
-  ["the kernel", process.env["PATH"]],
-  ["a watchdog thread", ""],
-] as const) {
+const GUARDS: readonly (readonly [guard: string, env: NodeJS.ProcessEnv])[] = [
+  ["the kernel, by setpriv", {}],
+  ["the kernel, by the addon if there is one", { PATH: "" }],
+  ["a watchdog thread", { PATH: "", MOBULA_NATIVE: "0" }],
+];
+for (const [guard, env] of GUARDS) {
   test(`a child in an endless loop dies with its parent: ${guard}`, async () => {
     const parent = spawn(process.execPath, [PARENT, CHILD], {
-      env: { ...process.env, PATH: path },
+      env: { ...process.env, ...env },
       stdio: ["ignore", "pipe", "inherit"],
     });
     let output = "";
@@ -105,7 +107,7 @@ for (const [guard, path] of [
 
   test(`a child whose parent dies before it is guarded dies too: ${guard}`, async () => {
     const parent = spawn(process.execPath, [PARENT, CHILD, "die"], {
-      env: { ...process.env, PATH: path },
+      env: { ...process.env, ...env },
       stdio: ["ignore", "pipe", "inherit"],
     });
     let output = "";

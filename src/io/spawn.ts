@@ -3,7 +3,7 @@
  *
  * A child that runs `for(;;);` never sees its IPC channel close, so something outside its main thread must kill it
  * when the parent is gone. Where util-linux's `setpriv` exists the kernel does it (parent-death signal, about 3 ms
- * after the parent's death, 1 to 2 ms of start-up); elsewhere a watchdog thread in the child, see `watchdog.ts`.
+ * after the parent's death, 1 to 2 ms of start-up); elsewhere the child sees to it, see `watchdog.ts`.
  *
  * Every child leads a process group of its own. Ctrl-C at a terminal goes to the driver's group alone, so the driver
  * can shut its cluster down in order; and what user code started in a worker dies with it, by the group.

@@ -11,7 +11,7 @@
  */
 import { ByteReader } from "../base/bytes.js";
 import { isHexId, OBJECT_ID_DIGITS } from "../base/ids.js";
-import { TRANSFER_CHUNK_BYTES } from "../base/limits.js";
+import { SPILL_PIECE_BYTES, TRANSFER_CHUNK_BYTES } from "../base/limits.js";
 import { ProtocolError } from "../errors.js";
 import type { Arena } from "./arena.js";
 import type { Connection } from "./connection.js";
@@ -22,10 +22,19 @@ export { TransferClient } from "./transfer-client.js";
 
 /** The raylet's store, as far as a transfer knows it. */
 export interface TransferSource {
-  /** Find a sealed object and keep its block in place until `close`; each successful call is matched by one close. */
-  open(objectId: string): { readonly offset: number; readonly sizeBytes: number } | undefined;
-  close(objectId: string): void;
+  /** Find a sealed object and keep its bytes in place until `close`; each successful call is matched by one close. */
+  open(objectId: string): TransferBlock | undefined;
+  close(objectId: string, block: TransferBlock): void;
 }
+
+/** Where an object's bytes are: in the arena, or, spilled, in a file. */
+export type TransferBlock =
+  | { readonly offset: number; readonly sizeBytes: number }
+  | {
+      readonly sizeBytes: number;
+      /** Fill `piece` with the bytes from `from` on, a multiple of `SPILL_PIECE_BYTES`; rejects when they are damaged. */
+      readPiece(from: number, piece: Uint8Array): Promise<void>;
+    };
 
 export class TransferServer {
   readonly #arena: Arena;
@@ -52,10 +61,11 @@ class Serving {
   readonly #crc32: Crc32;
   readonly #pieces: Uint8Array[] = [];
   /** The pull under way: what is still to be read from the arena, and pieces that are on their way. */
-  #objectId: string | undefined;
-  #offset = 0;
-  #end = 0;
+  #pulled: { readonly objectId: string; readonly block: TransferBlock } | undefined;
+  #next = 0;
   #inFlight = 0;
+  /** A piece is being read from a file. */
+  #reading = false;
 
   constructor(connection: Connection, arena: Arena, source: TransferSource, crc32: Crc32) {
     this.#connection = connection;
@@ -69,8 +79,7 @@ class Serving {
   }
 
   #pull(type: number, reader: ByteReader): void {
-    if (type !== PULL || this.#objectId !== undefined)
-      throw new ProtocolError(`frame ${type} where a pull was expected`);
+    if (type !== PULL || this.#pulled !== undefined) throw new ProtocolError(`frame ${type} where a pull was expected`);
     const objectId = reader.text(OBJECT_ID_DIGITS);
     const from = reader.f64();
     reader.finish();
@@ -81,48 +90,82 @@ class Serving {
       this.#connection.endFrame();
       return;
     }
-    this.#objectId = objectId;
+    this.#pulled = { objectId, block };
     if (!(Number.isSafeInteger(from) && from >= 0 && from <= block.sizeBytes)) {
       throw new ProtocolError(`a pull from byte ${from} of an object of ${block.sizeBytes}`);
     }
-    this.#offset = block.offset + from;
-    this.#end = block.offset + block.sizeBytes;
+    this.#next = from;
     this.#connection.beginFrame(FOUND).f64(block.sizeBytes);
     this.#connection.endFrame();
     this.#sendPieces();
   }
 
   #sendPieces(): void {
-    while (this.#offset < this.#end && this.#inFlight < PIECES_IN_FLIGHT) {
+    const block = this.#pulled?.block;
+    if (block === undefined) return;
+    while (this.#next < block.sizeBytes && this.#inFlight < PIECES_IN_FLIGHT && !this.#reading) {
       const memory = this.#pieces.pop() ?? new Uint8Array(TRANSFER_CHUNK_BYTES);
-      const piece = memory.subarray(0, Math.min(memory.length, this.#end - this.#offset));
-      try {
-        this.#arena.readInto(this.#offset, piece);
-      } catch (error) {
-        // The arena is closed or damaged; the puller asks another replica.
-        this.#connection.destroy(error instanceof Error ? error : undefined);
-        return;
-      }
-      this.#offset += piece.length;
-      this.#inFlight++;
-      this.#connection.beginFrame(DATA).u32(this.#crc32(piece, 0));
-      this.#connection.endFrameWith(piece, () => this.#taken(memory));
+      if ("offset" in block) this.#sendFromArena(block, memory);
+      else this.#sendFromFile(block, memory);
     }
-    if (this.#offset === this.#end && this.#inFlight === 0) this.#finish();
+    if (this.#next >= block.sizeBytes && this.#inFlight === 0 && !this.#reading) this.#finish();
+  }
+
+  #sendFromArena(block: Extract<TransferBlock, { offset: number }>, memory: Uint8Array): void {
+    const piece = memory.subarray(0, Math.min(memory.length, block.sizeBytes - this.#next));
+    try {
+      this.#arena.readInto(block.offset + this.#next, piece);
+    } catch (error) {
+      return this.#fail(error);
+    }
+    this.#send(piece, memory);
+  }
+
+  /** Pieces of a file have their own borders, on which their checksums stand. */
+  #sendFromFile(block: Extract<TransferBlock, { readPiece: unknown }>, memory: Uint8Array): void {
+    const skipped = this.#next % SPILL_PIECE_BYTES;
+    const start = this.#next - skipped;
+    const piece = memory.subarray(0, Math.min(SPILL_PIECE_BYTES, block.sizeBytes - start));
+    this.#reading = true;
+    block.readPiece(start, piece).then(
+      () => {
+        this.#reading = false;
+        if (this.#pulled?.block !== block) return; // the connection was lost
+        this.#send(piece.subarray(skipped), memory);
+        this.#sendPieces();
+      },
+      (error: unknown) => {
+        this.#reading = false;
+        this.#fail(error);
+      },
+    );
+  }
+
+  /** The arena is closed, or the bytes are damaged; the puller asks another replica. */
+  #fail(error: unknown): void {
+    this.#connection.destroy(error instanceof Error ? error : undefined);
+    this.#finish();
+  }
+
+  #send(piece: Uint8Array, memory: Uint8Array): void {
+    this.#next += piece.length;
+    this.#inFlight++;
+    this.#connection.beginFrame(DATA).u32(this.#crc32(piece, 0));
+    this.#connection.endFrameWith(piece, () => this.#taken(memory));
   }
 
   #taken(memory: Uint8Array): void {
     this.#inFlight--;
-    if (this.#objectId === undefined) return; // the connection was lost
+    if (this.#pulled === undefined) return; // the connection was lost
     this.#pieces.push(memory);
     this.#sendPieces();
   }
 
   /** The pull is over, one way or another; an idle connection keeps no memory. */
   #finish(): void {
-    const objectId = this.#objectId;
-    this.#objectId = undefined;
+    const pulled = this.#pulled;
+    this.#pulled = undefined;
     this.#pieces.length = 0;
-    if (objectId !== undefined) this.#source.close(objectId);
+    if (pulled !== undefined) this.#source.close(pulled.objectId, pulled.block);
   }
 }

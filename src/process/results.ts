@@ -20,8 +20,8 @@ import type { Failure } from "../protocol/messages.js";
 import type { CoreProcess } from "./core-process.js";
 import type { IncomingTemplate } from "./direct-frames.js";
 import { EncodedBytes } from "./encoded-bytes.js";
+import { LocalValue, noRoom } from "./local-store.js";
 import type { StoredValue } from "./stored-value.js";
-import type { Encoding } from "./value-codec.js";
 
 /** A task, as far as its results are concerned. */
 interface Source {
@@ -57,25 +57,35 @@ export class Results {
     // Without a holder: should the owner have let go meanwhile, the object table frees this copy at once.
     const asked = inlineOf(outcome, indexOfObject(objectId) + 1).find(({ index }) => index === indexOfObject(objectId));
     if (asked === undefined) return;
-    this.#core.storeResult(objectId, asked.value, asked.isError, runOfCopy(attempt), undefined, () => {});
+    this.#core.sealValue(objectId, asked.value, asked.isError, runOfCopy(attempt), undefined, () => {});
   }
 
-  /** Large results, and all of them with `all`, are sealed in the owner's name, if it still wants them; then the task has ended. */
+  /**
+   * Copies of what a task returns: large ones, and all of them with `all`, in the store. `store` follows.
+   *
+   * @throws SerializationError, ObjectStoreFullError: then nothing has been placed.
+   */
+  place(values: readonly unknown[], all: boolean): readonly (StoredValue | LocalValue)[] {
+    let inlineBytes = 0;
+    return this.#placeAll(values, (value) => {
+      const encoded = this.#core.values.encode(value, "result");
+      if (encoded instanceof LocalValue) return encoded;
+      inlineBytes += bytesOf(encoded);
+      return all || inlineBytes > MAX_INLINE_SUM_BYTES ? this.#core.placeValue(encoded, false) : encoded;
+    });
+  }
+
+  /** What lies in the store is sealed in the owner's name, if it still wants the results; then the task has ended. */
   store(
     task: Source,
-    encodings: readonly Encoding[],
-    all: boolean,
+    values: readonly (StoredValue | LocalValue)[],
     owner: ProcessRef | undefined,
     done: (outcome: Outcome) => void,
   ): Outcome | undefined {
-    const results: Result[] = encodings.map(({ stored }) => ({ kind: "inline", value: stored }));
-    let inlineBytes = 0;
-    const large = encodings.flatMap(({ stored, isLarge }, index) => {
-      if (!isLarge) inlineBytes += bytesOf(stored);
-      return isLarge || all || inlineBytes > MAX_INLINE_SUM_BYTES ? [{ index, value: stored, isError: false }] : [];
-    });
-    if (large.length === 0) return { kind: "returned", results };
-    this.#seal(task, large, owner, (failure) => done(failure ?? { kind: "returned", results }), results);
+    const placed = values.flatMap((value, index) => (value instanceof LocalValue ? [{ index, value }] : []));
+    const results = values.map((value): Result => ({ kind: "inline", value }));
+    if (placed.length === 0) return { kind: "returned", results };
+    this.#seal(task, placed, owner, (failure) => done(failure ?? { kind: "returned", results }), results);
     return undefined;
   }
 
@@ -83,14 +93,33 @@ export class Results {
   promote(task: Source, outcome: Outcome, owner: ProcessRef | undefined, done: (outcome: Outcome) => void): void {
     const inline = inlineOf(outcome, task.template.numReturns);
     if (inline.length === 0) return done(outcome);
+    let placed: readonly PlacedValue[];
+    try {
+      const values = this.#placeAll(inline, ({ value, isError }) => this.#core.placeValue(value, isError));
+      placed = values.map((value, at) => ({ index: inline[at]?.index ?? at, value }));
+    } catch (error) {
+      return done({ kind: "failed", ...noRoom(error) });
+    }
     const results: Result[] = outcome.kind === "returned" ? [...outcome.results] : [];
     const ended: Outcome = outcome.kind === "threw" ? outcome : { kind: "returned", results };
-    this.#seal(task, inline, owner, (failure) => done(failure ?? ended), results);
+    this.#seal(task, placed, owner, (failure) => done(failure ?? ended), results);
+  }
+
+  /** When one of them cannot be placed, those before it are nobody's. */
+  #placeAll<From, To>(values: readonly From[], place: (value: From) => To): readonly To[] {
+    const placed: To[] = [];
+    try {
+      for (const value of values) placed.push(place(value));
+      return placed;
+    } catch (error) {
+      for (const each of placed) if (each instanceof LocalValue) this.#core.store.free(each);
+      throw error;
+    }
   }
 
   #seal(
     { template, counter, attempt }: Source,
-    values: readonly InlineValue[],
+    values: readonly PlacedValue[],
     owner: ProcessRef | undefined,
     done: (failure: Outcome | undefined) => void,
     results: Result[],
@@ -99,14 +128,19 @@ export class Results {
     const run = runOfCopy(attempt);
     let left = values.length;
     let failure: Failure | undefined;
-    for (const { index, value, isError } of values) {
-      this.#core.storeResult(objectIdOf(taskId, index), value, isError, run, owner, (error, sizeBytes) => {
+    for (const { index, value } of values) {
+      results[index] = { kind: "stored", nodeId: this.#core.self.nodeId, sizeBytes: value.sizeBytes };
+      this.#core.store.handOver(value, objectIdOf(taskId, index), run, owner, (error) => {
         failure ??= error;
-        results[index] = { kind: "stored", nodeId: this.#core.self.nodeId, sizeBytes };
         if (--left === 0) done(failure === undefined ? undefined : { kind: "failed", ...failure });
       });
     }
   }
+}
+
+interface PlacedValue {
+  readonly index: number;
+  readonly value: LocalValue;
 }
 
 interface InlineValue {

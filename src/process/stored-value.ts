@@ -4,9 +4,18 @@
  */
 import { ByteReader, ByteWriter, cutText } from "../base/bytes.js";
 import { MAX_TEXT_BYTES } from "../base/limits.js";
-import { decodePrimitive, NOT_PRIMITIVE, tryEncodePrimitive, ValueWriter } from "../io/values/index.js";
+import type { Arena } from "../io/arena.js";
+import {
+  decodePrimitive,
+  type EncodedValue,
+  NOT_PRIMITIVE,
+  STORE_HEAD_BYTES,
+  tryEncodePrimitive,
+  ValueWriter,
+} from "../io/values/index.js";
 import type { Failure } from "../protocol/messages.js";
 import { EncodedBytes } from "./encoded-bytes.js";
+import { StoredBytes } from "./stored-bytes.js";
 
 /** What the store has in place of a value when the task threw. */
 export class StoredError {
@@ -31,22 +40,26 @@ export class StoredFailure {
 /** What a reader finds in the store. */
 export type StoredObject = EncodedBytes | StoredError | StoredFailure;
 
-// In the store an object begins with a byte that tells a value from an error. The value follows at `VALUE_OFFSET`:
-// aligned, so that arrays in it can be used in place.
+// In the store an object begins with a byte that tells a value from an error. The value follows at `STORE_HEAD_BYTES`.
 const VALUE_BYTE = 0;
 const ERROR_BYTE = 1;
 const FAILURE_BYTE = 2;
-const VALUE_OFFSET = 64;
+const VALUE_HEADER = new Uint8Array(STORE_HEAD_BYTES);
+
+/** A value that has just been encoded, as the store has it, in pieces. */
+export function encodedPieces(encoded: EncodedValue): readonly Uint8Array[] {
+  return [VALUE_HEADER, ...encoded.pieces()];
+}
 
 /** The bytes of an object in the store, in pieces. */
 export function storedPieces(value: StoredValue, isError: boolean): readonly Uint8Array[] {
-  const header = Buffer.alloc(VALUE_OFFSET);
+  const header = Buffer.alloc(STORE_HEAD_BYTES);
   header[0] = isError ? ERROR_BYTE : VALUE_BYTE;
   return [header, value instanceof EncodedBytes ? value.bytes : encodedPrimitive(value)];
 }
 
 export function failurePieces(failure: Failure): readonly Uint8Array[] {
-  const header = Buffer.alloc(VALUE_OFFSET);
+  const header = Buffer.alloc(STORE_HEAD_BYTES);
   header[0] = FAILURE_BYTE;
   const words = new ByteWriter();
   words.text(failure.code);
@@ -54,12 +67,17 @@ export function failurePieces(failure: Failure): readonly Uint8Array[] {
   return [header, words.copy()];
 }
 
-/** The inverse of the two: `bytes` belong to the caller alone. */
-export function readStored(bytes: Buffer): StoredObject {
-  const body = bytes.subarray(VALUE_OFFSET);
-  if (bytes[0] === VALUE_BYTE) return new EncodedBytes(body);
-  if (bytes[0] === ERROR_BYTE) return new StoredError(new EncodedBytes(body));
-  const reader = new ByteReader(body);
+/**
+ * The inverse of the two. A value is read where it lies: the caller `release`s it, and `onReleased` says when the block
+ * is not needed any more. Errors are copied out, and the block is released at once.
+ */
+export function readStored(arena: Arena, offset: number, sizeBytes: number, onReleased: () => void): StoredObject {
+  const [kind] = arena.read(offset, 1);
+  if (kind === VALUE_BYTE) return StoredBytes.at(arena, offset, sizeBytes, onReleased);
+  const bytes = arena.read(offset + STORE_HEAD_BYTES, sizeBytes - STORE_HEAD_BYTES);
+  onReleased();
+  if (kind === ERROR_BYTE) return new StoredError(new EncodedBytes(Buffer.from(bytes.buffer)));
+  const reader = new ByteReader(bytes);
   return new StoredFailure({ code: reader.text(MAX_TEXT_BYTES), message: reader.text(MAX_TEXT_BYTES) });
 }
 

@@ -12,10 +12,12 @@ import type { ActorSpec, Argument, Failure, TaskSpec } from "../protocol/message
 import type { CoreProcess } from "./core-process.js";
 import { type IncomingTask, type IncomingTemplate, ObjectArgument } from "./direct-frames.js";
 import { EncodedBytes } from "./encoded-bytes.js";
+import { LocalValue } from "./local-store.js";
 import { Results } from "./results.js";
+import { StoredBytes } from "./stored-bytes.js";
 import { StoredError, StoredFailure, type StoredValue, takeValue } from "./stored-value.js";
 import { type Blocker, CallStyle, inTask, isPromise, TaskContext } from "./task-context.js";
-import { type Encoding, isPrimitive } from "./value-codec.js";
+import { isPrimitive } from "./value-codec.js";
 
 /** A task or call at this worker. Where it came from, for `abort`. */
 export interface WorkerTask extends IncomingTask {
@@ -180,6 +182,7 @@ export class TaskRunner {
     return new Promise((resolve, reject) => {
       this.#core.owner.references.argumentReaders.add(objectId, {
         read: (value) => {
+          if (value instanceof StoredBytes) value.retain();
           task.fetched ??= new Map();
           task.fetched.set(index, value);
           const classes = this.#core.values.prepare(value);
@@ -204,9 +207,13 @@ export class TaskRunner {
   #argumentsOf(task: WorkerTask): readonly unknown[] {
     const { args, fetched } = task;
     if (args.length === 0) return args;
-    return args.map((arg, index) =>
-      this.#core.values.decode(arg instanceof ObjectArgument ? (fetched?.get(index) as StoredValue) : arg),
-    );
+    try {
+      return args.map((arg, index) =>
+        this.#core.values.decode(arg instanceof ObjectArgument ? (fetched?.get(index) as StoredValue) : arg),
+      );
+    } finally {
+      for (const value of fetched?.values() ?? []) if (value instanceof StoredBytes) value.release();
+    }
   }
 
   /** Lecture, `storeResult`: a large result goes into the node's store; a small one travels with the answer. */
@@ -226,18 +233,22 @@ export class TaskRunner {
   #one(task: WorkerTask, value: unknown, host: RunHost, run: unknown): Outcome | undefined {
     if (task.storeResult) return this.#several(task, [value], host, run);
     if (isPrimitive(value)) return { kind: "value", value };
-    const encoding = this.#core.values.encode(value, "result");
-    return encoding.isLarge ? this.#store(task, [encoding], host, run) : { kind: "value", value: encoding.stored };
+    const encoded = this.#core.values.encode(value, "result");
+    return encoded instanceof LocalValue ? this.#store(task, [encoded], host, run) : { kind: "value", value: encoded };
   }
 
   #several(task: WorkerTask, values: readonly unknown[], host: RunHost, run: unknown): Outcome | undefined {
-    const encodings = values.map((value) => this.#core.values.encode(value, "result"));
-    return this.#store(task, encodings, host, run);
+    return this.#store(task, this.results.place(values, task.storeResult), host, run);
   }
 
-  #store(task: WorkerTask, encodings: readonly Encoding[], host: RunHost, run: unknown): Outcome | undefined {
+  #store(
+    task: WorkerTask,
+    values: readonly (StoredValue | LocalValue)[],
+    host: RunHost,
+    run: unknown,
+  ): Outcome | undefined {
     const done = (outcome: Outcome) => host.finished(run, outcome);
-    return this.results.store(task, encodings, task.storeResult, host.ownerOf(run), done);
+    return this.results.store(task, values, host.ownerOf(run), done);
   }
 
   /** It ended without a value of its own. Whoever waits for its results elsewhere is not kept waiting for the owner. */

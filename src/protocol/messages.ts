@@ -136,21 +136,30 @@ export const MESSAGES = {
   killProcess: message(["gcs"], ["raylet"], struct({ process: processRef, reason: failure })),
 
   // ── Store of the own node ────────────────────────────────────────────────────────────────────────────────────────
-  createObject: message(OWNERS, ["raylet"], struct({ objectId, sizeBytes: size })),
-  objectCreated: message(["raylet"], OWNERS, struct({ objectId, offset: size })),
-  objectRefused: message(["raylet", "gcs"], ["driver", "worker", "raylet"], struct({ objectId, reason: failure })),
+  /** Room to make objects in. `last`: nothing more can be given or announced; the raylet may take its time. */
+  leaseExtent: message(OWNERS, ["raylet"], struct({ request: u32, minBytes: size, last: flag })),
+  extentLeased: message(["raylet"], OWNERS, struct({ request: u32, offset: size, sizeBytes: size })),
+  extentRefused: message(["raylet"], OWNERS, struct({ request: u32, reason: failure })),
+  /** A block of the sender's extents is an object from here on. `pins`: readers of its own, each to be released. */
   sealObject: message(
     OWNERS,
     ["raylet"],
     struct({
       objectId,
       attempt: u16,
+      offset: size,
+      sizeBytes: size,
+      pins: u32,
       holder: optional(processRef),
       contains: list(id<ObjectId>(), MAX_CONTAINED_REFS),
     }),
   ),
-  abortObject: message(OWNERS, ["raylet"], struct({ objectId })),
+  returnExtent: message(OWNERS, ["raylet"], struct({ offset: size, sizeBytes: size })),
+  /** Others need room: what is free goes back, and what nobody else knows is sealed, so that it can be spilled. */
+  extentsWanted: message(["raylet"], OWNERS, struct({})),
   objectSealed: message(["raylet"], OWNERS, struct({ objectId })),
+  /** The object table has no room for the object: nobody could ever find it, and its block is free again. */
+  objectRefused: message(["raylet", "gcs"], ["driver", "worker", "raylet"], struct({ objectId, reason: failure })),
   /**
    * Make an object local (`fetch`), or just say when it exists. `mustBeHere`: a task that holds resources takes it, which
    * its raylet has brought before; if it is gone since, the task goes back instead of waiting.
@@ -165,7 +174,7 @@ export const MESSAGES = {
   ),
   cancelGet: message(OWNERS, ["raylet"], struct({ objectId })),
   /** The reader is done with the block that `objectReady` named. */
-  releaseBlock: message(OWNERS, ["raylet"], struct({ objectId })),
+  releaseBlock: message(OWNERS, ["raylet"], struct({ objectId, offset: size })),
 
   // ── Object table (lecture steps 3, 6 and get's 2, 4, 5) ──────────────────────────────────────────────────────────
   registerObject: message(
@@ -257,7 +266,11 @@ export const MESSAGES = {
   query: message(
     ASKERS,
     ["gcs"],
-    struct({ query: u32, about: oneOf("nodes", "trace", "workers", "traffic", "output", "memory"), subject: words() }),
+    struct({
+      query: u32,
+      about: oneOf("nodes", "trace", "workers", "traffic", "output", "memory", "store"),
+      subject: words(),
+    }),
   ),
   answer: message(["gcs"], ASKERS, struct({ query: u32, json: text(64 * 1024 * 1024) })),
   collect: message(["gcs", "raylet"], ["raylet", "driver", "worker"], struct({ query: u32, subject: words() })),
@@ -290,6 +303,10 @@ export const MESSAGES = {
   taskRebuilt: message(["worker"], ["gcs"], struct({ leaseId, failure: optional(failure) })),
   /** The answer to `getObject` with `mustBeHere` when it is not. */
   argumentMissing: message(["raylet"], ["worker"], struct({ objectId })),
+
+  // ── Replicas ─────────────────────────────────────────────────────────────────────────────────────────────────────
+  /** The primary copy is gone: the receiver's replica stands for the object now, and is not evicted. */
+  becomePrimary: message(["gcs"], ["raylet"], struct({ objectId })),
 } as const;
 
 export type MessageType = keyof typeof MESSAGES;

@@ -63,6 +63,11 @@ async function readyTaker() {
   return taker;
 }
 
+/** What was submitted is on its way. */
+async function hasLeft(): Promise<void> {
+  await new Promise((resolve) => setImmediate(resolve));
+}
+
 /** Several turns: everything that was sent has left, and what came back at once has been read. */
 async function pause(ms: number): Promise<void> {
   await new Promise((resolve) => setTimeout(resolve, ms));
@@ -121,4 +126,23 @@ test("calls of an actor are answered to others while their caller is busy, and s
     return await get(answer);
   });
   assert.deepEqual(await get(busyWorker.remote(taker, join(directory, "child"))), ["child"]);
+});
+
+test("a result whose answer its busy owner has not read is promoted by the worker", async () => {
+  const taker = await readyTaker();
+  const file = join(directory, "answered");
+  const done = join(directory, "done");
+  const quick = remote((path: string) => {
+    writeFileSync(path, "");
+    return "answered";
+  });
+  await get(quick.remote(join(directory, "warm")));
+  const ref = quick.remote(done);
+  await hasLeft();
+  loopUntil(done); // the worker has run it; this process has not read the answer
+  const taken = taker.take.remote([ref], file);
+  await hasLeft();
+  loopUntil(file);
+  assert.deepEqual(await get(taken), ["answered"]);
+  assert.equal(await get(ref), "answered");
 });

@@ -25,6 +25,7 @@ class World {
       objectGone: nothing,
       freeObject: nothing,
       promoteResult: nothing,
+      becomePrimary: nothing,
       unreachable: nothing,
       lostIsWanted: nothing,
     });

@@ -42,6 +42,7 @@ class World {
         freeObject: (on, id) => say(`${on}: free ${id}`),
         unreachable: (id) => this.lineage.freed(id as ObjectId),
         promoteResult: () => assert.fail("nothing here was on its way when its ref left"),
+        becomePrimary: () => {},
         lostIsWanted: (id) => this.lineage.wanted(id),
       },
       maxObjects,

@@ -160,6 +160,7 @@ export function objectTablePort(
     objectGone: (waiter, objectId, reason) => send(rayletOf(waiter), { type: "objectGone", objectId, reason }),
     freeObject: (node, objectId) => send(rayletOf(node), { type: "freeObject", objectId }),
     promoteResult: (runner, objectId) => send(runner, { type: "promoteResult", objectId }),
+    becomePrimary: (node, objectId) => send(rayletOf(node), { type: "becomePrimary", objectId }),
     unreachable: (id) => {
       if (id.length === TASK_ID_DIGITS) tables.actorUnreachable(id as ActorId);
       else tables.objectFreed(id as ObjectId);

@@ -19,6 +19,7 @@ class World {
       objectGone: (to, id, { code }) => say(`${to}: ${id} is gone, ${code}`),
       freeObject: (on, id) => say(`${on}: free ${id}`),
       promoteResult: (worker, id) => say(`${worker.processId}: promote ${id}`),
+      becomePrimary: (on, id) => say(`${on}: primary ${id}`),
       unreachable: (id) => say(`${id} is unreachable`),
       lostIsWanted: (id) => say(`${id} is lost and wanted`),
     });
@@ -157,7 +158,7 @@ test("who waits for a value that was on its way before its ref left has its work
   w.declare("d", "late", "w2"); // the raylet had sent it ahead: now its owner knows where
   w.register("N1", "early");
   w.declare("d", "early", "w1");
-  assert.deepEqual(w.asked(), ["w2: promote late", "N2: early is on N1"]);
+  assert.deepEqual(w.asked(), ["w2: promote late", "N1: primary early", "N2: early is on N1"]);
 });
 
 // ── Deaths ──────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -216,7 +217,7 @@ test("a value that comes after its maker's death is there for those who hold it"
   w.died("d");
   w.register("N2", "c"); // the task was running on a worker that lives
   w.subscribe("N1", "c");
-  assert.deepEqual(w.asked(), ["N1: c is on N2"]);
+  assert.deepEqual(w.asked(), ["N2: primary c", "N1: c is on N2"]);
 });
 
 test("an object whose last copy dies with its node is lost, for who waits and for who asks later", () => {
@@ -225,7 +226,7 @@ test("an object whose last copy dies with its node is lost, for who waits and fo
   w.register("N3", "c");
   w.table.nodeDied(node("N2"));
   w.subscribe("N1", "c");
-  assert.deepEqual(w.asked(), ["N1: c is on N3"]);
+  assert.deepEqual(w.asked(), ["N3: primary c", "N1: c is on N3"]);
   w.table.nodeDied(node("N3"));
   w.table.nodeDied(node("N3"));
   assert.equal(w.subscribe("N1", "c"), "waiting");
@@ -251,7 +252,7 @@ test("a raylet that cannot read its copy any more takes it back", () => {
   w.table.dropLocation(node("N2"), object("unknown"));
   w.subscribe("N1", "c");
   assert.deepEqual(w.asked(), ["c is lost and wanted"]);
-  assert.equal(w.table.howLost(object("c")), "its last copy was on node N2, which is gone");
+  assert.equal(w.table.howLost(object("c")), "its last copy, on node N2, is gone");
 });
 
 test("who could not fetch a copy gets another, or the same when time has passed", () => {

@@ -38,6 +38,8 @@ export interface ObjectTablePort {
   freeObject(node: NodeId, object: ObjectId): void;
   /** Ask the worker that makes or has made the value to put it into the store: somebody waits for it. */
   promoteResult(runner: ProcessRef, object: ObjectId): void;
+  /** Tell a node that its replica is the primary copy from now on. */
+  becomePrimary(node: NodeId, object: ObjectId): void;
   /** Nobody can reach it any more. Actors are held like objects (they have no copies): their table ends them. */
   unreachable(object: ObjectId | ActorId): void;
   /** A node waits for an object whose last copy is gone. */
@@ -64,6 +66,8 @@ interface Row {
   sizeBytes: number;
   attempt: number;
   readonly locations: Set<NodeId>;
+  /** The copy that is never evicted: one of the locations, as long as there is any. */
+  primary: NodeId | undefined;
   readonly holders: Set<HolderId>;
   contains: readonly ObjectId[];
   /** The process that will make the value, while there is none. */
@@ -185,6 +189,9 @@ export class ObjectTable {
     row.attempt = attempt;
     row.lostFrom = undefined;
     row.locations.add(node);
+    if (holder !== undefined)
+      row.primary ??= node; // it was written there
+    else if (row.primary === undefined) this.#promote(object, row);
     row.maker = undefined;
     row.runner = undefined;
     row.gone = undefined;
@@ -244,6 +251,7 @@ export class ObjectTable {
   dropLocation(node: NodeId, object: ObjectId): void {
     const row = this.#rows.get(object);
     if (row === undefined || !row.locations.delete(node)) return;
+    if (row.primary === node) this.#promote(object, row);
     if (row.locations.size === 0) row.lostFrom = node;
     this.#tryAgain(object);
   }
@@ -258,7 +266,7 @@ export class ObjectTable {
 
   howLost(object: ObjectId): string {
     const from = this.#rows.get(object)?.lostFrom;
-    return from === "freed" ? "it had been let go" : `its last copy was on node ${from}, which is gone`;
+    return from === "freed" ? "it had been let go" : `its last copy, on node ${from}, is gone`;
   }
 
   isAwaited(object: ObjectId): boolean {
@@ -300,6 +308,8 @@ export class ObjectTable {
     }
     for (const [object, row] of this.#rows) {
       assert(row.holders.size > 0, "an unreachable object has been freed");
+      const hasPrimary = row.primary !== undefined && row.locations.has(row.primary);
+      assert(hasPrimary === row.locations.size > 0, "one copy of an object that has any is the primary");
       assert(row.locations.size === 0 || !this.#waiters.has(object), "nobody waits for an object that exists");
       assert(row.locations.size === 0 || row.lostFrom === undefined, "an object with a copy is not lost");
       for (const holder of row.holders) {
@@ -322,6 +332,7 @@ export class ObjectTable {
       sizeBytes: 0,
       attempt: 0,
       locations: new Set(),
+      primary: undefined,
       holders: new Set(),
       contains: [],
       maker: undefined,
@@ -331,6 +342,13 @@ export class ObjectTable {
     };
     this.#rows.set(object, row);
     return row;
+  }
+
+  /** The oldest replica stands for the object from now on. */
+  #promote(object: ObjectId, row: Row): void {
+    const [next] = row.locations;
+    row.primary = next;
+    if (next !== undefined) this.#port.becomePrimary(next, object);
   }
 
   #hold(holder: HolderId, object: ObjectId, row: Row): void {

@@ -31,7 +31,7 @@ function newTable(): ObjectTable {
     promoteResult: quiet,
     lostIsWanted: quiet,
   };
-  return new ObjectTable({ ...port, unreachable: quiet });
+  return new ObjectTable({ ...port, becomePrimary: quiet, unreachable: quiet });
 }
 
 function newOwner(): Owner {
@@ -51,6 +51,11 @@ function newOwner(): Owner {
       disconnectActor: quiet,
       abortTask: quiet,
       storeValue: quiet,
+      announceLocal: quiet,
+      readLocal: quiet,
+      doneReadingLocal: quiet,
+      freeLocal: quiet,
+      doneReading: quiet,
       registerLineage: quiet,
       readObject: quiet,
       track: quiet,
@@ -66,8 +71,7 @@ function putAt(owner: Owner, counter: number, line: number, sizeBytes = kib(200)
   const entry = owner.references.create(CONTEXT, counter, 0, undefined);
   entry.origin = { call: "put()", site: { file: "/app.js", line, column: 3 }, exact: true };
   entry.localRefs++;
-  owner.references.resolveInline(entry, "value", true);
-  owner.references.stored(entry.id, "N1", sizeBytes);
+  owner.references.resolveStored(entry, "N1", sizeBytes);
   return entry;
 }
 
@@ -232,7 +236,8 @@ test("an object on its way into a store is there before the object table knows i
   const owner = newOwner();
   const entry = owner.references.create(CONTEXT, 1, 0, undefined);
   entry.localRefs++;
-  owner.references.resolveInline(entry, "value", true);
+  owner.references.resolveLocal(entry, "block");
+  owner.references.escape(entry);
   const [only] = memoryOf([tableReport(newTable(), nodeOf), reportOf(owner)]).objects;
   assert.deepEqual([only?.objectId, only?.state, only?.copies[0]?.place], [id(1), "being made", "owner"]);
 });

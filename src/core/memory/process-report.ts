@@ -36,7 +36,7 @@ export function processReport(
 
 function rowOf(entry: ObjectEntry, takers: Takers): ProcessRow {
   const { id, sizeBytes, owned, storing, state, localRefs, pins } = entry;
-  const here = owned && state === "inline";
+  const here = owned && (state === "inline" || state === "local");
   return {
     id,
     sizeBytes,

@@ -16,10 +16,15 @@ function world() {
     sendToRaylet: (message) => say(line(message)),
     sendToGcs: (message) => say(line(message)),
     storeValue: (entry) => say(`store ${entry.id}`),
+    announceLocal: (entry) => say(`announce ${entry.id}`),
+    readLocal: (entry) => entry.value,
+    doneReadingLocal: (entry) => say(`done with ${entry.id}`),
+    freeLocal: (entry) => say(`free ${entry.id}`),
     readObject: (id) => {
       say(`read ${id}`);
       return `bytes of ${names.get(id) ?? id}`;
     },
+    doneReading: (id) => say(`releaseBlock ${id}`),
     track: (entry) => say(`track ${entry.id}`),
     dependencyReady: (task) => say(`${task.template.name} can go`),
     keepOrigin: () => {},
@@ -70,7 +75,7 @@ test("a small object that never leaves its owner costs no message", () => {
   const w = world();
   const c = w.own("c");
   w.get(c);
-  w.table.resolveInline(c, "value", false);
+  w.table.resolveInline(c, "value");
   w.get(c);
   assert.deepEqual(w.asked(), ["got value", "got value"]);
   w.table.dropRef(c);
@@ -81,8 +86,8 @@ test("a small object that never leaves its owner costs no message", () => {
 test("the first result stands: a late attempt's value is dropped", () => {
   const w = world();
   const c = w.own("c");
-  w.table.resolveInline(c, "first", false);
-  w.table.resolveInline(c, "second", false);
+  w.table.resolveInline(c, "first");
+  w.table.resolveInline(c, "second");
   w.table.resolveStored(c, "N2", 1_000_000);
   w.get(c);
   assert.deepEqual(w.asked(), ["got first"]);
@@ -102,7 +107,7 @@ test("a waiter that gave up is not told", () => {
   const w = world();
   const c = w.own("c");
   w.table.unwant(c, w.get(c));
-  w.table.resolveInline(c, "value", false);
+  w.table.resolveInline(c, "value");
   assert.deepEqual(w.asked(), []);
 });
 
@@ -117,7 +122,7 @@ test("a large result is fetched when somebody gets it, and let go with its last 
   w.get(c);
   assert.deepEqual(w.asked(), ["getObject c"]); // one question for both
   w.table.objectReady(c.id, true, 4096, 1_000_000);
-  assert.deepEqual(w.asked(), ["read c", "releaseBlock c", "got bytes of c", "got bytes of c"]);
+  assert.deepEqual(w.asked(), ["read c", "got bytes of c", "got bytes of c", "releaseBlock c"]);
   w.table.dropRef(c);
   assert.deepEqual(w.asked(), ["releaseHolds c"]);
   assert.equal(w.table.size, 0);
@@ -146,7 +151,7 @@ test("a get that joins a question about existence asks again for the bytes", () 
   w.table.objectReady(b.id, false, 0, 0);
   assert.deepEqual(w.asked(), ["b exists", "getObject b"]);
   w.table.objectReady(b.id, true, 0, 10);
-  assert.deepEqual(w.asked(), ["read b", "releaseBlock b", "got bytes of b"]);
+  assert.deepEqual(w.asked(), ["read b", "got bytes of b", "releaseBlock b"]);
 });
 
 test("a get that gave up is taken back; an answer that crosses it only releases its block", () => {
@@ -165,7 +170,7 @@ test("every answer releases its block once, also when a get was repeated across 
   w.asked();
   w.table.objectReady(b.id, true, 0, 10); // to the first question
   w.table.objectReady(b.id, true, 0, 10); // to the second
-  assert.deepEqual(w.asked(), ["read b", "releaseBlock b", "got bytes of b", "releaseBlock b"]);
+  assert.deepEqual(w.asked(), ["read b", "got bytes of b", "releaseBlock b", "releaseBlock b"]);
 });
 
 test("a ref that was dropped while somebody waited goes with the wait", () => {
@@ -179,26 +184,66 @@ test("a ref that was dropped while somebody waited goes with the wait", () => {
   assert.equal(w.table.size, 0);
 });
 
-test("a large put waits in this process until the store has it", () => {
+test("a large put that never leaves costs no message: it is read where it lies, and freed with its last ref", () => {
   const w = world();
   const p = w.own("p");
-  w.table.resolveInline(p, "large value", true);
+  w.table.resolveLocal(p, "block");
   w.get(p);
-  assert.deepEqual(w.asked(), ["track p", "store p", "got large value"]);
-  w.table.stored(p.id, "N1", 1_000_000);
-  w.get(p);
-  assert.deepEqual(w.asked(), ["getObject p"]); // its copy here is gone
+  w.exists(p);
+  w.table.pin(p);
+  w.table.dropRef(p);
+  assert.deepEqual(w.asked(), ["got block", "done with p", "p exists"]);
+  w.table.unpin(p);
+  assert.deepEqual(w.asked(), ["free p"]);
+  w.table.pin(p);
+  w.table.unpin(p); // freed once
+  assert.deepEqual(w.asked(), []);
+  assert.equal(w.table.size, 0);
 });
 
-test("a put that the store has no room for fails; nothing of it stays", () => {
+test("a large put that leaves is announced once, and read by way of the raylet from then on", () => {
   const w = world();
   const p = w.own("p");
-  w.table.resolveInline(p, "large value", true);
-  w.table.storeFailed(p.id, failure("OBJECT_STORE_FULL"));
+  w.table.resolveLocal(p, "block");
+  w.table.escape(p);
+  w.table.escape(p);
+  w.table.announce(p);
+  assert.deepEqual(w.asked(), ["addHolds p", "announce p"]);
   w.get(p);
-  assert.deepEqual(w.asked(), ["track p", "store p", "got OBJECT_STORE_FULL"]);
+  w.exists(p);
+  assert.deepEqual(w.asked(), ["p exists"]); // its bytes may move: the store must have it first
+  w.table.stored(p.id, "N1", 1_000_000);
+  assert.deepEqual(w.asked(), ["getObject p"]);
+  w.table.objectReady(p.id, true, 4096, 1_000_000);
   w.table.dropRef(p);
-  assert.deepEqual(w.asked(), []);
+  assert.deepEqual(w.asked(), ["read p", "got bytes of p", "releaseBlock p", "releaseHolds p"]);
+  assert.equal(w.table.size, 0);
+});
+
+test("a put whose ref went while it was being announced is let go when the object table has it", () => {
+  const w = world();
+  const p = w.own("p");
+  w.table.resolveLocal(p, "block");
+  w.table.announce(p); // the raylet needs room: nobody else knows the object
+  w.table.dropRef(p);
+  assert.deepEqual(w.asked(), ["announce p"]);
+  w.table.stored(p.id, "N1", 1_000_000);
+  assert.deepEqual(w.asked(), ["releaseHolds p"]);
+  assert.equal(w.table.size, 0);
+});
+
+test("a large put that leaves, and that the object table has no room for, fails; nothing of it stays", () => {
+  const w = world();
+  const p = w.own("p");
+  w.table.resolveLocal(p, "block");
+  w.table.escape(p);
+  w.get(p);
+  w.table.storeFailed(p.id, failure("OBJECT_STORE_FULL"));
+  assert.deepEqual(w.asked(), ["addHolds p", "announce p", "track p", "got OBJECT_STORE_FULL", "store p"]);
+  w.table.storeFailed(p.id, failure("OBJECT_STORE_FULL")); // nor for its failure
+  assert.deepEqual(w.asked(), ["objectFailed p OBJECT_STORE_FULL"]);
+  w.table.dropRef(p);
+  assert.deepEqual(w.asked(), ["releaseHolds p"]);
   assert.equal(w.table.size, 0);
 });
 
@@ -221,14 +266,14 @@ test("the result of a forwarded task comes by the store or by its worker, whiche
   task.forwarded = true;
   byStore.get(c);
   byStore.table.objectReady(c.id, true, 0, 10);
-  assert.deepEqual(byStore.asked(), ["getObject c", "read c", "releaseBlock c", "got bytes of c"]);
+  assert.deepEqual(byStore.asked(), ["getObject c", "read c", "got bytes of c", "releaseBlock c"]);
   byStore.table.resolveStored(c, "N2", 10);
   assert.deepEqual(byStore.asked(), ["track c"]);
 
   const byWorker = world();
   const d = byWorker.own("d", task);
   byWorker.get(d);
-  byWorker.table.resolveInline(d, "small", false);
+  byWorker.table.resolveInline(d, "small");
   assert.deepEqual(byWorker.asked(), ["getObject d", "cancelGet d", "got small"]);
   byWorker.table.dropRef(d);
   assert.deepEqual(byWorker.asked(), []);
@@ -255,7 +300,7 @@ test("an object table that gives up does not fail an object whose task still run
   w.get(c);
   w.table.objectFailed(c.id, failure("OBJECT_LOST"));
   assert.deepEqual(w.soFar(), ["getObject c"]);
-  w.table.resolveInline(c, "value", false);
+  w.table.resolveInline(c, "value");
   assert.deepEqual(w.asked(), ["got value"]);
 });
 
@@ -269,7 +314,7 @@ test("a ref that leaves before its value exists is declared; the value follows i
   w.table.escape(c);
   assert.deepEqual(w.asked(), ["addHolds c"]);
   assert.equal(task.storeResult, true);
-  w.table.resolveInline(c, "value", false); // the task was on its way already
+  w.table.resolveInline(c, "value"); // the task was on its way already
   assert.deepEqual(w.asked(), ["track c", "store c"]);
   w.table.stored(c.id, "N1", 10);
   w.table.dropRef(c);
@@ -279,7 +324,7 @@ test("a ref that leaves before its value exists is declared; the value follows i
 test("a small value that leaves is promoted, and still read from this process", () => {
   const w = world();
   const c = w.own("c");
-  w.table.resolveInline(c, "value", false);
+  w.table.resolveInline(c, "value");
   w.table.escape(c);
   w.get(c);
   assert.deepEqual(w.asked(), ["addHolds c", "store c", "got value"]);
@@ -300,7 +345,7 @@ test("a ref that leaves while its task is with a worker says which", () => {
 test("the promoted copy may be lost: the value here is as good as before", () => {
   const w = world();
   const c = w.own("c");
-  w.table.resolveInline(c, "value", false);
+  w.table.resolveInline(c, "value");
   w.table.escape(c);
   w.table.stored(c.id, "N1", 10);
   w.asked();
@@ -312,7 +357,7 @@ test("the promoted copy may be lost: the value here is as good as before", () =>
 test("a small value that no store has room for stays usable here; others are told; the next departure tries again", () => {
   const w = world();
   const c = w.own("c");
-  w.table.resolveInline(c, "value", false);
+  w.table.resolveInline(c, "value");
   w.table.escape(c);
   w.asked();
   w.table.storeFailed(c.id, failure("OBJECT_STORE_FULL"));
@@ -350,7 +395,7 @@ test("an object whose last ref went before its value came is kept until the stor
   w.table.escape(c);
   w.table.dropRef(c);
   assert.deepEqual(w.asked(), ["addHolds c"]);
-  w.table.resolveInline(c, "value", false);
+  w.table.resolveInline(c, "value");
   assert.deepEqual(w.asked(), ["store c"]);
   w.table.stored(c.id, "N1", 10);
   assert.deepEqual(w.asked(), ["releaseHolds c"]);
@@ -434,10 +479,19 @@ test("a task goes when the last of its own process's objects can be sent; anothe
   const [a, b] = [w.own("a"), w.own("b")];
   const task = namedTask("add", {}, [a, b, a, w.borrowed("x")]);
   assert.equal(w.table.awaitDependencies(task), false);
-  w.table.resolveInline(b, 1, false);
-  w.table.resolveInline(a, "large", true);
-  assert.deepEqual(w.soFar(), ["track a", "store a"]);
-  w.table.stored(a.id, "N1", 1_000_000);
+  w.table.resolveInline(b, 1);
+  assert.deepEqual(w.soFar(), []);
+  w.table.resolveInline(a, 2);
+  assert.deepEqual(w.soFar(), ["add can go"]);
+});
+
+test("a task that takes a local object has it announced, and goes when the object table has it", () => {
+  const w = world();
+  const p = w.own("p");
+  w.table.resolveLocal(p, "block");
+  assert.equal(w.table.awaitDependencies(namedTask("add", {}, [p, p])), false);
+  assert.deepEqual(w.soFar(), ["announce p"]);
+  w.table.stored(p.id, "N1", 1_000_000);
   assert.deepEqual(w.soFar(), ["add can go"]);
 });
 

@@ -12,27 +12,14 @@
 import { assert } from "../../base/assert.js";
 import type { ContextId, NodeId, ObjectId, ProcessRef } from "../../base/ids.js";
 import { MAX_NODES } from "../../base/limits.js";
-import type { Failure, Message } from "../../protocol/messages.js";
+import type { Failure } from "../../protocol/messages.js";
 import { Recent } from "../recent.js";
 import { ArgumentReaders } from "./argument-readers.js";
 import { tellDependents, whenReadyForTask } from "./dependents.js";
-import { Holds, type HoldsPort } from "./holds.js";
+import { Holds } from "./holds.js";
 import type { Task } from "./records.js";
 import { describeAwaited, ObjectEntry, type Opaque, type Waiter } from "./records.js";
-
-export interface ReferenceTablePort extends HoldsPort {
-  sendToRaylet(message: Message): void;
-  /** Seal an inline value in the local store; `stored` or `storeFailed` follow. */
-  storeValue(entry: ObjectEntry): void;
-  /** Copy an object out of the local store: its block is released afterwards. */
-  readObject(id: ObjectId, offset: number, sizeBytes: number): Opaque;
-  /** The object lives outside this process: `dropRef` must follow when the user's ref object is garbage. */
-  track(entry: ObjectEntry, handle: object): void;
-  /** Every object that the task waits for here can be sent now. */
-  dependencyReady(task: Task): void;
-  /** The worker that the task was pushed to. */
-  runnerOf(task: Task): ProcessRef | undefined;
-}
+import type { ReferenceTablePort } from "./reference-port.js";
 
 export class ReferenceTable {
   readonly #port: ReferenceTablePort;
@@ -108,6 +95,15 @@ export class ReferenceTable {
     if (task !== undefined) task.storeResult = true;
     this.#holds.declare(entry.id, task?.state === "pushed" ? this.#port.runnerOf(task) : undefined);
     if (entry.state === "inline" || entry.state === "failed") this.#store(entry);
+    else this.announce(entry);
+  }
+
+  /** Others may ask for the object from here on, or the raylet may have to spill it. */
+  announce(entry: ObjectEntry): void {
+    if (entry.state !== "local" || entry.storing) return;
+    this.#byId.set(entry.id, entry);
+    entry.storing = true;
+    this.#port.announceLocal(entry);
   }
 
   /** A task is with a worker that had it before the refs of its results left: who waits for those may ask there. */
@@ -116,18 +112,24 @@ export class ReferenceTable {
   }
 
   /** The value is known. Whoever waits is told; a value that others may ask for goes to the store. */
-  resolveInline(entry: ObjectEntry, value: Opaque, large: boolean): void {
+  resolveInline(entry: ObjectEntry, value: Opaque): void {
     if (entry.state !== "pending") return; // a late attempt: the first result stands
     entry.state = "inline";
     entry.value = value;
-    entry.large = large;
     entry.task = undefined;
-    if (large || entry.hold === "held") this.#track(entry);
+    if (entry.hold === "held") this.#track(entry);
     else entry.handle = undefined;
     this.#tellWaiters(entry, value);
-    if (large || entry.hold === "held") this.#store(entry);
+    if (entry.hold === "held") this.#store(entry);
     tellDependents(entry);
     this.#dropIfUnused(entry);
+  }
+
+  /** A new object of this process lies in a block that nobody else knows. A ref or a pin of it follows. */
+  resolveLocal(entry: ObjectEntry, block: Opaque): void {
+    assert(entry.state === "pending" && entry.owned && entry.task === undefined, "a put is made here");
+    entry.state = "local";
+    entry.value = block;
   }
 
   /** A worker has sealed the value in its node's store, with our hold. */
@@ -170,10 +172,10 @@ export class ReferenceTable {
   want(entry: ObjectEntry, waiter: Waiter): void {
     const isHere = entry.state === "inline" || entry.state === "failed";
     const isSafe = entry.state === "stored" && !(entry.nodeId !== undefined && this.#lostNodes.has(entry.nodeId));
-    if (isHere || (isSafe && waiter.onlyExistence)) {
-      waiter.entryReady(entry, entry.value);
-      return;
-    }
+    const exists = isHere || isSafe || entry.state === "local";
+    if (isHere || (exists && waiter.onlyExistence)) return waiter.entryReady(entry, entry.value);
+    // What has been handed over may be moved: it is read by way of the raylet, once that has it.
+    if (entry.state === "local" && !entry.storing) return this.#readLocal(entry, waiter);
     entry.waiters ??= [];
     entry.waiters.push(waiter);
     if (entry.state === "stored" || !entry.owned || entry.task?.forwarded === true) this.#pull(entry);
@@ -205,11 +207,17 @@ export class ReferenceTable {
     for (const entry of task.dependencies) {
       if (entry.isReadyForTask) continue;
       task.missing++;
-      whenReadyForTask(entry, () => {
+      this.whenReadyForTask(entry, () => {
         if (--task.missing === 0) this.#port.dependencyReady(task);
       });
     }
     return task.missing === 0;
+  }
+
+  /** Call `action` once the object can be sent as an argument: at once if it can be now. */
+  whenReadyForTask(entry: ObjectEntry, action: () => void): void {
+    whenReadyForTask(entry, action);
+    this.announce(entry);
   }
 
   // ── Answers ─────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -219,19 +227,20 @@ export class ReferenceTable {
     const readers = local ? this.argumentReaders.take(id) : [];
     const isWanted = entry?.waiters !== undefined || readers.length > 0;
     const value = local && isWanted ? this.#port.readObject(id, offset, sizeBytes) : undefined;
-    if (local) this.#port.sendToRaylet({ type: "releaseBlock", objectId: id });
     for (const reader of readers) reader.read(value);
-    if (entry === undefined || !entry.pulling) return;
-    entry.pulling = false;
-    this.#unfile(entry);
-    // An owned object that is still pending is answered by its worker too: the store's word comes first.
-    if (entry.state === "pending" && !entry.owned) {
-      entry.state = "stored";
-      entry.sizeBytes = sizeBytes;
+    if (entry?.pulling === true) {
+      entry.pulling = false;
+      this.#unfile(entry);
+      // An owned object that is still pending is answered by its worker too: the store's word comes first.
+      if (entry.state === "pending" && !entry.owned) {
+        entry.state = "stored";
+        entry.sizeBytes = sizeBytes;
+      }
+      if (local) this.#tellWaiters(entry, value);
+      else this.#serveStored(entry);
+      this.#dropIfUnused(entry);
     }
-    if (local) this.#tellWaiters(entry, value);
-    else this.#serveStored(entry);
-    this.#dropIfUnused(entry);
+    if (local) this.#port.doneReading(id, offset, value);
   }
 
   objectFailed(id: ObjectId, failure: Failure): void {
@@ -249,7 +258,7 @@ export class ReferenceTable {
     const entry = this.#byId.get(id);
     if (entry === undefined) return;
     entry.storing = false;
-    if (entry.state === "inline" && entry.large) {
+    if (entry.state === "local") {
       entry.state = "stored";
       entry.nodeId = nodeId as ObjectEntry["nodeId"];
       entry.value = undefined;
@@ -266,9 +275,11 @@ export class ReferenceTable {
     const entry = this.#byId.get(id);
     if (entry === undefined) return;
     entry.storing = false;
-    entry.unstored = entry.state === "inline" && !entry.large;
-    if (entry.state === "inline" && entry.large) this.fail(entry, failure);
-    else this.#port.sendToGcs({ type: "objectFailed", objectId: id, reason: entry.failure ?? failure });
+    entry.unstored = entry.state === "inline";
+    if (entry.state === "local") {
+      entry.value = undefined; // the raylet has taken its block back
+      this.fail(entry, failure);
+    } else this.#port.sendToGcs({ type: "objectFailed", objectId: id, reason: entry.failure ?? failure });
     this.#unfile(entry);
     this.#dropIfUnused(entry);
   }
@@ -325,6 +336,18 @@ export class ReferenceTable {
       const used = entry.localRefs > 0 || entry.pins > 0 || entry.state === "pending" || entry.storing;
       assert(used || entry.waiters !== undefined, "an object that nobody here uses has been let go");
     }
+  }
+
+  #readLocal(entry: ObjectEntry, waiter: Waiter): void {
+    const value = this.#port.readLocal(entry);
+    waiter.entryReady(entry, value);
+    this.#port.doneReadingLocal(entry, value);
+  }
+
+  #freeLocal(entry: ObjectEntry): void {
+    if (entry.value === undefined) return;
+    this.#port.freeLocal(entry);
+    entry.value = undefined;
   }
 
   #track(entry: ObjectEntry): void {
@@ -391,6 +414,7 @@ export class ReferenceTable {
   #dropIfUnused(entry: ObjectEntry): void {
     if (entry.localRefs > 0 || entry.pins > 0 || entry.storing || entry.waiters !== undefined) return;
     if (entry.state === "pending" && entry.owned) return; // its task will resolve it first
+    if (entry.state === "local") return this.#freeLocal(entry);
     if (entry.hold === "none") return;
     entry.hold = "none";
     this.#byId.delete(entry.id);

@@ -6,6 +6,8 @@ import { Lines } from "../../../test/support/messages.js";
 import { failure, kib, lease, node, object, processId, task } from "../../../test/support/names.js";
 import { MAX_CONCURRENT_FETCHES, MAX_FETCH_ATTEMPTS, MAX_PULLS } from "../../base/limits.js";
 import { Journey } from "../journey.js";
+import { Room } from "../store/room.js";
+import { Spilling } from "../store/spilling.js";
 import { StoreIndex } from "../store/store-index.js";
 import { ObjectManager, type Want } from "./object-manager.js";
 
@@ -15,6 +17,8 @@ const argument = (name: string): Want => ({ kind: "argument", leaseId: lease(nam
 
 class World {
   readonly store: StoreIndex;
+  readonly spilling: Spilling;
+  readonly room: Room;
   readonly manager: ObjectManager;
   readonly journey = new Journey("N1", () => 0);
   readonly #lines = new Lines();
@@ -29,13 +33,26 @@ class World {
         ),
       unsubscribeObject: (id) => say(`unsubscribe ${id}`),
       registerReplica: (id) => say(`register ${id}`),
-      dropUnreadable: (id, from) => say(`the copy of ${id} on ${from} cannot be read`),
       fetchObject: (id, from) => say(`fetch ${id} from ${from}`),
+      restoreObject: (id) => say(`restore ${id}`),
+      dropLocation: (id, from) => say(from === "N1" ? `drop ${id}` : `drop ${id} of ${from}`),
+      objectMissing: (process, id) => say(`${process}: ${id} is missing`),
       objectReady: (want, id) => say(`${who(want)}: ${id} is ready`),
       objectFailed: (want, id, reason) => say(`${who(want)}: ${id} failed ${reason.code}`),
     };
     this.store = new StoreIndex(storeBytes);
-    this.manager = new ObjectManager(node("N1"), port, this.store, this.journey, maxPulls);
+    this.spilling = new Spilling(this.store, {
+      writeSpill: (file, parts) => say(`write ${parts.map((part) => part.objectId)} to ${file}`),
+      deleteSpill: (file) => say(`delete ${file}`),
+    });
+    this.room = new Room(this.store, this.spilling, {
+      revoke: () => {},
+      dropLocation: (id) => this.manager.evicted(id),
+      wakeUpAfter: () => say("wait for writers"),
+      holders: () => "",
+    });
+    const parts = { index: this.store, spilling: this.spilling, room: this.room };
+    this.manager = new ObjectManager(node("N1"), port, parts, this.journey, maxPulls);
   }
 
   want(name: string, want: Want): void {
@@ -119,7 +136,7 @@ test("another replica is tried when a fetch fails; a copy that nobody can read i
   }
   const [two, three] = ["fetch c from N2", "fetch c from N3"];
   assert.deepEqual(tried, [two, three, two, three, two]);
-  assert.deepEqual(w.asked(), ["the copy of c on N2 cannot be read", "subscribe c, not from N2"]);
+  assert.deepEqual(w.asked(), ["drop c of N2", "subscribe c, not from N2"]);
   assert.equal(w.store.usedBytes, 0);
   w.manager.objectGone(object("c"), failure("OBJECT_LOST"));
   assert.deepEqual(w.asked(), ["p: c failed OBJECT_LOST"]);
@@ -129,7 +146,7 @@ test("an object table that names only this node, which has no copy, learns so af
   const w = new World();
   w.want("c", get("p"));
   for (let attempt = 0; attempt < MAX_FETCH_ATTEMPTS; attempt++) w.available("c", "N1");
-  assert.deepEqual(w.asked().slice(-2), ["the copy of c on N1 cannot be read", "subscribe c"]);
+  assert.deepEqual(w.asked().slice(-2), ["drop c", "subscribe c"]);
 });
 
 test("an object that will never be is told to all; a fetch under way decides for itself", () => {
@@ -192,34 +209,23 @@ test("fetches under way are bounded; readers in get come before task arguments",
   assert.deepEqual(fetches, ["fetch result from N2", "fetch argument from N2"]);
 });
 
-test("a store without room fails the wish with its size, and nothing else", () => {
+test("a fetch waits until the store has room; a replica that nobody reads gives way", () => {
   const w = new World(kib(300));
   w.want("c", get("p"));
   w.available("c", "N2");
   w.want("d", get("p"));
   w.available("d", "N2");
-  assert.deepEqual(w.asked(), ["subscribe c", "fetch c from N2", "subscribe d", "p: d failed OBJECT_STORE_FULL"]);
+  assert.deepEqual(w.asked(), ["subscribe c", "fetch c from N2", "subscribe d", "wait for writers"]);
+  w.fetched("c");
+  w.room.pump();
+  assert.deepEqual(w.asked(), ["register c", "p: c is ready", "drop c", "fetch d from N2"]);
 });
 
-test("an object that a local process is writing is waited for; if the writer dies it is fetched after all", () => {
-  const w = new World();
-  w.store.create(object("c"), kib(200), processId("w")); // the task that made it runs again here
+test("a fetch of more than the store has is refused at once", () => {
+  const w = new World(kib(100));
   w.want("c", get("p"));
   w.available("c", "N2");
-  assert.deepEqual(w.asked(), ["subscribe c"]);
-  w.store.processDied(processId("w"));
-  w.manager.writersGone();
-  assert.deepEqual(w.asked(), ["fetch c from N2"]);
-  w.fetched("c");
-  assert.deepEqual(w.asked(), ["register c", "p: c is ready"]);
-
-  w.store.create(object("d"), kib(200), processId("w"));
-  w.want("d", get("p"));
-  w.available("d", "N2");
-  w.manager.writersGone(); // of something else
-  w.store.seal(object("d"));
-  w.manager.sealedHere(object("d"));
-  assert.deepEqual(w.asked(), ["subscribe d", "p: d is ready"]);
+  assert.deepEqual(w.asked(), ["subscribe c", "p: c failed OBJECT_STORE_FULL"]);
 });
 
 test("the steps of get and of an argument are recorded where they are done", () => {
@@ -232,6 +238,30 @@ test("the steps of get and of an argument are recorded where they are done", () 
   w.fetched("a");
   const steps = [...w.journey.records()].map(({ step, subject, detail }) => `${step} ${subject} ${detail}`.trim());
   assert.deepEqual(steps, ["checkLocalStore c", "fetchResult c", "returnValue c", "fetchArgument add a"]);
+});
+
+test("a task that holds resources waits for the way back from disk or another node, not for what is nowhere", () => {
+  const w = new World();
+  const started = (process: string): Want => ({ ...get(process), mustBeHere: true }) as Want;
+  w.want("lost", started("p"));
+  assert.deepEqual(w.asked(), ["p: lost is missing"]);
+  w.manager.evicted(object("c"));
+  w.want("c", started("p"));
+  w.available("c", "N2");
+  w.fetched("c");
+  assert.deepEqual(w.asked(), ["drop c", "subscribe c", "fetch c from N2", "register c", "p: c is ready"]);
+  w.manager.evicted(object("e"));
+  w.want("e", started("p"));
+  w.want("e", get("q"));
+  w.manager.tick();
+  assert.deepEqual(w.asked(), ["drop e", "subscribe e"]);
+  w.manager.tick(); // nobody has said where it is: it may have to be made again, with what the task holds
+  assert.deepEqual(w.asked(), ["p: e is missing"]);
+  w.manager.evicted(object("f"));
+  w.want("f", started("p"));
+  w.manager.tick();
+  w.manager.tick();
+  assert.deepEqual(w.asked(), ["drop f", "subscribe f", "unsubscribe f", "p: f is missing"]);
 });
 
 test("who waits for more objects than the node may wait for is told so", () => {

@@ -5,6 +5,7 @@
  * `returnValue`.
  *
  * One subscription and one fetch for each object, however many want it. Readers in `get` come before task arguments.
+ * What this node has on disk is fetched from there. A fetch begins when the store has room for the object.
  * Decides: which replica is fetched, when, and who is told.
  * Does not know: bytes; the port moves them and says how it went.
  *
@@ -12,14 +13,21 @@
  */
 import { assert } from "../../base/assert.js";
 import type { LeaseId, NodeId, ObjectId, ProcessId, TaskId } from "../../base/ids.js";
-import { MAX_CONCURRENT_FETCHES, MAX_FETCH_ATTEMPTS, MAX_PULLS } from "../../base/limits.js";
+import { MAX_CONCURRENT_FETCHES, MAX_FETCH_ATTEMPTS, MAX_PULLS, MAX_REMEMBERED_EVICTIONS } from "../../base/limits.js";
 import type { Failure } from "../../protocol/messages.js";
 import type { Journey } from "../journey.js";
+import { Recent } from "../recent.js";
+import type { Place } from "../store/entry.js";
+import type { Room } from "../store/room.js";
+import type { Spilling } from "../store/spilling.js";
 import type { StoreIndex } from "../store/store-index.js";
 
-/** Who wants an object: a process in `get` or `wait`, or a lease request whose task takes it as an argument. */
+/**
+ * Who wants an object: a process in `get` or `wait`, or a lease request whose task takes it as an argument.
+ * `mustBeHere`: a task that holds resources takes it; it waits for the way back from disk or from another node, not longer.
+ */
 export type Want =
-  | { readonly kind: "get"; readonly process: ProcessId; readonly fetch: boolean }
+  | { readonly kind: "get"; readonly process: ProcessId; readonly fetch: boolean; readonly mustBeHere?: boolean }
   | { readonly kind: "argument"; readonly leaseId: LeaseId; readonly taskId: TaskId };
 
 export interface ObjectManagerPort {
@@ -28,12 +36,22 @@ export interface ObjectManagerPort {
   unsubscribeObject(object: ObjectId): void;
   /** A replica has been sealed here. */
   registerReplica(object: ObjectId, sizeBytes: number, attempt: number): void;
-  /** A copy that nobody can read is none. */
-  dropUnreadable(object: ObjectId, node: NodeId): void;
+  /** The copy there is gone, or nobody can read it: then it is none. */
+  dropLocation(object: ObjectId, node: NodeId): void;
   /** Copy an object from another node's store into the local block at `offset`; `fetched` says how it went. */
   fetchObject(object: ObjectId, from: NodeId, offset: number, sizeBytes: number): void;
+  /** Copy a spilled object from its file into the local block at `offset`; `restored` says how it went. */
+  restoreObject(object: ObjectId, offset: number, sizeBytes: number): void;
   objectReady(want: Want, object: ObjectId): void;
   objectFailed(want: Want, object: ObjectId, reason: Failure): void;
+  /** It was to be here, and may be a long time coming: who wanted it does not wait. */
+  objectMissing(process: ProcessId, object: ObjectId): void;
+}
+
+export interface StoreParts {
+  readonly index: StoreIndex;
+  readonly spilling: Spilling;
+  readonly room: Room;
 }
 
 interface Pull {
@@ -43,9 +61,11 @@ interface Pull {
   attempt: number;
   locations: NodeId[];
   from: NodeId | undefined;
-  /** "writing": a process of this node is making the same object. */
-  state: "subscribed" | "queued" | "fetching" | "writing";
+  /** "fetching": from the wait for a block on. */
+  state: "subscribed" | "queued" | "fetching";
   attempts: number;
+  /** How often time has passed while nobody said where it is. */
+  ticks: number;
 }
 
 export class ObjectManager {
@@ -53,17 +73,23 @@ export class ObjectManager {
   readonly #maxPulls: number;
   readonly #port: ObjectManagerPort;
   readonly #store: StoreIndex;
+  readonly #spilling: Spilling;
+  readonly #room: Room;
   readonly #journey: Journey;
   readonly #pulls = new Map<ObjectId, Pull>();
+  /** Replicas that gave way here: another node has the object, most likely. */
+  readonly #evicted = new Recent<ObjectId>(MAX_REMEMBERED_EVICTIONS);
   /** What came from other nodes' stores so far. */
   fetchedBytes = 0;
   #fetching = 0;
 
-  constructor(self: NodeId, port: ObjectManagerPort, store: StoreIndex, journey: Journey, maxPulls = MAX_PULLS) {
+  constructor(self: NodeId, port: ObjectManagerPort, store: StoreParts, journey: Journey, maxPulls = MAX_PULLS) {
     this.#maxPulls = maxPulls;
     this.#self = self;
     this.#port = port;
-    this.#store = store;
+    this.#store = store.index;
+    this.#spilling = store.spilling;
+    this.#room = store.room;
     this.#journey = journey;
   }
 
@@ -74,15 +100,21 @@ export class ObjectManager {
       this.#deliver(object, want);
       return;
     }
+    if (isImpatient(want) && !this.#spilling.has(object) && !this.#evicted.has(object)) {
+      return this.#port.objectMissing(want.process, object);
+    }
     const pull = this.#pulls.get(object);
     if (pull !== undefined) {
       pull.wants.push(want);
       return;
     }
+    const sizeBytes = this.#spilling.sizeOf(object);
+    if (sizeBytes !== undefined && isCurious(want)) return this.#port.objectReady(want, object);
     if (this.#pulls.size >= this.#maxPulls) {
       const message = `object ${object} cannot be waited for: node ${this.#self} waits for ${this.#maxPulls} objects, which is the limit. get() fewer refs at a time`;
       return this.#port.objectFailed(want, object, { code: "PENDING_CALLS_LIMIT", message });
     }
+    if (sizeBytes !== undefined) return this.#restore(object, want, sizeBytes);
     this.#pulls.set(object, newPull(want));
     this.#port.subscribeObject(object, want.kind === "argument" ? want.taskId : undefined);
   }
@@ -123,15 +155,26 @@ export class ObjectManager {
   /** A block was sealed here, by a writer of this node. */
   sealedHere(object: ObjectId): void {
     const pull = this.#pulls.get(object);
-    if (pull === undefined || pull.state === "fetching") return;
+    if (pull === undefined) return;
+    if (pull.state === "fetching") {
+      for (const want of pull.wants.splice(0)) this.#deliver(object, want); // the fetch still waits for room
+      return;
+    }
     if (pull.state === "subscribed") this.#port.unsubscribeObject(object);
     this.#finish(object, pull);
   }
 
-  /** A writer died or gave up: what it was going to seal here is fetched after all. */
-  writersGone(): void {
-    for (const pull of this.#pulls.values()) if (pull.state === "writing") pull.state = "queued";
-    this.#startFetches();
+  /** A replica of this node gave way to something else. */
+  evicted(object: ObjectId): void {
+    this.#evicted.add(object);
+    this.#port.dropLocation(object, this.#self);
+  }
+
+  /** Time has passed. A task that holds resources does not wait for an object that is nowhere: its rebuild may need them. */
+  tick(): void {
+    for (const [object, pull] of [...this.#pulls]) {
+      if (pull.state === "subscribed" && ++pull.ticks > 1) this.#giveBack(object, pull);
+    }
   }
 
   /** A fetch ended. Another replica is tried, then the object table asked again. */
@@ -140,7 +183,7 @@ export class ObjectManager {
     assert(this.#fetching >= 0, "a fetch ends once");
     const pull = this.#pulls.get(object);
     if (ok) {
-      const sizeBytes = this.#store.seal(object);
+      const sizeBytes = this.#store.seal(object, "replica");
       if (sizeBytes !== undefined) {
         this.fetchedBytes += sizeBytes;
         this.#port.registerReplica(object, sizeBytes, pull?.attempt ?? 0);
@@ -153,12 +196,40 @@ export class ObjectManager {
     this.#startFetches();
   }
 
+  /** A spilled object has come back into memory; or its bytes on disk are lost, or there was no room after all. */
+  restored(object: ObjectId, failure: Failure | undefined): void {
+    this.#fetching--;
+    assert(this.#fetching >= 0, "a restore ends once");
+    const pull = this.#pulls.get(object);
+    if (failure === undefined) {
+      this.#store.seal(object, "spilled");
+      if (pull !== undefined) this.#finish(object, pull);
+      if (!this.#spilling.has(object)) this.#store.free(object); // while it was read
+    } else {
+      this.#store.abort(object);
+      if (failure.code === "OBJECT_LOST") this.lost(object);
+      if (pull !== undefined && this.#spilling.has(object)) this.#fail(object, pull, failure);
+      else if (pull !== undefined) {
+        this.#retry(object, pull);
+        this.#giveBack(object, pull);
+      }
+    }
+    this.#startFetches();
+  }
+
+  /** The bytes on disk are not what was written: without a copy in memory the object is not here any more. */
+  lost(object: ObjectId): void {
+    if (this.#spilling.has(object) && this.#spilling.lose(object) === "lost") {
+      this.#port.dropLocation(object, this.#self);
+    }
+  }
+
   check(): void {
     assert(this.#pulls.size <= this.#maxPulls, "objects waited for are bounded");
     assert(this.#fetching <= MAX_CONCURRENT_FETCHES, "fetches under way are bounded");
     for (const [object, pull] of this.#pulls) {
       assert(pull.wants.length > 0 || pull.state === "fetching", "nobody's object is not pulled");
-      assert(!this.#store.has(object), "an object that is here is not pulled");
+      assert(pull.wants.length === 0 || !this.#store.has(object), "an object that is here is not pulled");
     }
   }
 
@@ -174,30 +245,77 @@ export class ObjectManager {
     this.#startFetches();
   }
 
+  #restore(object: ObjectId, want: Want, sizeBytes: number): void {
+    this.#pulls.set(object, { ...newPull(want), sizeBytes, state: "queued" });
+    this.#startFetches();
+  }
+
   #startFetches(): void {
     while (this.#fetching < MAX_CONCURRENT_FETCHES) {
-      const queued = [...this.#pulls].filter(([, pull]) => pull.state === "queued");
-      const next = queued.find(([, pull]) => pull.wants.some((want) => want.kind === "get")) ?? queued[0];
+      const next = this.#next();
       if (next === undefined) return;
       this.#startFetch(next[0], next[1]);
     }
   }
 
-  /** Lecture, `fetchArgument` and `fetchResult`. */
+  /** Whoever waits in `get` or `wait` comes before a task that has not started. */
+  #next(): [ObjectId, Pull] | undefined {
+    let first: [ObjectId, Pull] | undefined;
+    for (const each of this.#pulls) {
+      if (each[1].state !== "queued") continue;
+      if (each[1].wants.some((want) => want.kind === "get")) return each;
+      first ??= each;
+    }
+    return first;
+  }
+
+  /** Lecture, `fetchArgument` and `fetchResult`: as soon as there is room. */
   #startFetch(object: ObjectId, pull: Pull): void {
     const from = pull.locations[pull.attempts % Math.max(1, pull.locations.length)];
-    pull.from = from;
-    if (from === undefined) return this.#retry(object, pull);
-    const block = this.#store.create(object, pull.sizeBytes, this.#self as string as ProcessId);
-    if (block === "full") return this.#fail(object, pull, storeFull(object, pull.sizeBytes, this.#store));
-    if (block === "exists") {
-      pull.state = "writing"; // its seal will end the pull
-      return;
-    }
+    pull.from = this.#spilling.has(object) ? undefined : from;
+    if (from === undefined && !this.#spilling.has(object)) return this.#retry(object, pull);
     pull.state = "fetching";
     this.#fetching++;
+    this.#room.ask({
+      process: this.#self as string as ProcessId,
+      objectId: object,
+      sizeBytes: pull.sizeBytes,
+      take: (place) => this.#take(object, pull, from, place),
+      refuse: (reason) => {
+        this.#fetching--;
+        this.#fail(object, pull, reason);
+        this.#startFetches();
+      },
+    });
+  }
+
+  /** There may be room for it. True when nothing more is wanted of the room. */
+  #take(object: ObjectId, pull: Pull, from: NodeId | undefined, place: Place): boolean {
+    if (pull.wants.length === 0) {
+      this.#fetching--; // everybody left while it waited
+      this.#pulls.delete(object);
+      return true;
+    }
+    const block = this.#store.create(object, pull.sizeBytes, this.#self as string as ProcessId, place);
+    if (block === "full") return false;
+    if (block === "exists") {
+      this.#fetching--;
+      assert(this.#store.has(object), "what is here has been sealed: an object is fetched once at a time");
+      this.#finish(object, pull);
+      return true;
+    }
     this.#record(object, pull);
-    this.#port.fetchObject(object, from, block.offset, pull.sizeBytes);
+    if (this.#spilling.has(object)) this.#port.restoreObject(object, block.offset, pull.sizeBytes);
+    else if (from !== undefined) this.#port.fetchObject(object, from, block.offset, pull.sizeBytes);
+    else this.#vanished(object, pull);
+    return true;
+  }
+
+  /** It was freed on disk while its restore waited for room. */
+  #vanished(object: ObjectId, pull: Pull): void {
+    this.#fetching--;
+    this.#store.abort(object);
+    this.#retry(object, pull);
   }
 
   #record(object: ObjectId, pull: Pull): void {
@@ -207,6 +325,13 @@ export class ObjectManager {
     }
   }
 
+  #giveBack(object: ObjectId, { wants }: Pull): void {
+    const impatient = wants.filter(isImpatient);
+    if (impatient.length === 0) return;
+    this.cancel(object, isImpatient);
+    for (const { process } of impatient) this.#port.objectMissing(process, object);
+  }
+
   #retry(object: ObjectId, pull: Pull): void {
     pull.attempts++;
     if (pull.wants.length === 0) {
@@ -214,7 +339,7 @@ export class ObjectManager {
       return;
     }
     if (pull.attempts >= MAX_FETCH_ATTEMPTS) {
-      this.#port.dropUnreadable(object, pull.from ?? this.#self);
+      this.#port.dropLocation(object, pull.from ?? this.#self);
       pull.attempts = 0;
     }
     pull.state = "subscribed";
@@ -241,16 +366,22 @@ export class ObjectManager {
 }
 
 function newPull(want: Want): Pull {
-  return { wants: [want], sizeBytes: 0, attempt: 0, locations: [], from: undefined, state: "subscribed", attempts: 0 };
+  return {
+    wants: [want],
+    sizeBytes: 0,
+    attempt: 0,
+    locations: [],
+    from: undefined,
+    state: "subscribed",
+    attempts: 0,
+    ticks: 0,
+  };
+}
+
+function isImpatient(want: Want): want is Want & { readonly kind: "get" } {
+  return want.kind === "get" && want.mustBeHere === true;
 }
 
 function isCurious(want: Want): boolean {
   return want.kind === "get" && !want.fetch;
-}
-
-export function storeFull(object: ObjectId, sizeBytes: number, store: StoreIndex): Failure {
-  return {
-    code: "OBJECT_STORE_FULL",
-    message: `object ${object} of ${sizeBytes} bytes does not fit: the store has ${store.usedBytes} of ${store.capacityBytes} bytes in use. Drop refs, or give the node more with objectStoreMemory`,
-  };
 }

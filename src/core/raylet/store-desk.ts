@@ -6,27 +6,36 @@
 import { GCS, type ObjectId, type ProcessId, type ProcessRef } from "../../base/ids.js";
 import type { Failure, Message, MessageBody } from "../../protocol/messages.js";
 import type { Journey } from "../journey.js";
+import type { Place } from "../store/entry.js";
+import type { Room, RoomRequest } from "../store/room.js";
+import type { Spilling } from "../store/spilling.js";
 import type { StoreIndex } from "../store/store-index.js";
-import { type ObjectManager, storeFull } from "./object-manager.js";
+import type { ObjectManager, StoreParts } from "./object-manager.js";
 
 export interface StoreDeskPort {
   send(to: ProcessRef, message: Message): void;
   /** To a process of this node, if it is still there. */
   sendToLocal(process: ProcessId, message: Message): void;
+  /** The process broke the protocol: its connection ends. */
+  refuse(process: ProcessRef, why: string): void;
 }
+
+const NOT_NOW: Failure = { code: "OBJECT_STORE_FULL", message: "no room is free now" };
 
 export class StoreDesk {
   readonly #store: StoreIndex;
+  readonly #spilling: Spilling;
+  readonly #room: Room;
   readonly #objects: ObjectManager;
   readonly #journey: Journey;
   readonly #port: StoreDeskPort;
-  /** Who made an object that the GCS has not confirmed yet: its writer, and others who were going to write the same. */
+  /** Who sealed an object that the GCS has not confirmed yet: two, when its task ran twice. */
   readonly #sealing = new Map<ObjectId, Set<ProcessId>>();
-  /** A task that ran again makes the same object again: its writer waits for the seal of the first. */
-  readonly #waiting = new Map<ObjectId, Map<ProcessId, MessageBody<"createObject">>>();
 
-  constructor(store: StoreIndex, objects: ObjectManager, journey: Journey, port: StoreDeskPort) {
-    this.#store = store;
+  constructor(store: StoreParts, objects: ObjectManager, journey: Journey, port: StoreDeskPort) {
+    this.#store = store.index;
+    this.#spilling = store.spilling;
+    this.#room = store.room;
     this.#objects = objects;
     this.#journey = journey;
     this.#port = port;
@@ -34,16 +43,19 @@ export class StoreDesk {
 
   /** True when the message was about objects. */
   receive(from: ProcessRef, message: Message): boolean {
+    return this.#receiveFromWriter(from, message) || this.#receiveAboutObject(from, message);
+  }
+
+  #receiveFromWriter(from: ProcessRef, message: Message): boolean {
     switch (message.type) {
-      case "createObject":
-        this.#createObject(from, message);
+      case "leaseExtent":
+        this.#leaseExtent(from, message);
+        return true;
+      case "returnExtent":
+        this.#returnExtent(from, message);
         return true;
       case "sealObject":
         this.#sealObject(from, message);
-        return true;
-      case "abortObject":
-        this.#store.abort(message.objectId);
-        this.writersGone();
         return true;
       case "objectRefused":
         this.#registrationRefused(message.objectId, message.reason);
@@ -51,18 +63,21 @@ export class StoreDesk {
       case "objectRegistered":
         this.#objectRegistered(message.objectId);
         return true;
+      default:
+        return false;
+    }
+  }
+
+  #receiveAboutObject(from: ProcessRef, message: Message): boolean {
+    switch (message.type) {
       case "getObject":
-        if (message.mustBeHere && !this.#store.has(message.objectId)) {
-          this.#port.send(from, { type: "argumentMissing", objectId: message.objectId });
-          return true;
-        }
-        this.#objects.want(message.objectId, { kind: "get", process: from.processId, fetch: message.fetch });
+        this.#getObject(from.processId, message);
         return true;
       case "cancelGet":
         this.#objects.cancel(message.objectId, (want) => want.kind === "get" && want.process === from.processId);
         return true;
       case "releaseBlock":
-        this.#store.unpin(message.objectId, from.processId);
+        this.#store.unpin(message.objectId, from.processId, message.offset);
         return true;
       case "objectAvailable":
         this.#objects.objectAvailable(message.objectId, message.sizeBytes, message.attempt, message.locations);
@@ -71,73 +86,94 @@ export class StoreDesk {
         this.#objects.objectGone(message.objectId, message.reason);
         return true;
       case "freeObject":
-        this.#store.free(message.objectId);
+        this.#free(message.objectId);
+        return true;
+      case "becomePrimary":
+        if (this.#store.has(message.objectId) && !this.#spilling.has(message.objectId)) {
+          this.#store.setCopy(message.objectId, "primary");
+        }
         return true;
       default:
         return false;
     }
   }
 
-  /** A writer of this node, or a fetch, gave up or died: another that waits writes in its place. */
-  writersGone(): void {
-    for (const [objectId, waiting] of [...this.#waiting]) {
-      this.#waiting.delete(objectId);
-      for (const [process, message] of waiting) this.#createFor(process, message);
-    }
-    this.#objects.writersGone();
+  #getObject(process: ProcessId, { objectId, fetch, mustBeHere }: MessageBody<"getObject">): void {
+    this.#objects.want(objectId, { kind: "get", process, fetch, mustBeHere });
   }
 
-  processDied(process: ProcessId): void {
-    for (const waiting of this.#waiting.values()) waiting.delete(process);
-    this.writersGone();
+  /** Room that is free is given at once. For more than that the writer, which has tried all it can, waits its turn. */
+  #leaseExtent(from: ProcessRef, { request, minBytes, last }: MessageBody<"leaseExtent">): void {
+    const asked: RoomRequest = {
+      process: from.processId,
+      objectId: undefined,
+      sizeBytes: minBytes,
+      take: (place) => this.#lease(from, request, minBytes, place),
+      refuse: (reason) => this.#port.send(from, { type: "extentRefused", request, reason }),
+    };
+    if (last) this.#room.ask(asked);
+    else if (!this.#room.askNow(asked)) asked.refuse(NOT_NOW);
   }
 
-  #createObject(from: ProcessRef, message: MessageBody<"createObject">): void {
-    this.#createFor(from.processId, message);
+  #lease(writer: ProcessRef, request: number, minBytes: number, place: Place): boolean {
+    const extent = this.#store.leaseExtent(writer.processId, minBytes, place);
+    if (extent === undefined) return false;
+    this.#port.send(writer, { type: "extentLeased", request, offset: extent.offset, sizeBytes: extent.sizeBytes });
+    return true;
   }
 
-  #createFor(process: ProcessId, message: MessageBody<"createObject">): void {
-    const { objectId, sizeBytes } = message;
-    const block = this.#store.create(objectId, sizeBytes, process);
-    if (block === "full") {
-      const reason = storeFull(objectId, sizeBytes, this.#store);
-      this.#port.sendToLocal(process, { type: "objectRefused", objectId, reason });
-    } else if (block !== "exists") {
-      this.#port.sendToLocal(process, { type: "objectCreated", objectId, offset: block.offset });
-    } else if (!this.#store.has(objectId)) {
-      const waiting = this.#waiting.get(objectId) ?? new Map<ProcessId, MessageBody<"createObject">>();
-      this.#waiting.set(objectId, waiting.set(process, message));
-    } else if (this.#sealing.has(objectId)) {
-      this.#sealing.get(objectId)?.add(process);
-    } else {
-      this.#port.sendToLocal(process, { type: "objectSealed", objectId }); // a task ran again: the first result stands
-    }
+  #returnExtent(from: ProcessRef, { offset, sizeBytes }: MessageBody<"returnExtent">): void {
+    if (this.#store.returnExtent(from.processId, offset, sizeBytes)) return;
+    this.#port.refuse(from, `it returned ${sizeBytes} bytes at ${offset} of the store, which it does not hold`);
   }
 
   /** Lecture, `storeResult`: the object is in the store from here on; then `registerObject` tells the GCS. */
-  #sealObject(from: ProcessRef, { objectId, attempt, holder, contains }: MessageBody<"sealObject">): void {
-    if (this.#store.has(objectId)) return; // said twice: its holder may have let go of it since
-    const sizeBytes = this.#store.seal(objectId);
-    if (sizeBytes === undefined) return;
+  #sealObject(from: ProcessRef, message: MessageBody<"sealObject">): void {
+    const { objectId, offset, sizeBytes, attempt, holder, contains } = message;
+    const adopted = this.#adopt(from.processId, message);
+    if (adopted === "foreign") {
+      const why = `it sealed object ${objectId} of ${sizeBytes} bytes at ${offset} of the store, outside of its extents`;
+      return this.#port.refuse(from, why);
+    }
+    if (adopted === "known") {
+      // Said twice, or its task ran again: the first result stands. Its holder may have let go of it since.
+      const sealers = this.#sealing.get(objectId);
+      if (sealers === undefined) this.#port.send(from, { type: "objectSealed", objectId });
+      else sealers.add(from.processId);
+      return;
+    }
     this.#journey.record("storeResult", objectId);
     this.#journey.record("registerObject", objectId);
-    this.#sealing.set(objectId, new Set([from.processId, ...(this.#waiting.get(objectId)?.keys() ?? [])]));
-    this.#waiting.delete(objectId);
+    this.#sealing.set(objectId, new Set([from.processId]));
     this.#port.send(GCS, { type: "registerObject", objectId, sizeBytes, attempt, holder, contains });
     this.#objects.sealedHere(objectId);
   }
 
+  #adopt(
+    writer: ProcessId,
+    { objectId, offset, sizeBytes, pins }: MessageBody<"sealObject">,
+  ): "sealed" | "known" | "foreign" {
+    if (!this.#spilling.has(objectId)) return this.#store.adopt(objectId, writer, { offset, sizeBytes }, pins);
+    this.#store.discard(objectId, writer, { offset, sizeBytes }, pins);
+    return "known";
+  }
+
   #objectRegistered(objectId: ObjectId): void {
-    const writers = this.#sealing.get(objectId) ?? [];
+    const sealers = this.#sealing.get(objectId) ?? [];
     this.#sealing.delete(objectId);
-    for (const writer of writers) this.#port.sendToLocal(writer, { type: "objectSealed", objectId });
+    for (const sealer of sealers) this.#port.sendToLocal(sealer, { type: "objectSealed", objectId });
   }
 
   /** The object table has no room: nobody could ever find the object. */
   #registrationRefused(objectId: ObjectId, reason: Failure): void {
-    const writers = this.#sealing.get(objectId) ?? [];
+    const sealers = this.#sealing.get(objectId) ?? [];
     this.#sealing.delete(objectId);
+    this.#free(objectId);
+    for (const sealer of sealers) this.#port.sendToLocal(sealer, { type: "objectRefused", objectId, reason });
+  }
+
+  #free(objectId: ObjectId): void {
+    this.#spilling.free(objectId);
     this.#store.free(objectId);
-    for (const writer of writers) this.#port.sendToLocal(writer, { type: "objectRefused", objectId, reason });
   }
 }

@@ -2,8 +2,9 @@
 import type { NodeId } from "../../base/ids.js";
 import type { Message, NodeInfo } from "../../protocol/messages.js";
 import type { Journey } from "../journey.js";
-import { nodeReport, type StoreFacts } from "../memory/table-report.js";
+import { nodeReport } from "../memory/table-report.js";
 import { sum } from "../resources.js";
+import type { NodeStore } from "./node-store.js";
 import type { ObjectManager } from "./object-manager.js";
 import type { WorkerPool } from "./worker-pool.js";
 
@@ -29,15 +30,22 @@ export function workersView(nodeId: NodeId, pool: WorkerPool): string {
 }
 
 /** What the raylet itself answers to a question that its processes are asked too. */
-export function ownView(
-  subject: string,
-  nodeId: NodeId,
-  objects: ObjectManager,
-  store: StoreFacts,
-  journey: Journey,
-): string {
-  if (subject === "#traffic") return trafficView(objects);
+export function ownView(subject: string, nodeId: NodeId, store: NodeStore, journey: Journey): string {
+  if (subject === "#traffic") return trafficView(store.objects);
   return subject === "#memory" ? JSON.stringify(nodeReport(nodeId, store)) : journeyView(journey, subject);
+}
+
+/** What the node's objects take, of memory and of disk. */
+export function storeView(nodeId: NodeId, { index, spilling, room }: NodeStore): string {
+  const view = {
+    nodeId,
+    capacityBytes: index.capacityBytes,
+    usedBytes: index.usedBytes,
+    spilledBytes: spilling.spilledBytes,
+    fallbackBytes: index.fallbackBytes,
+    waiting: room.waiting,
+  };
+  return JSON.stringify([view]);
 }
 
 /** Data plane: object bytes that came from other stores. Bytes of calls are known to the processes that sent them. */

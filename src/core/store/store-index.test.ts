@@ -40,18 +40,18 @@ test("an object is made once; a store without room says so", () => {
 
 test("a block under a reader stays when its object is freed, and goes with the reader", () => {
   const store = new StoreIndex(kib(64));
-  sealed(store, "c");
+  const { offset } = sealed(store, "c");
   store.pin(object("c"), r);
   store.pin(object("c"), r);
   store.free(object("c"));
   store.free(object("c"));
   assert.equal(store.has(object("c")), false);
   assert.equal(store.usedBytes, kib(4));
-  store.unpin(object("c"), r);
+  store.unpin(object("c"), r, offset);
   assert.equal(store.usedBytes, kib(4));
-  store.unpin(object("c"), r);
+  store.unpin(object("c"), r, offset);
   assert.equal(store.usedBytes, 0);
-  store.unpin(object("c"), r);
+  store.unpin(object("c"), r, offset);
   store.check();
 });
 
@@ -63,34 +63,45 @@ test("an object that is made again while its old block is read gets another bloc
   const fresh = sealed(store, "c");
   assert.notEqual(fresh.offset, old.offset);
   store.check();
-  store.unpin(object("c"), r);
+  store.unpin(object("c"), r, old.offset);
   assert.equal(store.usedBytes, kib(4));
   assert.equal(store.has(object("c")), true);
 });
 
-test("blocks are released in the order in which they were read: the old one of an object made again comes first", () => {
+test("each block of an object that was made again is released by its place, in any order", () => {
   const store = new StoreIndex(kib(64));
-  sealed(store, "c", kib(4));
+  const old = sealed(store, "c", kib(4));
   store.pin(object("c"), r);
   store.free(object("c"));
-  sealed(store, "c", kib(8));
+  const fresh = sealed(store, "c", kib(8));
   store.pin(object("c"), r);
-  store.unpin(object("c"), r);
   store.free(object("c"));
-  assert.equal(store.usedBytes, kib(8)); // the new block is still read
-  store.unpin(object("c"), r);
+  store.unpin(object("c"), r, fresh.offset);
+  assert.equal(store.usedBytes, kib(4)); // the old block is still read
+  store.unpin(object("c"), r, old.offset);
   assert.equal(store.usedBytes, 0);
+});
+
+test("a block for which the file system has no room is not handed out, and its place stays free", () => {
+  let room = 1;
+  const store = new StoreIndex(kib(64), () => room-- > 0);
+  const first = sealed(store, "a");
+  assert.equal(store.create(object("b"), 1, w), "full");
+  assert.equal(store.usedBytes, kib(4));
+  room = 1;
+  assert.notEqual(sealed(store, "b").offset, first.offset);
+  store.check();
 });
 
 test("releasing one freed object leaves another's block to its reader", () => {
   const store = new StoreIndex(kib(64));
   const a = sealed(store, "a");
-  sealed(store, "b", kib(8));
+  const b = sealed(store, "b", kib(8));
   store.pin(object("a"), r);
   store.pin(object("b"), r);
   store.free(object("a"));
   store.free(object("b"));
-  store.unpin(object("b"), r);
+  store.unpin(object("b"), r, b.offset);
   assert.equal(store.usedBytes, kib(4));
   assert.notEqual(sealed(store, "new").offset, a.offset);
 });
@@ -166,8 +177,8 @@ function play(store: StoreIndex, model: Made[], { what, name, who, sizeBytes }: 
     assert.equal(block?.offset, current?.state === "sealed" ? current.block.offset : undefined);
     if (block !== undefined) current?.readers.push(who);
   } else if (what === "unpin") {
-    store.unpin(object(name), processId(who));
-    const read = model.find((made) => made.name === name && made.readers.includes(who)); // the oldest first
+    const read = model.find((made) => made.name === name && made.readers.includes(who));
+    store.unpin(object(name), processId(who), read?.block.offset ?? 0);
     if (read !== undefined) read.readers.splice(read.readers.indexOf(who), 1);
   } else if (what === "free") {
     store.free(object(name));

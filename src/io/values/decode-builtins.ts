@@ -1,7 +1,7 @@
 /** Primitives and built-in objects: how each is read, in the order in which encode-builtins.ts writes them. */
 import { SerializationError } from "../../errors.js";
 import type { Decoding, ReadTag } from "./decoding.js";
-import { ALIGN_FROM, ALIGNMENT } from "./limits.js";
+import { ALIGN_FROM, paddingAt } from "./limits.js";
 import { readInt8, readInt16, readInt32 } from "./primitives.js";
 import { wellKnownSymbol } from "./symbols.js";
 import * as tags from "./tags.js";
@@ -61,7 +61,7 @@ function readDomException(decoding: Decoding): DOMException {
 
 /** Step over padding and bytes; returns where the bytes begin. */
 function takeBinary(decoding: Decoding, length: number): number {
-  if (length >= ALIGN_FROM) decoding.take(-(decoding.position - decoding.start) & (ALIGNMENT - 1));
+  if (length >= ALIGN_FROM) decoding.take(paddingAt(decoding.position - decoding.start));
   return decoding.take(length);
 }
 

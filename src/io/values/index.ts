@@ -18,7 +18,7 @@ export type { Share } from "./decoding.js";
 export type { EncodedValue, Named } from "./encoded.js";
 export type { AnyFunction, Handle, ValueHooks } from "./hooks.js";
 export { inspectValue } from "./inspect-value.js";
-export { MAX_VALUE_BYTES, OUT_OF_BAND_FROM } from "./limits.js";
+export { MAX_VALUE_BYTES, OUT_OF_BAND_FROM, STORE_HEAD_BYTES } from "./limits.js";
 export { decodePrimitive, NOT_PRIMITIVE, tryEncodePrimitive } from "./primitives.js";
 export { ValueWriter } from "./writer.js";
 

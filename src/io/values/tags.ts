@@ -6,7 +6,8 @@
  *
  * Objects are numbered in the order in which their tags appear; `BACKREF n` names the n-th again, which keeps cycles
  * and shared references. Binary data of `ALIGN_FROM` bytes or more is preceded by zeros up to a multiple of
- * `ALIGNMENT`, counted from the first byte of the value, so that a mapped value can be used in place.
+ * `ALIGNMENT`, counted from `STORE_HEAD_BYTES` before the value, so that in a store each such array begins on a page and
+ * can be mapped by itself.
  *
  * A value that names classes or handles ends in a trailer (trailer.ts), and the top bit of its first byte says so:
  * a value without them pays nothing.

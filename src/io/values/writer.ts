@@ -6,7 +6,7 @@
  */
 import { assert } from "../../base/assert.js";
 import { ObjectTooLargeError } from "../../errors.js";
-import { ALIGNMENT, MAX_BUFFER_BYTES, MAX_VALUE_BYTES, OUT_OF_BAND_FROM } from "./limits.js";
+import { MAX_BUFFER_BYTES, MAX_VALUE_BYTES, OUT_OF_BAND_FROM, paddingAt } from "./limits.js";
 
 export interface OutOfBand {
   /** Position in the writer's own bytes in front of which the data belongs. */
@@ -110,9 +110,9 @@ export class ValueWriter {
     throw new ObjectTooLargeError(`needs at least ${needed} bytes, and a value may have ${limit}`);
   }
 
-  /** Zeros up to a multiple of ALIGNMENT, counted from the beginning of the value. */
+  /** Zeros up to a multiple of ALIGNMENT, counted from the head that the value has in a store. */
   align(): void {
-    const count = -(this.size - this.#start) & (ALIGNMENT - 1);
+    const count = paddingAt(this.size - this.#start);
     this.ensure(count);
     this.buffer.fill(0, this.position, this.position + count);
     this.position += count;

@@ -1,0 +1,40 @@
+/** Copy-on-write mappings, and who is to be told when one is gone. */
+import { IdleCollector } from "./idle-collector.js";
+import type { Native } from "./native.js";
+
+const released = new Map<number, () => void>();
+let nextToken = 0;
+let listening: Native | undefined;
+const collector = new IdleCollector(() => released.size > 0);
+
+/** Undefined where this runtime allows no external memory, the kernel no further mapping, or the file system none at all. */
+export function mapPrivately(
+  native: Native,
+  fd: number,
+  offset: number,
+  sizeBytes: number,
+  onReleased: () => void,
+): ArrayBuffer | undefined {
+  if (listening !== native) {
+    native.onReleased(tellReleased);
+    listening = native;
+  }
+  const token = nextToken++;
+  try {
+    const buffer = native.mapPrivate(fd, offset, sizeBytes, token);
+    if (buffer === undefined) return undefined;
+    released.set(token, onReleased);
+    collector.noteMapping();
+    return buffer;
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === "ENOMEM" || code === "ENODEV") return undefined;
+    throw error;
+  }
+}
+
+function tellReleased(token: number): void {
+  const onReleased = released.get(token);
+  released.delete(token);
+  onReleased?.();
+}
