@@ -283,7 +283,7 @@ export class CoreProcess {
 
   #memory(): ProcessReport {
     const who = { ...this.self, pid: process.pid, role: this.#options.role, actor: this.actorName };
-    return processReport(who, this.owner, placing());
+    return processReport(who, this.owner, this.store.localEntries(), placing());
   }
 
   /** The ref of an object leaves: a small value goes to the store, too. */

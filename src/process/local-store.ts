@@ -5,7 +5,7 @@
  * Lecture: step `storeResult`.
  */
 import type { ObjectId, ProcessRef } from "../base/ids.js";
-import type { Held, ObjectEntry } from "../core/owner/records.js";
+import { type Held, ObjectEntry } from "../core/owner/records.js";
 import type { ReferenceTable } from "../core/owner/reference-table.js";
 import { LocalBlock } from "../core/store/extent-space.js";
 import { ObjectWriter, type ObjectWriterPort } from "../core/store/object-writer.js";
@@ -76,6 +76,11 @@ export class LocalStore {
     }
   }
 
+  /** Objects that nobody else knows: the raylet sees only the extents that they lie in. */
+  *localEntries(): IterableIterator<ObjectEntry> {
+    for (const { owner } of this.#writer.local()) if (owner instanceof ObjectEntry) yield owner;
+  }
+
   /** The value where it lies, pinned like any in the store: the caller `release`s it; mappings keep the block longer. */
   read({ block }: LocalValue): StoredObject {
     this.#writer.pin(block);
@@ -142,6 +147,7 @@ export function noRoom(error: unknown): Failure {
 /** A new object of this process has its value. What names others is everybody's at once: its entry keeps them alive. */
 export function resolvePut(references: ReferenceTable, entry: ObjectEntry, value: LocalValue): void {
   value.block.owner = entry;
+  entry.sizeBytes = value.sizeBytes;
   references.resolveLocal(entry, value);
   if (value.contains.length > 0) references.announce(entry);
 }

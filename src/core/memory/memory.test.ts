@@ -77,7 +77,7 @@ function putAt(owner: Owner, counter: number, line: number, sizeBytes = kib(200)
 
 /** As a source map does: compiled lines are the author's plus ten. */
 const reportOf = (owner: Owner): ProcessReport =>
-  processReport(DRIVER, owner, ({ line, column }) => ({ file: "/app.ts", line: line - 10, column }));
+  processReport(DRIVER, owner, [], ({ line, column }) => ({ file: "/app.ts", line: line - 10, column }));
 
 function uses(object: ObjectMemory | undefined): string[] {
   const words = (holder: Holder) => {
@@ -177,7 +177,16 @@ function leak() {
   owner.references.dropRef(lent);
   table.release(processId("d"), id(4));
   table.register(node("N1"), id(5), kib(1), processId("gone"), [id(1)]);
-  const borrowed = { id: id(4), sizeBytes: 0, owned: false, storing: false, here: false, refs: 2, pins: 0 };
+  const borrowed = {
+    id: id(4),
+    sizeBytes: 0,
+    owned: false,
+    storing: false,
+    local: false,
+    here: false,
+    refs: 2,
+    pins: 0,
+  };
   const worker: ProcessReport = {
     kind: "process",
     processId: processId("w"),
@@ -185,6 +194,7 @@ function leak() {
     pid: 2,
     role: "worker",
     actor: "Keeper",
+    local: { count: 0, bytes: 0 },
     sites: [],
     rows: [{ ...borrowed, tasks: [], actors: [], site: -1, approximate: false }],
     left: [],
@@ -268,4 +278,22 @@ test("order, groups and limits", () => {
     [[id(4)]],
   );
   assert.deepEqual(few.leftOut, { sites: 1, holders: 2, objects: { count: 4, bytes: kib(601) } });
+});
+
+test("what lies in a store and is known to its owner alone counts like the rest", () => {
+  const owner = newOwner();
+  const entry = owner.references.create(CONTEXT, 1, 0, undefined);
+  entry.origin = { call: "put()", site: { file: "/app.js", line: 15, column: 3 }, exact: true };
+  owner.references.resolveLocal(entry, "block");
+  owner.references.addRef(entry);
+  entry.sizeBytes = kib(300);
+  const report = processReport(DRIVER, owner, [entry], ({ line, column }) => ({ file: "/app.ts", line, column }));
+  const memory = memoryOf([tableReport(newTable(), nodeOf), report]);
+  const [only] = memory.objects;
+  assert.deepEqual(memory.total, { count: 1, bytes: kib(300) });
+  assert.deepEqual([only?.state, only?.copies[0]?.place, only?.site?.line], ["sealed", "memory", 15]);
+  assert.deepEqual(
+    memory.holders.map(({ processId, count }) => [processId, count]),
+    [["d", 1]],
+  );
 });

@@ -12,6 +12,7 @@ export type WhoReports = Pick<ProcessReport, "processId" | "nodeId" | "pid" | "r
 export function processReport(
   who: WhoReports,
   owner: Owner,
+  locals: Iterable<ObjectEntry>,
   placeOf: (site: Site) => Omit<CallSite, "call">,
 ): ProcessReport {
   const sites = new SiteTotals(placeOf);
@@ -22,10 +23,19 @@ export function processReport(
     if (entry.owned) sites.add(entry);
     if (largest.takes(entry)) largest.add({ ...rowOf(entry, takers), origin: entry.origin });
   }
+  const local = { count: 0, bytes: 0 };
+  for (const entry of locals) {
+    if (entry.storing) continue; // it has been seen above
+    local.count++;
+    local.bytes += entry.sizeBytes;
+    sites.add(entry);
+    if (largest.takes(entry)) largest.add({ ...rowOf(entry, takers), origin: entry.origin });
+  }
   const { list, indexOf } = sites.finish();
   return {
     kind: "process",
     ...who,
+    local,
     sites: list,
     rows: largest
       .result()
@@ -36,12 +46,13 @@ export function processReport(
 
 function rowOf(entry: ObjectEntry, takers: Takers): ProcessRow {
   const { id, sizeBytes, owned, storing, state, localRefs, pins } = entry;
-  const here = owned && (state === "inline" || state === "local");
+  const here = owned && (state === "inline" || (state === "local" && storing));
   return {
     id,
     sizeBytes,
     owned,
     storing,
+    local: state === "local" && !storing,
     here,
     refs: localRefs,
     pins,

@@ -69,6 +69,8 @@ export interface ProcessRow {
   readonly owned: boolean;
   /** On its way into the store. */
   readonly storing: boolean;
+  /** It lies in the node's store, and nobody but this process knows. */
+  readonly local: boolean;
   /** Its value lies in this process's memory. */
   readonly here: boolean;
   /** Ref objects of user code. */
@@ -93,6 +95,8 @@ export interface ProcessReport {
   readonly role: "driver" | "worker";
   /** The actor that the worker is; empty if it is none. */
   readonly actor: string;
+  /** Objects in the node's store that nobody else knows. */
+  readonly local: Total;
   readonly sites: readonly SiteTotal[];
   /** The largest. */
   readonly rows: readonly ProcessRow[];

@@ -82,20 +82,21 @@ export function memoryOf(reports: readonly MemoryReport[]): Memory {
   const known = new Set(table.rows.map(({ id }) => id));
   const objects = [...table.rows.map((row) => words.object(row)), ...words.unlisted(known)];
   const sites = words.sites(table);
-  const holders = table.holders.map(({ processId, nodeId, count, bytes }) => ({
-    ...words.nameOf(processId, nodeId),
-    count,
-    bytes,
-  }));
+  const holders = words.holders(table);
+  const total = words.locals().reduce(plus, table.total);
   return {
-    total: table.total,
+    total,
     nodes: nodes.map(({ kind: _, spilled: __, ...node }) => node),
     sites,
-    unknownSites: without(table.total, sites),
+    unknownSites: without(total, sites),
     holders,
     objects,
     silent: holders.filter(({ role }) => role === "process").map(({ count: _, bytes: __, ...name }) => name),
   };
+}
+
+function plus(left: Total, right: Total): Total {
+  return { count: left.count + right.count, bytes: left.bytes + right.bytes };
 }
 
 const EMPTY: TableReport = { kind: "table", total: { count: 0, bytes: 0 }, rows: [], holders: [] };
@@ -157,15 +158,35 @@ class Words {
     };
   }
 
-  /** On their way into a store: the object table has not heard of them. */
+  /** What processes have in the stores that nobody else knows of. */
+  locals(): readonly Total[] {
+    return this.#processes.map(({ local }) => local);
+  }
+
+  holders(table: TableReport): readonly (Total & ProcessName)[] {
+    const totals = new Map<ProcessId, Total & ProcessName>();
+    for (const { processId, nodeId, count, bytes } of table.holders) {
+      totals.set(processId, { ...this.nameOf(processId, nodeId), count, bytes });
+    }
+    for (const { processId, nodeId, local } of this.#processes) {
+      if (local.count === 0) continue;
+      const known = totals.get(processId) ?? { ...this.nameOf(processId, nodeId), count: 0, bytes: 0 };
+      totals.set(processId, { ...known, ...plus(known, local) });
+    }
+    return [...totals.values()];
+  }
+
+  /** On their way into a store, or there and known to their owner alone: the object table has not heard of them. */
   unlisted(known: ReadonlySet<ObjectId>): ObjectMemory[] {
     const all = [...this.#words.entries()].filter(([id]) => !known.has(id));
     return all.flatMap(([id, words]) => {
-      const owner = words.find(({ row }) => row.owned && row.storing);
+      const owner = words.find(({ row }) => row.owned && (row.storing || row.local));
       if (owner === undefined) return [];
-      const { processId } = owner.process;
-      const row = { id, sizeBytes: owner.row.sizeBytes, nodes: [], holders: [processId], holderCount: 1, why: "" };
-      return [this.object({ ...row, state: "being made" })];
+      const { process, row } = owner;
+      const nodes = row.local ? [process.nodeId] : [];
+      const state = row.local ? "sealed" : "being made";
+      const { sizeBytes } = row;
+      return [this.object({ id, sizeBytes, nodes, holders: [process.processId], holderCount: 1, why: "", state })];
     });
   }
 

@@ -151,6 +151,11 @@ export class ObjectWriter {
     for (const range of this.#space.takeFree()) this.#port.send(returned(range));
   }
 
+  /** Blocks of objects that nobody else knows. */
+  local(): readonly LocalBlock[] {
+    return this.#space.local();
+  }
+
   /** Every range that this writer may touch. */
   ranges(): Iterable<Range> {
     return this.#space.ranges();
