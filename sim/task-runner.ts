@@ -32,6 +32,8 @@ export interface RunEvents {
   block(): void;
   resume(): void;
   finished(outcome: Outcome): void;
+  /** In whose name the results are held. */
+  holder(): ProcessRef | undefined;
 }
 
 interface BringEvents {
@@ -93,7 +95,7 @@ export class TaskRunner {
       this.#instance = code.create(values.map((value) => api.decode(value)));
       api.dropAll();
       // The constructor's refs are held in this process's own name before its creator lets go.
-      this.#process.owner.references.whenHoldsSettled(() => done(undefined));
+      this.#process.owner.references.holds.whenSettled(() => done(undefined));
     };
     if (this.#bring(spec, spec.functionId, spec.arguments, { ready: build, failed: done, missing: undefined })) build();
   }
@@ -164,7 +166,7 @@ export class TaskRunner {
     new ScriptRunner(this.#process, api, script, {
       block: events.block,
       resume: events.resume,
-      returned: (results) => this.#results(task, api, results, ended),
+      returned: (results) => this.#results(task, api, results, events.holder(), ended),
       threw: (error) => {
         api.dropAll();
         ended(outcomeOf(error));
@@ -196,7 +198,7 @@ export class TaskRunner {
   promote(
     { taskId, attempt }: TaskSpec,
     outcome: Outcome,
-    owner: ProcessRef,
+    holder: ProcessRef | undefined,
     promoted: (outcome: Outcome) => void,
   ): void {
     if (outcome.kind !== "returned") return promoted(outcome);
@@ -207,7 +209,7 @@ export class TaskRunner {
     let left = inline.length;
     if (left === 0) return promoted(outcome);
     for (const { index, value } of inline) {
-      this.#process.sealValue(objectIdOf(taskId, index), value, runOfCopy(attempt), owner, (failure) => {
+      this.#process.sealValue(objectIdOf(taskId, index), value, runOfCopy(attempt), holder, (failure) => {
         if (failure === undefined)
           results[index] = { kind: "stored", nodeId: this.#process.ref.nodeId, sizeBytes: value.sizeBytes };
         if (--left === 0) promoted({ kind: "returned", results });
@@ -216,8 +218,13 @@ export class TaskRunner {
   }
 
   /** Lecture, `storeResult`: what is large, or names others, goes into the store; the rest travels with the answer. */
-  #results(task: IncomingTask, api: ClusterApi, made: readonly Made[], ended: (outcome: Outcome) => void): void {
-    const { spec, caller } = task;
+  #results(
+    { spec }: IncomingTask,
+    api: ClusterApi,
+    made: readonly Made[],
+    holder: ProcessRef | undefined,
+    ended: (outcome: Outcome) => void,
+  ): void {
     const process = this.#process;
     const placed: [number, LocalValue][] = [];
     const results: Result[] = [];
@@ -242,7 +249,7 @@ export class TaskRunner {
     if (storing === 0) return ended({ kind: "returned", results });
     for (const [index, local] of placed) {
       results[index] = { kind: "stored", nodeId: process.ref.nodeId, sizeBytes: local.value.sizeBytes };
-      process.handOver(local, objectIdOf(spec.taskId, index), runOfCopy(spec.attempt), caller, (reason) => {
+      process.handOver(local, objectIdOf(spec.taskId, index), runOfCopy(spec.attempt), holder, (reason) => {
         failure ??= reason;
         if (--storing > 0) return;
         ended(failure === undefined ? { kind: "returned", results } : { kind: "failed", ...failure });

@@ -36,6 +36,7 @@ export class ActorHost {
   ) {
     const host: RunHost = {
       ownerOf: (run) => callerOf(run as Call),
+      holderOf: (run) => ((run as Call).orphan ? undefined : callerOf(run as Call)),
       heldBy: () => spec.held,
       block: (run) => this.executor.block(run as Call),
       resume: (run) => this.executor.resume(run as Call),

@@ -22,6 +22,8 @@ export interface Call {
   readonly task: unknown;
   state: "queued" | "preparing" | "prepared" | "running" | "done";
   waits: number;
+  /** Its caller is gone, or takes it for lost: its results are held in nobody's name. */
+  orphan: boolean;
 }
 
 export interface ActorExecutorPort {
@@ -50,7 +52,7 @@ export class ActorExecutor {
 
   /** Hot path: one call for each call. */
   push(caller: Caller, sequence: number, task: unknown): void {
-    const call: Call = { caller, sequence, task, state: "queued", waits: 0 };
+    const call: Call = { caller, sequence, task, state: "queued", waits: 0, orphan: false };
     let queue = this.#queues.get(caller);
     if (queue === undefined) {
       queue = new Deque();
@@ -91,6 +93,7 @@ export class ActorExecutor {
   /** The caller is gone: what has not started never will. */
   detach(caller: Caller): void {
     this.#queues.delete(caller);
+    for (const call of this.#running) if (call.caller === caller) call.orphan = true;
   }
 
   block(call: Call): void {

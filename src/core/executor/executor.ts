@@ -38,6 +38,11 @@ export interface Run {
   startedMs: number;
 }
 
+/** Who holds the results of a run: its owner, unless it has given the run up, and may have let go of them already. */
+export function holderOf({ lease }: Run): ProcessRef | undefined {
+  return lease.closed && lease.caller === undefined ? undefined : lease.owner;
+}
+
 export interface LeaseSlot {
   readonly id: LeaseId;
   readonly owner: ProcessRef;

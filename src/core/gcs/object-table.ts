@@ -23,6 +23,7 @@ import {
 } from "../../base/ids.js";
 import { MAX_OBJECTS, MAX_WAITERS_PER_OBJECT } from "../../base/limits.js";
 import type { Failure } from "../../protocol/messages.js";
+import { lost, tooManyWait } from "./object-failures.js";
 
 /** A process, an object that contains the ref, or a task that may have to run again with it. */
 export type HolderId = ProcessId | ObjectId | TaskId;
@@ -115,7 +116,7 @@ export class ObjectTable {
   subscribe(waiter: NodeId, object: ObjectId, failedAt?: NodeId): "answered" | "waiting" {
     const row = this.#rows.get(object);
     if (row !== undefined && row.locations.size > 0) {
-      const others = failedAt === undefined ? row.locations : without(row.locations, failedAt);
+      const others = new Set([...row.locations].filter((each) => each !== failedAt));
       if (others.size === 0) {
         this.#later.set(object, (this.#later.get(object) ?? new Set()).add(waiter));
         return "waiting";
@@ -394,22 +395,4 @@ export class ObjectTable {
     this.#waiters.delete(object);
     for (const waiter of waiters ?? []) this.#port.objectGone(waiter, object, reason);
   }
-}
-
-function tooManyWait(object: ObjectId): Failure {
-  return {
-    code: "PENDING_CALLS_LIMIT",
-    message: `object ${object} cannot be waited for: at most ${MAX_WAITERS_PER_OBJECT} nodes wait for one object, and the cluster for ${MAX_OBJECTS} objects. Wait for fewer at a time`,
-  };
-}
-
-function lost(object: ObjectId, how: string): Failure {
-  return {
-    code: "OBJECT_LOST",
-    message: `object ${object} is lost: ${how}, and it cannot be made again: only results of tasks are, unless maxRetries is 0`,
-  };
-}
-
-function without(nodes: ReadonlySet<NodeId>, node: NodeId): ReadonlySet<NodeId> {
-  return new Set([...nodes].filter((each) => each !== node));
 }
