@@ -154,7 +154,7 @@ export class ClusterApi implements Api {
     const { actors, references } = this.#process.owner;
     const known = actors.find(actorId);
     if (known !== undefined) return this.#handleTo(known);
-    references.holdActor(actorId);
+    references.holds.take(actorId);
     return this.#handleTo(actors.link(actorId, name, false));
   }
 

@@ -32,8 +32,8 @@ export interface RunEvents {
   block(): void;
   resume(): void;
   finished(outcome: Outcome): void;
-  /** Whose the results are; undefined when the owner has given the run up. */
-  owner(): ProcessRef | undefined;
+  /** In whose name the results are held. */
+  holder(): ProcessRef | undefined;
 }
 
 interface BringEvents {
@@ -95,7 +95,7 @@ export class TaskRunner {
       this.#instance = code.create(values.map((value) => api.decode(value)));
       api.dropAll();
       // The constructor's refs are held in this process's own name before its creator lets go.
-      this.#process.owner.references.whenHoldsSettled(() => done(undefined));
+      this.#process.owner.references.holds.whenSettled(() => done(undefined));
     };
     if (this.#bring(spec, spec.functionId, spec.arguments, { ready: build, failed: done, missing: undefined })) build();
   }
@@ -166,7 +166,7 @@ export class TaskRunner {
     new ScriptRunner(this.#process, api, script, {
       block: events.block,
       resume: events.resume,
-      returned: (results) => this.#results(task, events.owner(), api, results, ended),
+      returned: (results) => this.#results(task, api, results, events.holder(), ended),
       threw: (error) => {
         api.dropAll();
         ended(outcomeOf(error));
@@ -198,7 +198,7 @@ export class TaskRunner {
   promote(
     { taskId, attempt }: TaskSpec,
     outcome: Outcome,
-    owner: ProcessRef,
+    holder: ProcessRef | undefined,
     promoted: (outcome: Outcome) => void,
   ): void {
     if (outcome.kind !== "returned") return promoted(outcome);
@@ -209,7 +209,7 @@ export class TaskRunner {
     let left = inline.length;
     if (left === 0) return promoted(outcome);
     for (const { index, value } of inline) {
-      this.#process.sealValue(objectIdOf(taskId, index), value, runOfCopy(attempt), owner, (failure) => {
+      this.#process.sealValue(objectIdOf(taskId, index), value, runOfCopy(attempt), holder, (failure) => {
         if (failure === undefined)
           results[index] = { kind: "stored", nodeId: this.#process.ref.nodeId, sizeBytes: value.sizeBytes };
         if (--left === 0) promoted({ kind: "returned", results });
@@ -220,9 +220,9 @@ export class TaskRunner {
   /** Lecture, `storeResult`: what is large, or names others, goes into the store; the rest travels with the answer. */
   #results(
     { spec }: IncomingTask,
-    owner: ProcessRef | undefined,
     api: ClusterApi,
     made: readonly Made[],
+    holder: ProcessRef | undefined,
     ended: (outcome: Outcome) => void,
   ): void {
     const process = this.#process;
@@ -249,7 +249,7 @@ export class TaskRunner {
     if (storing === 0) return ended({ kind: "returned", results });
     for (const [index, local] of placed) {
       results[index] = { kind: "stored", nodeId: process.ref.nodeId, sizeBytes: local.value.sizeBytes };
-      process.handOver(local, objectIdOf(spec.taskId, index), runOfCopy(spec.attempt), owner, (reason) => {
+      process.handOver(local, objectIdOf(spec.taskId, index), runOfCopy(spec.attempt), holder, (reason) => {
         failure ??= reason;
         if (--storing > 0) return;
         ended(failure === undefined ? { kind: "returned", results } : { kind: "failed", ...failure });

@@ -1,7 +1,7 @@
 /** A virtual worker: runs the tasks of its leases, or becomes an actor. */
 import { GCS, type LeaseId, type ProcessRef } from "../src/base/ids.js";
 import { ActorExecutor, type Call } from "../src/core/executor/actor-executor.js";
-import { Executor, type LeaseSlot, ownerOf, type Run } from "../src/core/executor/executor.js";
+import { Executor, holderOf, type LeaseSlot, type Run } from "../src/core/executor/executor.js";
 import type { Outcome } from "../src/core/owner/records.js";
 import type { ActorSpec, Message } from "../src/protocol/messages.js";
 import type { DirectFrame, IncomingTask, OwnerFrame } from "./frames.js";
@@ -127,12 +127,12 @@ export class Worker extends OwnerProcess implements WorkerDoor {
           block: () => executor.block(run),
           resume: () => executor.resume(run),
           finished: (outcome) => executor.finished(run, outcome),
-          owner: () => ownerOf(run.lease),
+          holder: () => holderOf(run),
         }),
       answer: (caller, run, outcome, runTimeMs) =>
         this.#answer(caller as Caller, run.lease.id, run, outcome, runTimeMs),
       promoteUnread: (run, outcome, promoted) =>
-        this.#runner.promote(taskOf(run).spec, outcome, run.lease.owner, promoted),
+        this.#runner.promote(taskOf(run).spec, outcome, holderOf(run), promoted),
       rebuilt: (lease, _run, outcome) => this.#rebuilt(lease.id, outcome),
       handBack: (caller, lease, sequences, blocked) =>
         (caller as Caller).end.send({ kind: "handBack", leaseId: lease.id, sequences, blocked }),
@@ -145,14 +145,14 @@ export class Worker extends OwnerProcess implements WorkerDoor {
   #answer({ end }: Caller, leaseId: LeaseId | undefined, run: Run | Call, outcome: Outcome, runTimeMs: number): void {
     const { sequence } = run;
     this.#runner.keep(taskOf(run).spec, outcome);
-    this.owner.references.whenHoldsSettled(() => end.send({ kind: "answer", leaseId, sequence, outcome, runTimeMs }));
+    this.owner.references.holds.whenSettled(() => end.send({ kind: "answer", leaseId, sequence, outcome, runTimeMs }));
   }
 
   /** The same for a task that the GCS had run again. */
   #rebuilt(leaseId: LeaseId, outcome: Outcome): void {
     const error = outcome.kind === "threw" ? (outcome.error as SimValue).error : undefined;
     const failure = outcome.kind === "failed" ? { code: outcome.code, message: outcome.message } : error;
-    this.owner.references.whenHoldsSettled(() => this.send(GCS, { type: "taskRebuilt", leaseId, failure }));
+    this.owner.references.holds.whenSettled(() => this.send(GCS, { type: "taskRebuilt", leaseId, failure }));
   }
 
   /** Lecture, `createActor`: from here on this worker is the actor. */
@@ -180,7 +180,7 @@ export class Worker extends OwnerProcess implements WorkerDoor {
           block: () => actor.block(call),
           resume: () => actor.resume(call),
           finished: (outcome) => actor.finished(call, outcome),
-          owner: () => (call.unheard ? undefined : (call.caller as Caller).ref),
+          holder: () => (call.orphan ? undefined : taskOf(call).caller),
         }),
       answer: (caller, call, outcome) => this.#answer(caller as Caller, undefined, call, outcome, 0),
     });

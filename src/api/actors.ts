@@ -1,6 +1,6 @@
 /** Actor classes and the handles of living actors. */
 import { inspect } from "node:util";
-import { type ActorId, GCS, type ObjectId, taskIdOf } from "../base/ids.js";
+import { type ActorId, GCS, taskIdOf } from "../base/ids.js";
 import { DEFAULT_ACTOR_CONCURRENCY, MAX_INLINE_SUM_BYTES, MAX_LEASE_ARGUMENT_BYTES } from "../base/limits.js";
 import type { ActorLink, TaskTemplate } from "../core/owner/records.js";
 import { ObjectEntry } from "../core/owner/records.js";
@@ -9,6 +9,7 @@ import { ActorNotFoundError, InvalidOptionError } from "../errors.js";
 import { callOrigins, noteArguments } from "../process/call-sites.js";
 import type { CoreProcess } from "../process/core-process.js";
 import { EncodedBytes } from "../process/encoded-bytes.js";
+import { controlArguments } from "../process/lease-request.js";
 import { checkOptions, checkText, demandOf, show, strategyOf } from "./options.js";
 import { cellWith, type FunctionCell, newCell, refsOf, refuseMore, registered } from "./remote-function.js";
 import { currentLineage, type Runtime, requireRuntime, runtimeOrNothing } from "./runtime.js";
@@ -100,7 +101,7 @@ function createActor(state: ClassState, args: readonly unknown[]): object {
   const demand = demandOf(options, 1);
   const namespace = options.namespace ?? runtime.namespace;
   const register = (large: readonly ObjectEntry[], stored: readonly unknown[]) => {
-    const inline = core.controlArguments(stored);
+    const inline = controlArguments(stored);
     const bytes = inline.reduce((sum, arg) => sum + (arg.kind === "value" ? arg.bytes.length : 0), 0);
     if (bytes > MAX_INLINE_SUM_BYTES) {
       const message = `the arguments of actor ${cell.name} (${actorId}) have ${bytes} bytes together, ${MAX_INLINE_SUM_BYTES} are allowed: put() them, or pass them in one array`;
@@ -312,7 +313,7 @@ export function borrowedHandle(
   methods: readonly string[] | undefined,
 ): object {
   const { owner } = runtime.core;
-  if (owner.actors.find(actorId) === undefined) owner.references.holdActor(actorId as string as ObjectId);
+  if (owner.actors.find(actorId) === undefined) owner.references.holds.take(actorId);
   return handleFor(runtime.core, owner.actors.link(actorId, className, false), className, methods);
 }
 

@@ -35,7 +35,8 @@ export class ActorHost {
     events: ActorHostEvents,
   ) {
     const host: RunHost = {
-      ownerOf: (run) => ((run as Call).unheard ? undefined : callerOf(run as Call)),
+      ownerOf: (run) => callerOf(run as Call),
+      holderOf: (run) => ((run as Call).orphan ? undefined : callerOf(run as Call)),
       heldBy: () => spec.held,
       block: (run) => this.executor.block(run as Call),
       resume: (run) => this.executor.resume(run as Call),

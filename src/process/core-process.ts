@@ -3,7 +3,7 @@
  * values. Wiring only: the machines decide.
  */
 import { GCS, type JobId, type ObjectId, type ProcessRef, SEALED_BY_OWNER } from "../base/ids.js";
-import { MAX_LEASE_ARGUMENT_BYTES, MAX_TASK_DEPTH, WORKER_DIAL_TIMEOUT_MS } from "../base/limits.js";
+import { MAX_TASK_DEPTH, WORKER_DIAL_TIMEOUT_MS } from "../base/limits.js";
 import { Journey } from "../core/journey.js";
 import { processReport } from "../core/memory/process-report.js";
 import type { ProcessReport } from "../core/memory/reports.js";
@@ -16,15 +16,15 @@ import { Arena } from "../io/arena.js";
 import { type Connection, tcpTraffic } from "../io/connection.js";
 import { dial } from "../io/dial.js";
 import { loadNative } from "../io/native.js";
-import type { Argument, Failure, LeaseRequest, Message, Role } from "../protocol/messages.js";
+import type { Failure, Message, Role } from "../protocol/messages.js";
 import { noteArguments, originNow, placing } from "./call-sites.js";
 import { nowMs } from "./clock.js";
 import { ControlLink } from "./control-link.js";
 import { DirectLinks } from "./direct-links.js";
 import { EncodedBytes } from "./encoded-bytes.js";
-import { encodedValue } from "./encoded-value.js";
 import { FunctionRegistry } from "./function-registry.js";
 import { WeakHandles } from "./garbage.js";
+import { leaseRequestFor } from "./lease-request.js";
 import type { Lineage } from "./lineage.js";
 import { LineageWriter } from "./lineage-writer.js";
 import { LocalStore, LocalValue, type Naming, noRoom, resolvePut } from "./local-store.js";
@@ -147,23 +147,17 @@ export class CoreProcess {
 
   /** Data that a captured function names: it lives as long as the function table keeps the function, to the job's end. */
   putForJob(value: unknown, lineage: Lineage): ObjectEntry {
-    const { references } = this.owner;
     const encoded = this.values.encode(value, "value");
-    const placed = encoded instanceof LocalValue ? encoded : this.placeValue(encoded, false);
-    const entry = references.create(lineage.contextId, lineage.counter++, 0, undefined);
+    const entry = this.#putPlaced(encoded instanceof LocalValue ? encoded : this.placeValue(encoded, false), lineage);
     entry.origin = originNow("data that a function captured");
-    references.pin(entry);
-    resolvePut(references, entry, placed);
-    references.escape(entry);
+    this.owner.references.pin(entry);
+    this.owner.references.escape(entry);
     return entry;
   }
 
   /** An object of this process with a value that is encoded already, in the store whatever its size. */
   putEncoded(bytes: EncodedBytes, lineage: Lineage): ObjectEntry {
-    const value = this.placeValue(bytes, false);
-    const entry = this.owner.references.create(lineage.contextId, lineage.counter++, 0, undefined);
-    resolvePut(this.owner.references, entry, value);
-    return entry;
+    return this.#putPlaced(this.placeValue(bytes, false), lineage);
   }
 
   /** A value that is small enough to stay here, in the store all the same. @throws ObjectStoreFullError */
@@ -234,15 +228,6 @@ export class CoreProcess {
     this.owner.references.want(entry, waiter);
   }
 
-  /** Arguments of an actor's constructor: small ones travel with its registration, others as objects. */
-  controlArguments(args: readonly unknown[]): Argument[] {
-    return args.map((arg): Argument => {
-      if (arg instanceof ObjectEntry && arg.state !== "inline") return { kind: "object", objectId: arg.id };
-      const value = arg instanceof ObjectEntry ? arg.value : arg;
-      return { kind: "value", bytes: encodedValue(value as StoredValue) };
-    });
-  }
-
   /** A driver that leaves a cluster which lives on: its raylet keeps what it recorded for a while. */
   keepLadders(): void {
     this.raylet.sendToRaylet({ type: "keepLadders", json: JSON.stringify([...this.journey.records()]) });
@@ -264,6 +249,12 @@ export class CoreProcess {
     this.store.close();
     this.#channel.close();
     this.#arena?.close();
+  }
+
+  #putPlaced(value: LocalValue, lineage: Lineage): ObjectEntry {
+    const entry = this.owner.references.create(lineage.contextId, lineage.counter++, 0, undefined);
+    resolvePut(this.owner.references, entry, value);
+    return entry;
   }
 
   #receive(message: Message, from: ProcessRef): void {
@@ -297,7 +288,7 @@ export class CoreProcess {
       sendToRaylet: (message) => this.raylet.sendToRaylet(message),
       send: (to, message) => this.raylet.send(to, message),
       sendToGcs: (message) => this.raylet.send(GCS, message),
-      leaseRequest: (leaseId, task) => this.#leaseRequest(leaseId, task),
+      leaseRequest: (leaseId, task) => leaseRequestFor(this, leaseId, task),
       connectLease: (lease) => {
         this.#links.connectLease(lease);
         this.#wakeUp();
@@ -323,43 +314,6 @@ export class CoreProcess {
       track: (entry, handle) => this.track(entry, handle),
       warn: (text) => this.#options.warn(text),
       wakeUp: () => this.#wakeUp(),
-    };
-  }
-
-  #leaseRequest(leaseId: LeaseRequest["leaseId"], task: Task): LeaseRequest {
-    const { template, depth } = task;
-    const large = task.dependencies.filter((entry) => entry.state === "stored" || !entry.owned);
-    const args = this.controlArguments(task.args as readonly unknown[]);
-    const inlineBytes = args.reduce((sum, arg) => sum + (arg.kind === "value" ? arg.bytes.length : 0), 0);
-    const taskId = task.id;
-    return {
-      leaseId,
-      owner: this.self,
-      jobId: this.jobId,
-      name: template.name,
-      taskId,
-      demand: template.demand,
-      held: template.demand,
-      strategy: template.strategy,
-      depth,
-      exclusive: template.maxRetries === 0,
-      arguments: large.map((entry) => ({ objectId: entry.id, sizeBytes: entry.sizeBytes })),
-      // A task that must not run twice is pushed by its owner alone, who then knows whether it may have run.
-      task:
-        template.maxRetries === 0 || inlineBytes > MAX_LEASE_ARGUMENT_BYTES
-          ? undefined
-          : {
-              taskId,
-              jobId: this.jobId,
-              name: template.name,
-              functionId: template.functionId as never,
-              owner: this.self,
-              attempt: task.run,
-              depth,
-              numReturns: template.numReturns,
-              storeResult: task.storeResult,
-              arguments: args,
-            },
     };
   }
 

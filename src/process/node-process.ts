@@ -161,8 +161,7 @@ export class NodeProcess {
   }
 
   get hasDrivers(): boolean {
-    for (const connection of this.#locals.values()) if (connection.peer.role === "driver") return true;
-    return false;
+    return [...this.#locals.values()].some(({ peer }) => peer.role === "driver");
   }
 
   onDriverGone: () => void = () => {};
@@ -375,8 +374,7 @@ export class NodeProcess {
 
   /** Lecture, `fetchArgument` and `fetchResult`: bytes go from store to store on a connection of their own. */
   #fetch(objectId: ObjectId, from: NodeInfo, offset: number, sizeBytes: number): void {
-    const address = { host: from.host, port: from.port };
-    this.#transferClient.pull(address, objectId, sizeBytes, this.#arena, offset).then(
+    this.#transferClient.pull(from, objectId, sizeBytes, this.#arena, offset).then(
       () => this.#enter(() => this.#raylet?.fetched(objectId, true)),
       (error: Error) => {
         this.#log.warn(`object ${objectId} could not be fetched from node ${from.nodeId}: ${error.message}`);

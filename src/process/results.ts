@@ -75,22 +75,22 @@ export class Results {
     });
   }
 
-  /** What lies in the store is sealed in the owner's name, if it still wants the results; then the task has ended. */
+  /** What lies in the store is sealed in the holder's name; then the task has ended. */
   store(
     task: Source,
     values: readonly (StoredValue | LocalValue)[],
-    owner: ProcessRef | undefined,
+    holder: ProcessRef | undefined,
     done: (outcome: Outcome) => void,
   ): Outcome | undefined {
     const placed = values.flatMap((value, index) => (value instanceof LocalValue ? [{ index, value }] : []));
     const results = values.map((value): Result => ({ kind: "inline", value }));
     if (placed.length === 0) return { kind: "returned", results };
-    this.#seal(task, placed, owner, (failure) => done(failure ?? { kind: "returned", results }), results);
+    this.#seal(task, placed, holder, (failure) => done(failure ?? { kind: "returned", results }), results);
     return undefined;
   }
 
-  /** Seal what an outcome has inline, in the owner's name. `done` gets the outcome as it is to be answered then. */
-  promote(task: Source, outcome: Outcome, owner: ProcessRef | undefined, done: (outcome: Outcome) => void): void {
+  /** Seal what an outcome has inline, in the holder's name. `done` gets the outcome as it is to be answered then. */
+  promote(task: Source, outcome: Outcome, holder: ProcessRef | undefined, done: (outcome: Outcome) => void): void {
     const inline = inlineOf(outcome, task.template.numReturns);
     if (inline.length === 0) return done(outcome);
     let placed: readonly PlacedValue[];
@@ -102,7 +102,7 @@ export class Results {
     }
     const results: Result[] = outcome.kind === "returned" ? [...outcome.results] : [];
     const ended: Outcome = outcome.kind === "threw" ? outcome : { kind: "returned", results };
-    this.#seal(task, placed, owner, (failure) => done(failure ?? ended), results);
+    this.#seal(task, placed, holder, (failure) => done(failure ?? ended), results);
   }
 
   /** When one of them cannot be placed, those before it are nobody's. */
@@ -120,7 +120,7 @@ export class Results {
   #seal(
     { template, counter, attempt }: Source,
     values: readonly PlacedValue[],
-    owner: ProcessRef | undefined,
+    holder: ProcessRef | undefined,
     done: (failure: Outcome | undefined) => void,
     results: Result[],
   ): void {
@@ -130,7 +130,7 @@ export class Results {
     let failure: Failure | undefined;
     for (const { index, value } of values) {
       results[index] = { kind: "stored", nodeId: this.#core.self.nodeId, sizeBytes: value.sizeBytes };
-      this.#core.store.handOver(value, objectIdOf(taskId, index), run, owner, (error) => {
+      this.#core.store.handOver(value, objectIdOf(taskId, index), run, holder, (error) => {
         failure ??= error;
         if (--left === 0) done(failure === undefined ? undefined : { kind: "failed", ...failure });
       });

@@ -31,8 +31,10 @@ export interface WorkerTask extends IncomingTask {
 
 /** The machine that runs tasks: told of waits and ends. One for all tasks, so that a task needs no closures. */
 export interface RunHost extends Blocker {
-  /** Whose the results are; undefined when the owner has given the run up, and would not know of a hold in its name. */
-  ownerOf(run: unknown): ProcessRef | undefined;
+  /** Whose the results are. */
+  ownerOf(run: unknown): ProcessRef;
+  /** In whose name they are held: nobody's, when their owner has given the run up. */
+  holderOf(run: unknown): ProcessRef | undefined;
   finished(run: unknown, outcome: Outcome): void;
 }
 
@@ -248,15 +250,14 @@ export class TaskRunner {
     run: unknown,
   ): Outcome | undefined {
     const done = (outcome: Outcome) => host.finished(run, outcome);
-    return this.results.store(task, values, host.ownerOf(run), done);
+    return this.results.store(task, values, host.holderOf(run), done);
   }
 
   /** It ended without a value of its own. Whoever waits for its results elsewhere is not kept waiting for the owner. */
   #ended(task: WorkerTask, outcome: Outcome, host: RunHost, run: unknown): Outcome | undefined {
-    const owner = host.ownerOf(run);
-    if (owner !== undefined && isRebuild({ owner })) return outcome; // the GCS tells those who wait
+    if (isRebuild({ owner: host.ownerOf(run) })) return outcome; // the GCS tells those who wait
     if (outcome.kind === "failed" || !(task.storeResult || this.results.isPromised(task))) return outcome;
-    this.results.promote(task, outcome, owner, (promoted) => host.finished(run, promoted));
+    this.results.promote(task, outcome, host.holderOf(run), (promoted) => host.finished(run, promoted));
     return undefined;
   }
 

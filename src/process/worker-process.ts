@@ -5,7 +5,7 @@
 import { ByteReader, MalformedBytes } from "../base/bytes.js";
 import { GCS, type LeaseId, type NodeId, type ProcessId, type ProcessRef } from "../base/ids.js";
 import type { Call } from "../core/executor/actor-executor.js";
-import { Executor, type LeaseSlot, ownerOf, type Run } from "../core/executor/executor.js";
+import { Executor, holderOf, type LeaseSlot, type Run } from "../core/executor/executor.js";
 import type { Outcome } from "../core/owner/records.js";
 import { ConnectionError } from "../errors.js";
 import { Acceptor } from "../io/acceptor.js";
@@ -66,7 +66,8 @@ export class WorkerProcess {
   readonly #executor: Executor;
   readonly #runner: TaskRunner;
   readonly #host: RunHost = {
-    ownerOf: (run) => ownerOf((run as Run).lease),
+    ownerOf: (run) => (run as Run).lease.owner,
+    holderOf: (run) => holderOf(run as Run),
     heldBy: (run) => (run as Run).lease.held,
     block: (run) => this.#executor.block(run as Run),
     resume: (run) => this.#executor.resume(run as Run),
@@ -129,8 +130,8 @@ export class WorkerProcess {
       execute: (run) => this.#runner.execute(run.task as WorkerTask, this.#host, run),
       answer: (caller, run, outcome, runTimeMs) =>
         this.#answer(caller as CallerConnection, run.lease, run, outcome, runTimeMs),
-      promoteUnread: ({ lease, task }, outcome, promoted) =>
-        this.#runner.results.promote(task as WorkerTask, outcome, lease.owner, promoted),
+      promoteUnread: (run, outcome, promoted) =>
+        this.#runner.results.promote(run.task as WorkerTask, outcome, holderOf(run), promoted),
       rebuilt: (lease, _run, outcome) => this.#rebuilt(lease.id, outcome),
       handBack: (caller, lease, sequences, blocked) =>
         this.#handBack(caller as CallerConnection, (caller as CallerConnection).numbers.get(lease), sequences, blocked),
@@ -285,14 +286,14 @@ export class WorkerProcess {
   ): void {
     const { references } = this.core.owner;
     this.#runner.results.keep(task as WorkerTask, outcome);
-    if (references.holdsAreSettled) this.#writeAnswer(caller, lease, sequence, outcome, runTimeMs);
-    else references.whenHoldsSettled(() => this.#writeAnswer(caller, lease, sequence, outcome, runTimeMs));
+    if (references.holds.areSettled) this.#writeAnswer(caller, lease, sequence, outcome, runTimeMs);
+    else references.holds.whenSettled(() => this.#writeAnswer(caller, lease, sequence, outcome, runTimeMs));
   }
 
   /** The same for a task that the GCS had run again. */
   #rebuilt(leaseId: LeaseId, outcome: Outcome): void {
     const failure = this.#runner.failureOf(outcome);
-    this.core.owner.references.whenHoldsSettled(() =>
+    this.core.owner.references.holds.whenSettled(() =>
       this.core.raylet.send(GCS, { type: "taskRebuilt", leaseId, failure }),
     );
   }

@@ -112,12 +112,12 @@ test("what a caller that is gone has pushed does not start; what runs ends by it
   w.push("d", "async a", "b");
   w.push("e", "c");
   w.asked();
-  assert.equal(w.call("async a").unheard, false);
+  assert.equal(w.call("async a").orphan, false);
   w.executor.detach("d");
-  assert.equal(w.call("async a").unheard, true); // found by the simulator (seed 401 with three faults)
+  assert.equal(w.call("async a").orphan, true); // found by the simulator (seed 401 with three faults)
   w.executor.finished(w.call("async a"), DONE);
   assert.deepEqual(w.asked(), ["d: async a returned", "run c", "e: c returned"]);
-  assert.equal(w.call("c").unheard, false);
+  assert.equal(w.call("c").orphan, false);
 });
 
 test("the actor's CPU is free while every call under way waits, and only then", () => {

@@ -22,8 +22,8 @@ export interface Call {
   readonly task: unknown;
   state: "queued" | "preparing" | "prepared" | "running" | "done";
   waits: number;
-  /** Its caller's connection is lost: nobody takes its answer, and a hold in the caller's name would never end. */
-  unheard: boolean;
+  /** Its caller is gone, or takes it for lost: its results are held in nobody's name. */
+  orphan: boolean;
 }
 
 export interface ActorExecutorPort {
@@ -52,7 +52,7 @@ export class ActorExecutor {
 
   /** Hot path: one call for each call. */
   push(caller: Caller, sequence: number, task: unknown): void {
-    const call: Call = { caller, sequence, task, state: "queued", waits: 0, unheard: false };
+    const call: Call = { caller, sequence, task, state: "queued", waits: 0, orphan: false };
     let queue = this.#queues.get(caller);
     if (queue === undefined) {
       queue = new Deque();
@@ -93,7 +93,7 @@ export class ActorExecutor {
   /** The caller is gone: what has not started never will. */
   detach(caller: Caller): void {
     this.#queues.delete(caller);
-    for (const call of this.#running) if (call.caller === caller) call.unheard = true;
+    for (const call of this.#running) if (call.caller === caller) call.orphan = true;
   }
 
   block(call: Call): void {

@@ -38,6 +38,11 @@ export interface Run {
   startedMs: number;
 }
 
+/** Who holds the results of a run: its owner, unless it has given the run up, and may have let go of them already. */
+export function holderOf({ lease }: Run): ProcessRef | undefined {
+  return lease.closed && lease.caller === undefined ? undefined : lease.owner;
+}
+
 export interface LeaseSlot {
   readonly id: LeaseId;
   readonly owner: ProcessRef;
@@ -346,11 +351,6 @@ export class Executor {
   #handBack(lease: LeaseSlot, sequences: readonly number[], blocked: boolean): void {
     if (lease.caller !== undefined) this.#port.handBack(lease.caller, lease, sequences, blocked);
   }
-}
-
-/** Whose the results of its tasks are. What still runs on a lease that is over has been given up by its owner. */
-export function ownerOf({ owner, closed }: LeaseSlot): ProcessRef | undefined {
-  return closed && !isRebuild({ owner }) ? undefined : owner;
 }
 
 function isBlocked(run: Run | undefined): boolean {

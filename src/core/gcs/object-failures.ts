@@ -1,4 +1,4 @@
-/** Why an object cannot be had, in words. */
+/** Why an object cannot be had, in words for its user. */
 import type { ObjectId } from "../../base/ids.js";
 import { MAX_OBJECTS, MAX_WAITERS_PER_OBJECT } from "../../base/limits.js";
 import type { Failure } from "../../protocol/messages.js";

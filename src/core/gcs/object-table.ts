@@ -125,7 +125,7 @@ export class ObjectTable {
   subscribe(waiter: NodeId, object: ObjectId, failedAt?: NodeId): "answered" | "waiting" {
     const row = this.#rows.get(object);
     if (row !== undefined && row.locations.size > 0) {
-      const others = failedAt === undefined ? row.locations : without(row.locations, failedAt);
+      const others = new Set([...row.locations].filter((each) => each !== failedAt));
       if (others.size === 0) {
         this.#later.set(object, (this.#later.get(object) ?? new Set()).add(waiter));
         return "waiting";
@@ -404,8 +404,4 @@ export class ObjectTable {
     this.#waiters.delete(object);
     for (const waiter of waiters ?? []) this.#port.objectGone(waiter, object, reason);
   }
-}
-
-function without(nodes: ReadonlySet<NodeId>, node: NodeId): ReadonlySet<NodeId> {
-  return new Set([...nodes].filter((each) => each !== node));
 }

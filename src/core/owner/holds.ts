@@ -6,7 +6,7 @@
  * Invariant: I-05. An id is in at most one of the two batches: a ref that comes back in the same turn was never let go.
  */
 import { assert } from "../../base/assert.js";
-import type { ObjectId, ProcessRef } from "../../base/ids.js";
+import type { ActorId, ObjectId, ProcessRef } from "../../base/ids.js";
 import { MAX_HOLDS_PER_MESSAGE } from "../../base/limits.js";
 import type { Message } from "../../protocol/messages.js";
 import type { Origin } from "./origin.js";
@@ -21,8 +21,8 @@ export interface HoldsPort {
 
 export class Holds {
   readonly #port: HoldsPort;
-  readonly #toRelease = new Set<ObjectId>();
-  readonly #toHold = new Set<ObjectId>();
+  readonly #toRelease = new Set<ObjectId | ActorId>();
+  readonly #toHold = new Set<ObjectId | ActorId>();
   #nextSequence = 1;
   /** Holds asked for and not confirmed yet, oldest first; whoever needs them confirmed waits in `#onSettled`. */
   readonly #unconfirmed = new Set<number>();
@@ -32,14 +32,15 @@ export class Holds {
     this.#port = port;
   }
 
-  take(id: ObjectId): void {
+  /** Of an object, or of an actor: its handle counts like an object's ref. */
+  take(id: ObjectId | ActorId): void {
     if (this.#toRelease.delete(id)) return;
     this.#toHold.add(id);
     this.#port.wakeUp();
   }
 
-  letGo(id: ObjectId, origin?: Origin): void {
-    if (origin !== undefined) this.#port.keepOrigin(id, origin);
+  letGo(id: ObjectId | ActorId, origin?: Origin): void {
+    if (origin !== undefined) this.#port.keepOrigin(id as ObjectId, origin);
     if (this.#toHold.delete(id)) return;
     this.#toRelease.add(id);
     this.#port.wakeUp();
@@ -97,12 +98,12 @@ export class Holds {
 }
 
 /** Everything in the set, in pieces that fit into a message; the set is empty then. */
-function takeBatches(ids: Set<ObjectId>): readonly (readonly ObjectId[])[] {
+function takeBatches(ids: Set<ObjectId | ActorId>): readonly (readonly (ObjectId | ActorId)[])[] {
   if (ids.size === 0) return [];
   const all = [...ids];
   ids.clear();
   if (all.length <= MAX_HOLDS_PER_MESSAGE) return [all];
-  const batches: ObjectId[][] = [];
+  const batches: (ObjectId | ActorId)[][] = [];
   for (let i = 0; i < all.length; i += MAX_HOLDS_PER_MESSAGE) batches.push(all.slice(i, i + MAX_HOLDS_PER_MESSAGE));
   return batches;
 }

@@ -111,7 +111,7 @@ export class Owner {
       call: (actor, task) => this.#call(actor, task),
       disconnect: (actor) => port.disconnectActor(actor),
       releaseHandle: (actor) => {
-        this.references.releaseActor(actor.actorId);
+        this.references.holds.letGo(actor.actorId);
         for (const held of actor.kept.splice(0)) this.letGo(held);
       },
       finished: (task, outcome) => this.#finished(task, outcome),
@@ -244,10 +244,10 @@ export class Owner {
         this.references.argumentReaders.missing(message.objectId);
         return true;
       case "holdsAdded":
-        this.references.holdsAdded(message.sequence);
+        this.references.holds.added(message.sequence);
         return true;
       case "flushHolds":
-        this.references.flushHolds(message.epoch);
+        this.references.holds.flushFor(message.epoch);
         return true;
       default:
         return false;

@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Lines, line } from "../../../test/support/messages.js";
-import { context, failure, node, object, process } from "../../../test/support/names.js";
+import { actor, context, failure, node, object, process } from "../../../test/support/names.js";
 import { namedTask } from "../../../test/support/owner.js";
 import type { ObjectEntry, Task, Waiter } from "./records.js";
 import { ReferenceTable } from "./reference-table.js";
@@ -439,9 +439,9 @@ test("an object of this process that comes back after it was let go is borrowed 
 
 test("an actor's handle is held like an object's ref", () => {
   const w = world();
-  w.table.holdActor("counter");
+  w.table.holds.take(actor("counter"));
   assert.deepEqual(w.asked(), ["addHolds counter"]);
-  w.table.releaseActor("counter");
+  w.table.holds.letGo(actor("counter"));
   assert.deepEqual(w.asked(), ["releaseHolds counter"]);
 });
 
@@ -450,25 +450,25 @@ test("an actor's handle is held like an object's ref", () => {
 test("an action waits for the holds asked for before it, and for no later ones", () => {
   const w = world();
   const done: string[] = [];
-  w.table.whenHoldsSettled(() => done.push("none"));
+  w.table.holds.whenSettled(() => done.push("none"));
   w.borrowed("a");
-  w.table.whenHoldsSettled(() => done.push("a")); // sends its hold, number 1
+  w.table.holds.whenSettled(() => done.push("a")); // sends its hold, number 1
   w.borrowed("b");
   w.table.flush(); // number 2
-  assert.equal(w.table.holdsAreSettled, false);
+  assert.equal(w.table.holds.areSettled, false);
   assert.deepEqual(done, ["none"]);
-  w.table.holdsAdded(1);
-  w.table.holdsAdded(1);
+  w.table.holds.added(1);
+  w.table.holds.added(1);
   assert.deepEqual(done, ["none", "a"]);
-  w.table.holdsAdded(2);
+  w.table.holds.added(2);
   assert.deepEqual(done, ["none", "a"]);
-  assert.equal(w.table.holdsAreSettled, true);
+  assert.equal(w.table.holds.areSettled, true);
 });
 
 test("asked to flush, it sends what it has gathered before it says so", () => {
   const w = world();
   w.borrowed("b");
-  w.table.flushHolds(7);
+  w.table.holds.flushFor(7);
   assert.deepEqual(w.asked(), ["addHolds b", "holdsFlushed 7"]);
 });
 

@@ -27,13 +27,13 @@ export class ReferenceTable {
   readonly #byId = new Map<ObjectId, ObjectEntry>();
   /** Arguments of tasks that run here. */
   readonly argumentReaders: ArgumentReaders;
-  readonly #holds: Holds;
+  readonly holds: Holds;
   /** What was stored there may be lost: whether it is there is asked of the object table. */
   readonly #lostNodes = new Recent<NodeId>(MAX_NODES);
 
   constructor(port: ReferenceTablePort) {
     this.#port = port;
-    this.#holds = new Holds(port);
+    this.holds = new Holds(port);
     this.argumentReaders = new ArgumentReaders((message) => port.sendToRaylet(message));
   }
 
@@ -50,15 +50,6 @@ export class ReferenceTable {
     this.#byId.set(id, entry);
     this.#hold(entry);
     return entry;
-  }
-
-  /** A holder other than the user's refs: an actor handle counts like an object's ref. */
-  holdActor(id: string): void {
-    this.#holds.take(id as ObjectId);
-  }
-
-  releaseActor(id: string): void {
-    this.#holds.letGo(id as ObjectId);
   }
 
   addRef(entry: ObjectEntry): void {
@@ -93,7 +84,7 @@ export class ReferenceTable {
     entry.hold = "held";
     const task = entry.state === "pending" ? entry.task : undefined;
     if (task !== undefined) task.storeResult = true;
-    this.#holds.declare(entry.id, task?.state === "pushed" ? this.#port.runnerOf(task) : undefined);
+    this.holds.declare(entry.id, task?.state === "pushed" ? this.#port.runnerOf(task) : undefined);
     if (entry.state === "inline" || entry.state === "failed") this.#store(entry);
     else this.announce(entry);
   }
@@ -108,7 +99,7 @@ export class ReferenceTable {
 
   /** A task is with a worker that had it before the refs of its results left: who waits for those may ask there. */
   runsAt(task: Task, runner: ProcessRef): void {
-    for (const entry of task.returns) if (entry.hold === "held") this.#holds.declare(entry.id, runner);
+    for (const entry of task.returns) if (entry.hold === "held") this.holds.declare(entry.id, runner);
   }
 
   /** The value is known. Whoever waits is told; a value that others may ask for goes to the store. */
@@ -165,7 +156,7 @@ export class ReferenceTable {
    * object came to something else, that hold must go. Letting go of none changes nothing.
    */
   releaseStray(entry: ObjectEntry): void {
-    if (entry.hold === "none") this.#holds.letGo(entry.id);
+    if (entry.hold === "none") this.holds.letGo(entry.id);
   }
 
   /** Lecture, `get`: tell the waiter at once, or when the value is here. */
@@ -284,26 +275,9 @@ export class ReferenceTable {
     this.#dropIfUnused(entry);
   }
 
-  /** Run an action once every hold asked for so far is registered. */
-  whenHoldsSettled(action: () => void): void {
-    this.#holds.whenSettled(action);
-  }
-
-  get holdsAreSettled(): boolean {
-    return this.#holds.areSettled;
-  }
-
-  holdsAdded(sequence: number): void {
-    this.#holds.added(sequence);
-  }
-
   /** Send what this turn has gathered. */
   flush(): void {
-    this.#holds.flush();
-  }
-
-  flushHolds(epoch: number): void {
-    this.#holds.flushFor(epoch);
+    this.holds.flush();
   }
 
   find(id: ObjectId): ObjectEntry | undefined {
@@ -330,7 +304,7 @@ export class ReferenceTable {
   }
 
   check(): void {
-    this.#holds.check();
+    this.holds.check();
     for (const [id, entry] of this.#byId) {
       assert(entry.id === id, "an entry is filed under its id");
       const used = entry.localRefs > 0 || entry.pins > 0 || entry.state === "pending" || entry.storing;
@@ -360,7 +334,7 @@ export class ReferenceTable {
 
   #hold(entry: ObjectEntry): void {
     entry.hold = "held";
-    this.#holds.take(entry.id);
+    this.holds.take(entry.id);
   }
 
   #store(entry: ObjectEntry): void {
@@ -419,6 +393,6 @@ export class ReferenceTable {
     entry.hold = "none";
     this.#byId.delete(entry.id);
     this.#stopPulling(entry);
-    this.#holds.letGo(entry.id, entry.origin);
+    this.holds.letGo(entry.id, entry.origin);
   }
 }

@@ -362,13 +362,8 @@ export class LocalScheduler {
     this.#queued.delete(request.leaseId);
     this.#ready.remove(request);
     this.#resources.take(request.demand);
-    this.#granted.set(request.leaseId, {
-      request,
-      worker: slot.ref,
-      held: request.demand,
-      blocked: false,
-      doomed: false,
-    });
+    const granted = { request, worker: slot.ref, held: request.demand, blocked: false, doomed: false };
+    this.#granted.set(request.leaseId, granted);
     if (request.task !== undefined) this.#journey.record("dispatchTask", request.taskId);
     this.#port.grantLease(request, slot);
   }

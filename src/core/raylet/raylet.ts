@@ -151,10 +151,6 @@ export class Raylet {
     this.#kept.check();
   }
 
-  nodeInfo(nodeId: NodeId): NodeInfo | undefined {
-    return this.#cluster.get(nodeId);
-  }
-
   /** A process's exit may be known before its last words have been read: nobody is there to make good of them. */
   #isDead(from: ProcessRef): boolean {
     const isLocal = from.nodeId === this.#info.nodeId && !isRaylet(from);
