@@ -5,19 +5,18 @@
 import { GCS, type JobId, type ObjectId, type ProcessRef, SEALED_BY_OWNER } from "../base/ids.js";
 import { MAX_TASK_DEPTH, WORKER_DIAL_TIMEOUT_MS } from "../base/limits.js";
 import { Journey } from "../core/journey.js";
-import { processReport } from "../core/memory/process-report.js";
-import type { ProcessReport } from "../core/memory/reports.js";
 import { Owner } from "../core/owner/owner.js";
 import type { ActorLink, Task, TaskTemplate } from "../core/owner/records.js";
 import { ObjectEntry, type Waiter } from "../core/owner/records.js";
-import { NotInitializedError, SerializationError } from "../errors.js";
+import { NotInitializedError } from "../errors.js";
 import type { Address } from "../io/address.js";
 import { Arena } from "../io/arena.js";
-import { type Connection, tcpTraffic } from "../io/connection.js";
+import type { Connection } from "../io/connection.js";
 import { dial } from "../io/dial.js";
 import { loadNative } from "../io/native.js";
 import type { Failure, Message, Role } from "../protocol/messages.js";
-import { noteArguments, originNow, placing } from "./call-sites.js";
+import { noteArguments, originNow } from "./call-sites.js";
+import { fetchBytes } from "./captured-data.js";
 import { nowMs } from "./clock.js";
 import { ControlLink } from "./control-link.js";
 import { DirectLinks } from "./direct-links.js";
@@ -28,6 +27,7 @@ import { leaseRequestFor } from "./lease-request.js";
 import type { Lineage } from "./lineage.js";
 import { LineageWriter } from "./lineage-writer.js";
 import { LocalStore, LocalValue, type Naming, noRoom, resolvePut } from "./local-store.js";
+import { answerCollect } from "./own-words.js";
 import { StoreChannel } from "./store-channel.js";
 import { StoredBytes } from "./stored-bytes.js";
 import { failurePieces, readStored, type StoredValue, storedPieces } from "./stored-value.js";
@@ -96,7 +96,7 @@ export class CoreProcess {
         describe: (value) => options.handles.describeExternal(value),
         revive: (external) => options.handles.reviveExternal(external),
         externalize: (bytes) => options.handles.externalize(bytes),
-        fetch: (external) => this.#fetchBytes(options.handles.objectOf(external)),
+        fetch: (external) => fetchBytes(this, options.handles.objectOf(external)),
         warn: options.warn,
       },
       options.self.processId,
@@ -260,21 +260,8 @@ export class CoreProcess {
   #receive(message: Message, from: ProcessRef): void {
     if (this.owner.receive(message) || this.store.receive(message)) return;
     if (message.type === "functionFound") this.functions.functionFound(message.functionId, message.payload);
-    else if (message.type === "collect") this.#answerCollect(message.query, message.subject, from);
+    else if (message.type === "collect") answerCollect(this, this.#options.role, message, from);
     else this.onMessage(message, from);
-  }
-
-  #answerCollect(query: number, subject: string, from: ProcessRef): void {
-    const records = [...this.journey.records()].filter((record) => record.subject.startsWith(subject));
-    // A driver or worker has TCP connections only to processes of other nodes: calls, and their answers.
-    const traffic = subject === "#traffic" ? [{ objectBytes: 0, callBytes: tcpTraffic.bytesSent }] : records;
-    const answer = subject === "#memory" ? this.#memory() : traffic;
-    this.raylet.send(from, { type: "collected", query, json: JSON.stringify(answer), last: true });
-  }
-
-  #memory(): ProcessReport {
-    const who = { ...this.self, pid: process.pid, role: this.#options.role, actor: this.actorName };
-    return processReport(who, this.owner, this.store.localEntries(), placing());
   }
 
   /** The ref of an object leaves: a small value goes to the store, too. */
@@ -368,19 +355,6 @@ export class CoreProcess {
     for (const tracker of this.#weakHandles.collect()) this.dropTracked(tracker);
     this.owner.references.flush();
     this.raylet.flush();
-  }
-
-  #fetchBytes(objectId: ObjectId): Promise<Uint8Array> {
-    return new Promise((resolve, reject) => {
-      this.owner.references.argumentReaders.add(objectId, {
-        read: (value) => {
-          const bytes = value instanceof EncodedBytes ? this.values.decode(value) : undefined;
-          if (bytes instanceof Uint8Array) resolve(bytes);
-          else reject(new SerializationError(`object ${objectId} does not hold captured data`));
-        },
-        failed: (failure) => reject(this.values.failureError(failure)),
-      });
-    });
   }
 
   #dial(address: Address, worker: ProcessRef): Promise<Connection> {

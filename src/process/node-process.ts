@@ -89,22 +89,18 @@ export class NodeProcess {
       fallbackBytes: () => this.#raylet?.store.fallbackBytes ?? 0,
     });
     const identity = { nodeId: config.nodeId, processId: config.nodeId, clusterId: config.clusterId };
-    const logLine = (line: string) => log.warn(line);
     this.#acceptor = new Acceptor({
       identity: { role: config.isHead ? "head" : "raylet", ...identity },
       secret: this.#secret,
       accept: (connection) => this.#accept(connection),
       route: (target, socket, bytes) => this.#spawner.passSocket(target as ProcessId, socket, bytes),
-      log: logLine,
+      log: (line) => log.warn(line),
     });
     this.#transferServer = new TransferServer(this.#arena, {
       open: (objectId) => this.#openPull(objectId as ObjectId),
       close: (objectId, block) => this.#closePull(objectId as ObjectId, block),
     });
-    this.#transferClient = new TransferClient({
-      identity: { role: "raylet", nodeId: config.nodeId, processId: config.nodeId },
-      secret: this.#secret,
-    });
+    this.#transferClient = new TransferClient({ identity: { role: "raylet", ...identity }, secret: this.#secret });
     this.#output = new OutputRelay(this.#self, (to, message) => this.#route({ to, from: this.#self, message }));
     this.#spawner = new WorkerSpawner(config, places, {
       exited: (worker, reason) => {

@@ -32,7 +32,8 @@ import { MAX_EVICTED_LINEAGE, MAX_LINEAGE_BYTES } from "../../base/limits.js";
 import type { Failure, LeaseRequest, LineageSpec } from "../../protocol/messages.js";
 import { MISSING } from "../executor/executor.js";
 import { Recent } from "../recent.js";
-import type { HolderId, ObjectTable } from "./object-table.js";
+import type { HolderId } from "./object-port.js";
+import type { ObjectTable } from "./object-table.js";
 
 export interface LineagePort {
   placeTask(request: LeaseRequest): void;

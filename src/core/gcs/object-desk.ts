@@ -19,7 +19,8 @@ import { DECLARATION_WAIT_MS } from "../../base/limits.js";
 import type { Failure, Message, MessageBody } from "../../protocol/messages.js";
 import type { Journey } from "../journey.js";
 import type { Lineage } from "./lineage.js";
-import type { ObjectTable, ObjectTablePort } from "./object-table.js";
+import type { ObjectTablePort } from "./object-port.js";
+import type { ObjectTable } from "./object-table.js";
 
 export interface ObjectDeskPort {
   send(to: ProcessRef, message: Message): void;

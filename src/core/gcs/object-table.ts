@@ -12,55 +12,11 @@
  * Invariants: I-05 freed only when unreachable, and then freed; I-07 every table is bounded.
  */
 import { assert } from "../../base/assert.js";
-import {
-  type ActorId,
-  type NodeId,
-  type ObjectId,
-  type ProcessId,
-  type ProcessRef,
-  TASK_ID_DIGITS,
-  type TaskId,
-} from "../../base/ids.js";
+import { type NodeId, type ObjectId, type ProcessId, type ProcessRef, TASK_ID_DIGITS } from "../../base/ids.js";
 import { MAX_OBJECTS, MAX_WAITERS_PER_OBJECT } from "../../base/limits.js";
 import type { Failure } from "../../protocol/messages.js";
 import { lost, tooManyWait } from "./object-failures.js";
-
-/** A process, an object that contains the ref, or a task that may have to run again with it. */
-export type HolderId = ProcessId | ObjectId | TaskId;
-
-/** What the table asks of the world. A port never calls back into the machine within the same call. */
-export interface ObjectTablePort {
-  /** Tell a waiting node where an object can be fetched. */
-  objectAvailable(waiter: NodeId, object: ObjectId, entry: ObjectEntry): void;
-  /** Tell a waiting node that an object will never be there. */
-  objectGone(waiter: NodeId, object: ObjectId, reason: Failure): void;
-  /** Tell a node to drop its copy; nobody can reach the object any more. */
-  freeObject(node: NodeId, object: ObjectId): void;
-  /** Ask the worker that makes or has made the value to put it into the store: somebody waits for it. */
-  promoteResult(runner: ProcessRef, object: ObjectId): void;
-  /** Tell a node that its replica is the primary copy from now on. */
-  becomePrimary(node: NodeId, object: ObjectId): void;
-  /** Nobody can reach it any more. Actors are held like objects (they have no copies): their table ends them. */
-  unreachable(object: ObjectId | ActorId): void;
-  /** A node waits for an object whose last copy is gone. */
-  lostIsWanted(object: ObjectId): void;
-}
-
-export interface ObjectEntry {
-  readonly sizeBytes: number;
-  /** The run of its task that made the copies. */
-  readonly attempt: number;
-  readonly locations: ReadonlySet<NodeId>;
-}
-
-/** A row as others see it. Actors have one too. */
-export interface TableEntry extends ObjectEntry {
-  readonly holders: ReadonlySet<HolderId>;
-  /** Where its last copy was; "freed" for an object that was let go. */
-  readonly lostFrom: NodeId | "freed" | undefined;
-  /** Why there will be no value. */
-  readonly gone: Failure | undefined;
-}
+import type { HolderId, ObjectEntry, ObjectTablePort, TableEntry } from "./object-port.js";
 
 interface Row {
   sizeBytes: number;

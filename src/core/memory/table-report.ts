@@ -1,7 +1,8 @@
 /** What the GCS and a raylet know of objects, for `mobula memory`. */
 import { type NodeId, OBJECT_ID_DIGITS, type ObjectId, type ProcessId, TASK_ID_DIGITS } from "../../base/ids.js";
 import { MAX_MEMORY_HOLDERS, MAX_MEMORY_ROWS } from "../../base/limits.js";
-import type { ObjectTable, TableEntry } from "../gcs/object-table.js";
+import type { TableEntry } from "../gcs/object-port.js";
+import type { ObjectTable } from "../gcs/object-table.js";
 import type { Block } from "../store/store-index.js";
 import { Largest } from "./largest.js";
 import type { NodeReport, ObjectState, TableReport, TableRow } from "./reports.js";

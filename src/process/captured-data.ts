@@ -1,0 +1,19 @@
+/** Large data that a function captured: it travels as an object of its own. */
+import type { ObjectId } from "../base/ids.js";
+import { SerializationError } from "../errors.js";
+import type { CoreProcess } from "./core-process.js";
+import { EncodedBytes } from "./encoded-bytes.js";
+
+/** The bytes of such an object. @throws (rejects) SerializationError, or why there is no such object. */
+export function fetchBytes(core: CoreProcess, objectId: ObjectId): Promise<Uint8Array> {
+  return new Promise((resolve, reject) => {
+    core.owner.references.argumentReaders.add(objectId, {
+      read: (value) => {
+        const bytes = value instanceof EncodedBytes ? core.values.decode(value) : undefined;
+        if (bytes instanceof Uint8Array) resolve(bytes);
+        else reject(new SerializationError(`object ${objectId} does not hold captured data`));
+      },
+      failed: (failure) => reject(core.values.failureError(failure)),
+    });
+  });
+}
