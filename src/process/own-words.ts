@@ -1,13 +1,26 @@
 /** What a driver or worker tells of itself when somebody asks for journeys, traffic or memory. */
 import type { ProcessRef } from "../base/ids.js";
+import type { Journey } from "../core/journey.js";
 import { processReport } from "../core/memory/process-report.js";
+import type { Owner } from "../core/owner/owner.js";
 import { tcpTraffic } from "../io/connection.js";
 import type { MessageBody } from "../protocol/messages.js";
 import { placing } from "./call-sites.js";
-import type { CoreProcess } from "./core-process.js";
+import type { ControlLink } from "./control-link.js";
+import type { LocalStore } from "./local-store.js";
+
+/** The process that is asked. */
+interface Asked {
+  readonly self: ProcessRef;
+  readonly actorName: string;
+  readonly owner: Owner;
+  readonly store: LocalStore;
+  readonly journey: Journey;
+  readonly raylet: ControlLink;
+}
 
 export function answerCollect(
-  core: CoreProcess,
+  core: Asked,
   role: "driver" | "worker",
   { query, subject }: MessageBody<"collect">,
   from: ProcessRef,
@@ -16,7 +29,7 @@ export function answerCollect(
   core.raylet.send(from, { type: "collected", query, json, last: true });
 }
 
-function wordsAbout(core: CoreProcess, role: "driver" | "worker", subject: string): unknown {
+function wordsAbout(core: Asked, role: "driver" | "worker", subject: string): unknown {
   if (subject === "#memory") {
     const who = { ...core.self, pid: process.pid, role, actor: core.actorName };
     return processReport(who, core.owner, core.store.localEntries(), placing());
