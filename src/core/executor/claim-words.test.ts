@@ -62,7 +62,8 @@ import(workerData.module).then(({ WorkerClaims }) => {
   const claims = new WorkerClaims(words, () => lease);
   const started = new Uint8Array(workerData.started);
   const pushed = new Int32Array(workerData.pushed);
-  for (let sequence = 0; sequence < workerData.count; sequence++) {
+  Atomics.wait(pushed, 2, 0); // until the other thread recalls
+  for (let sequence = 0; sequence < workerData.count && Atomics.load(pushed, 2) === 1; sequence++) {
     Atomics.store(pushed, 0, sequence + 3); // three are under way behind it
     if (claims.mayStart(lease, sequence)) started[sequence] = 1;
   }
@@ -72,10 +73,11 @@ import(workerData.module).then(({ WorkerClaims }) => {
 `;
 
 test("two threads: no task is both recalled and started", async () => {
-  const count = 300_000;
+  const count = 20_000_000;
+  const wanted = 20_000;
   const words = new SharedArrayBuffer(CLAIM_WORDS * 4);
   const started = new SharedArrayBuffer(count + 8);
-  const pushed = new SharedArrayBuffer(8);
+  const pushed = new SharedArrayBuffer(12);
   const module = new URL("./claim-words.js", import.meta.url).href;
   const starter = new Worker(STARTER, { eval: true, workerData: { words, started, pushed, module, count } });
   const done = once(starter, "message");
@@ -83,12 +85,16 @@ test("two threads: no task is both recalled and started", async () => {
   const state = new Int32Array(pushed);
   const recalled = new Uint8Array(count + 8);
   await once(starter, "online");
-  while (Atomics.load(state, 1) === 0) {
+  Atomics.store(state, 2, 1);
+  Atomics.notify(state, 2);
+  for (let rounds = 0; rounds < wanted && Atomics.load(state, 1) === 0; ) {
     const upTo = Atomics.load(state, 0);
     const at = raylet.recall(1, upTo);
     if (at === undefined) continue;
+    rounds++;
     for (let sequence = at + 1; sequence <= upTo; sequence++) recalled[sequence] = 1;
   }
+  Atomics.store(state, 2, 2);
   await done;
   const ran = new Uint8Array(started);
   let both = 0;
