@@ -123,8 +123,17 @@ export const CLOSE_TIMEOUT_MS = 5_000;
 export const MAX_SEND_QUEUE_BYTES = GIB;
 /** Object bytes travel between nodes in pieces of this size, each with a checksum. */
 export const TRANSFER_CHUNK_BYTES = MIB;
-/** A transfer whose peer is silent for this long has failed. */
+/** A transfer whose peer is silent for this long has failed; sooner where another replica can take over. */
 export const TRANSFER_STALL_MS = 10_000;
+export const REPLACED_STALL_MS = 3_000;
+/** A larger object is pulled from several replicas at the same time, in ranges of the second size. */
+export const MULTI_SOURCE_BYTES = 64 * MIB;
+export const TRANSFER_RANGE_BYTES = 16 * MIB;
+/** So many replicas at most. */
+export const MAX_PULL_SOURCES = 4;
+/** A replica is slow that gave less than this part of what another gave meanwhile; it is replaced for a rest this long. */
+export const SLOW_REPLICA_FACTOR = 4;
+export const MIN_TAKE_OVER_BYTES = MIB;
 /** Transfer connections that wait for the next pull: of one peer, of all, and how long. */
 export const MAX_IDLE_TRANSFERS_PER_PEER = 2;
 export const MAX_IDLE_TRANSFERS = 32;

@@ -1,21 +1,22 @@
 /**
  * Bulk transfer: how an object's bytes go from one node's store to another's.
  *
- *     puller ──▶ PULL { object id, f64 from }
- *            ◀── FOUND { f64 size }, then DATA { u32 CRC-32, at most 1 MiB }, …       or  MISSING
+ *     puller ──▶ PULL { object id, f64 from, f64 end, u8 checksums that it knows }
+ *            ◀── FOUND { f64 size, u8 checksum }, then DATA { u32 checksum, at most 1 MiB }, …      or  MISSING
  *
- * The puller dials, on a connection of its own, so that a large object never stands in the way of messages. It writes
- * bytes to their place in its arena as they come off the socket. The server reads a piece when the kernel has taken an
- * earlier one, so a slow reader costs it two pieces of memory. One pull at a time on a connection; idle ones are kept
- * for the next.
+ * The puller dials, on a connection of its own, so that a large object never stands in the way of messages. The server
+ * sends from where the bytes lie in the mapped arena, and the puller's socket reads to where they belong in its own: no
+ * copy is made but the kernel's. Without the addon pieces pass through memory of the process at either end. The server
+ * begins a piece when the kernel has taken an earlier one, so a slow reader costs it little. One pull at a time on a
+ * connection; idle ones are kept for the next.
  */
 import { ByteReader } from "../base/bytes.js";
 import { isHexId, OBJECT_ID_DIGITS } from "../base/ids.js";
 import { TRANSFER_CHUNK_BYTES } from "../base/limits.js";
 import { ProtocolError } from "../errors.js";
 import type { Arena } from "./arena.js";
+import { type Checksum, Checksums } from "./checksum.js";
 import type { Connection } from "./connection.js";
-import { type Crc32, loadCrc32 } from "./crc32.js";
 import { DATA, FOUND, MISSING, PULL } from "./transfer-frames.js";
 
 export { TransferClient } from "./transfer-client.js";
@@ -23,13 +24,20 @@ export { TransferClient } from "./transfer-client.js";
 /** The raylet's store, as far as a transfer knows it. */
 export interface TransferSource {
   /** Find a sealed object and keep its block in place until `close`; each successful call is matched by one close. */
-  open(objectId: string): { readonly offset: number; readonly sizeBytes: number } | undefined;
-  close(objectId: string, offset: number): void;
+  open(objectId: string): TransferBlock | undefined;
+  close(objectId: string, block: TransferBlock): void;
+}
+
+/** Where an object's bytes lie in the arena. */
+export interface TransferBlock {
+  readonly offset: number;
+  readonly sizeBytes: number;
 }
 
 export class TransferServer {
   readonly #arena: Arena;
   readonly #source: TransferSource;
+  readonly #serving = new Set<Connection>();
 
   constructor(arena: Arena, source: TransferSource) {
     this.#arena = arena;
@@ -38,7 +46,14 @@ export class TransferServer {
 
   /** Answer the pulls that come in on a connection whose purpose is objects. */
   serve(connection: Connection): void {
-    void loadCrc32().then((crc32) => new Serving(connection, this.#arena, this.#source, crc32));
+    this.#serving.add(connection);
+    const closed = () => this.#serving.delete(connection);
+    void Checksums.load().then((sums) => new Serving(connection, this.#arena, this.#source, sums, closed));
+  }
+
+  /** Before the arena is closed, from which they send. */
+  close(): void {
+    for (const connection of this.#serving) connection.destroy();
   }
 }
 
@@ -49,82 +64,97 @@ class Serving {
   readonly #connection: Connection;
   readonly #arena: Arena;
   readonly #source: TransferSource;
-  readonly #crc32: Crc32;
-  readonly #pieces: Uint8Array[] = [];
-  /** The pull under way: what is still to be read from the arena, and pieces that are on their way. */
-  #objectId: string | undefined;
-  #block = 0;
-  #offset = 0;
+  readonly #checksums: Checksums;
+  /** Memory for pieces that cannot be sent from where they lie. */
+  readonly #memory: Uint8Array[] = [];
+  /** The pull under way: what is still to be sent, and pieces that are on their way. */
+  #pulled: { readonly objectId: string; readonly block: TransferBlock; readonly checksum: Checksum } | undefined;
+  #next = 0;
   #end = 0;
   #inFlight = 0;
 
-  constructor(connection: Connection, arena: Arena, source: TransferSource, crc32: Crc32) {
+  constructor(connection: Connection, arena: Arena, source: TransferSource, checksums: Checksums, closed: () => void) {
     this.#connection = connection;
     this.#arena = arena;
     this.#source = source;
-    this.#crc32 = crc32;
+    this.#checksums = checksums;
     connection.start({
       frame: (type, bytes, start, end) => this.#pull(type, new ByteReader(bytes, start, end)),
-      closed: () => this.#finish(),
+      closed: () => {
+        closed();
+        this.#finish();
+      },
     });
   }
 
   #pull(type: number, reader: ByteReader): void {
-    if (type !== PULL || this.#objectId !== undefined)
-      throw new ProtocolError(`frame ${type} where a pull was expected`);
+    if (type !== PULL || this.#pulled !== undefined) throw new ProtocolError(`frame ${type} where a pull was expected`);
     const objectId = reader.text(OBJECT_ID_DIGITS);
     const from = reader.f64();
+    const end = reader.f64();
+    const number = this.#checksums.choose(reader.u8());
     reader.finish();
     if (!isHexId(objectId, OBJECT_ID_DIGITS)) throw new ProtocolError("a pull of something that is no object id");
-    const block = this.#source.open(objectId);
-    if (block === undefined) {
+    const checksum = this.#checksums.get(number);
+    const block = checksum && this.#source.open(objectId);
+    if (checksum === undefined || block === undefined) {
       this.#connection.beginFrame(MISSING);
       this.#connection.endFrame();
       return;
     }
-    this.#objectId = objectId;
-    this.#block = block.offset;
-    if (!(Number.isSafeInteger(from) && from >= 0 && from <= block.sizeBytes)) {
-      throw new ProtocolError(`a pull from byte ${from} of an object of ${block.sizeBytes}`);
+    this.#pulled = { objectId, block, checksum };
+    const { sizeBytes } = block;
+    // A range that fits another size: the puller sees from the answer that this is not what it wants.
+    this.#end = end <= sizeBytes ? end : 0;
+    this.#next = Math.min(from, this.#end);
+    if (!(Number.isSafeInteger(from) && Number.isSafeInteger(end) && from >= 0 && from <= end)) {
+      throw new ProtocolError(`a pull of the bytes from ${from} to ${end}`);
     }
-    this.#offset = block.offset + from;
-    this.#end = block.offset + block.sizeBytes;
-    this.#connection.beginFrame(FOUND).f64(block.sizeBytes);
+    const writer = this.#connection.beginFrame(FOUND);
+    writer.f64(sizeBytes);
+    writer.u8(number);
     this.#connection.endFrame();
     this.#sendPieces();
   }
 
   #sendPieces(): void {
-    while (this.#offset < this.#end && this.#inFlight < PIECES_IN_FLIGHT) {
-      const memory = this.#pieces.pop() ?? new Uint8Array(TRANSFER_CHUNK_BYTES);
-      const piece = memory.subarray(0, Math.min(memory.length, this.#end - this.#offset));
+    while (this.#pulled !== undefined && this.#next < this.#end && this.#inFlight < PIECES_IN_FLIGHT) {
+      const { block, checksum } = this.#pulled;
+      const length = Math.min(TRANSFER_CHUNK_BYTES, this.#end - this.#next);
       try {
-        this.#arena.readInto(this.#offset, piece);
+        this.#send(block.offset + this.#next, length, checksum);
       } catch (error) {
         // The arena is closed or damaged; the puller asks another replica.
         this.#connection.destroy(error instanceof Error ? error : undefined);
         return;
       }
-      this.#offset += piece.length;
-      this.#inFlight++;
-      this.#connection.beginFrame(DATA).u32(this.#crc32(piece, 0));
-      this.#connection.endFrameWith(piece, () => this.#taken(memory));
     }
-    if (this.#offset === this.#end && this.#inFlight === 0) this.#finish();
+    if (this.#next >= this.#end && this.#inFlight === 0) this.#finish();
   }
 
-  #taken(memory: Uint8Array): void {
+  #send(offset: number, length: number, checksum: Checksum): void {
+    const mapped = this.#arena.readable(offset, length);
+    const memory = mapped === undefined ? (this.#memory.pop() ?? new Uint8Array(TRANSFER_CHUNK_BYTES)) : undefined;
+    const piece = mapped ?? (memory as Uint8Array).subarray(0, length);
+    if (memory !== undefined) this.#arena.readInto(offset, piece);
+    this.#next += length;
+    this.#inFlight++;
+    this.#connection.beginFrame(DATA).u32(checksum(piece, 0));
+    this.#connection.endFrameWith(piece, () => this.#taken(memory));
+  }
+
+  #taken(memory: Uint8Array | undefined): void {
     this.#inFlight--;
-    if (this.#objectId === undefined) return; // the connection was lost
-    this.#pieces.push(memory);
+    if (this.#pulled === undefined) return; // the connection was lost
+    if (memory !== undefined) this.#memory.push(memory);
     this.#sendPieces();
   }
 
   /** The pull is over, one way or another; an idle connection keeps no memory. */
   #finish(): void {
-    const objectId = this.#objectId;
-    this.#objectId = undefined;
-    this.#pieces.length = 0;
-    if (objectId !== undefined) this.#source.close(objectId, this.#block);
+    const pulled = this.#pulled;
+    this.#pulled = undefined;
+    this.#memory.length = 0;
+    if (pulled !== undefined) this.#source.close(pulled.objectId, pulled.block);
   }
 }

@@ -4,7 +4,7 @@
  */
 import { ByteReader } from "../base/bytes.js";
 import { GCS, isRaylet, type NodeId, type ObjectId, type ProcessId, type ProcessRef } from "../base/ids.js";
-import { HEARTBEAT_MS } from "../base/limits.js";
+import { HEARTBEAT_MS, MAX_PULL_SOURCES } from "../base/limits.js";
 import { Gcs } from "../core/gcs/gcs.js";
 import { Journey } from "../core/journey.js";
 import { Raylet } from "../core/raylet/raylet.js";
@@ -82,7 +82,7 @@ export class NodeProcess {
     });
     this.#transferServer = new TransferServer(this.#arena, {
       open: (objectId) => this.#raylet?.store.pin(objectId as ObjectId, this.#self.processId),
-      close: (objectId, offset) => this.#raylet?.store.unpin(objectId as ObjectId, this.#self.processId, offset),
+      close: (objectId, { offset }) => this.#raylet?.store.unpin(objectId as ObjectId, this.#self.processId, offset),
     });
     this.#transferClient = new TransferClient({
       identity: { role: "raylet", nodeId: config.nodeId, processId: config.nodeId },
@@ -127,6 +127,7 @@ export class NodeProcess {
     for (const connection of this.#nodes.values()) connection.close();
     this.#head?.close();
     this.#transferClient.close();
+    this.#transferServer.close();
     this.#arena.close();
     this.#arena.unlink();
   }
@@ -315,12 +316,15 @@ export class NodeProcess {
   }
 
   /** Lecture, `fetchArgument` and `fetchResult`: bytes go from store to store on a connection of their own. */
-  #fetch(objectId: ObjectId, from: NodeInfo, offset: number, sizeBytes: number): void {
-    const address = { host: from.host, port: from.port };
-    this.#transferClient.pull(address, objectId, sizeBytes, this.#arena, offset).then(
+  #fetch(objectId: ObjectId, from: readonly NodeInfo[], offset: number, sizeBytes: number): void {
+    const sources = from.map(({ host, port }) => ({ host, port }));
+    const job = { objectId, sizeBytes, sources, width: MAX_PULL_SOURCES, arena: this.#arena, offset };
+    this.#transferClient.pull(job).then(
       () => this.#enter(() => this.#raylet?.fetched(objectId, true)),
       (error: Error) => {
-        this.#log.warn(`object ${objectId} could not be fetched from node ${from.nodeId}: ${error.message}`);
+        this.#log.warn(
+          `object ${objectId} could not be fetched from ${from.map((node) => `node ${node.nodeId}`).join(", ")}: ${error.message}`,
+        );
         this.#enter(() => this.#raylet?.fetched(objectId, false));
       },
     );

@@ -113,7 +113,7 @@ test("another replica is tried when a fetch fails, then the reason is told", () 
     tried.push(...w.asked().filter((line) => line.startsWith("fetch")));
     w.fetched("c", false);
   }
-  const [two, three] = ["fetch c from N2", "fetch c from N3"];
+  const [two, three] = ["fetch c from N2,N3", "fetch c from N3,N2"];
   assert.deepEqual(tried, [two, three, two, three, two]);
   assert.deepEqual(w.asked(), ["p: c failed OBJECT_LOST"]);
   assert.equal(w.store.usedBytes, 0);

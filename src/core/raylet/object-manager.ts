@@ -5,7 +5,7 @@
  * `returnValue`.
  *
  * One subscription and one fetch for each object, however many want it. Readers in `get` come before task arguments.
- * Decides: which replica is fetched, when, and who is told.
+ * Decides: which replicas are asked, when, and who is told.
  * Does not know: bytes; the port moves them and says how it went.
  *
  * Invariant: I-01 whoever wants an object is told that it is here, or why it will never be.
@@ -27,8 +27,8 @@ export interface ObjectManagerPort {
   unsubscribeObject(object: ObjectId): void;
   /** A replica has been sealed here. */
   registerReplica(object: ObjectId, sizeBytes: number): void;
-  /** Copy an object from another node's store into the local block at `offset`; `fetched` says how it went. */
-  fetchObject(object: ObjectId, from: NodeId, offset: number, sizeBytes: number): void;
+  /** Copy an object from other nodes' stores into the local block at `offset`; `fetched` says how it went. */
+  fetchObject(object: ObjectId, from: readonly NodeId[], offset: number, sizeBytes: number): void;
   objectReady(want: Want, object: ObjectId): void;
   objectFailed(want: Want, object: ObjectId, reason: Failure): void;
 }
@@ -171,8 +171,7 @@ export class ObjectManager {
 
   /** Lecture, `fetchArgument` and `fetchResult`. */
   #startFetch(object: ObjectId, pull: Pull): void {
-    const from = pull.locations[pull.attempts % Math.max(1, pull.locations.length)];
-    if (from === undefined) return this.#retry(object, pull);
+    if (pull.locations.length === 0) return this.#retry(object, pull);
     const block = this.#store.create(object, pull.sizeBytes, this.#self as string as ProcessId);
     if (block === "full") return this.#fail(object, pull, storeFull(object, pull.sizeBytes, this.#store));
     if (block === "exists") {
@@ -182,7 +181,7 @@ export class ObjectManager {
     pull.state = "fetching";
     this.#fetching++;
     this.#record(object, pull);
-    this.#port.fetchObject(object, from, block.offset, pull.sizeBytes);
+    this.#port.fetchObject(object, rotated(pull.locations, pull.attempts), block.offset, pull.sizeBytes);
   }
 
   #record(object: ObjectId, pull: Pull): void {
@@ -227,6 +226,12 @@ export class ObjectManager {
 
 function isCurious(want: Want): boolean {
   return want.kind === "get" && !want.fetch;
+}
+
+/** Another first for each attempt. */
+function rotated(nodes: readonly NodeId[], by: number): readonly NodeId[] {
+  const first = by % nodes.length;
+  return [...nodes.slice(first), ...nodes.slice(0, first)];
 }
 
 export function storeFull(object: ObjectId, sizeBytes: number, store: StoreIndex): Failure {

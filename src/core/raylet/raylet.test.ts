@@ -34,7 +34,8 @@ class World {
       },
       killWorker: (worker: ProcessRef, why: string) => say(`kill ${worker.processId}: ${why}`),
       reserveSpace: () => true,
-      fetchObject: (id: string, from: { readonly nodeId: string }) => say(`fetch ${id} from ${from.nodeId}`),
+      fetchObject: (id: string, [from]: readonly { readonly nodeId: string }[]) =>
+        say(`fetch ${id} from ${from?.nodeId}`),
       stop: (reason: string) => say(`stop: ${reason}`),
     };
     this.raylet = new Raylet(nodeInfo("N1", cpus), storeBytes, 0, port, this.journey);

@@ -32,8 +32,8 @@ export interface RayletPort {
   killWorker(worker: ProcessRef, why: string): void;
   /** Take space in the file system for a block of the store, before anybody writes there. False when there is none. */
   reserveSpace(offset: number, sizeBytes: number): boolean;
-  /** Copy an object's bytes from another node into the local block; answered with `fetched`. */
-  fetchObject(object: ObjectId, from: NodeInfo, offset: number, sizeBytes: number): void;
+  /** Copy an object's bytes from other nodes, the best first, into the local block; answered with `fetched`. */
+  fetchObject(object: ObjectId, from: readonly NodeInfo[], offset: number, sizeBytes: number): void;
   /** The node is done: everything on it ends. */
   stop(reason: string): void;
 }
@@ -313,9 +313,10 @@ export class Raylet {
     };
   }
 
-  #fetch(objectId: ObjectId, from: NodeId, offset: number, sizeBytes: number): void {
-    const node = this.#cluster.get(from) ?? { ...this.#info, nodeId: from, host: "", port: 0 };
-    this.#port.fetchObject(objectId, node, offset, sizeBytes);
+  /** A node that this one has not heard of yet cannot be dialled: its fetch fails, and is tried again. */
+  #fetch(objectId: ObjectId, from: readonly NodeId[], offset: number, sizeBytes: number): void {
+    const nodes = from.map((nodeId) => this.#cluster.get(nodeId) ?? { ...this.#info, nodeId, host: "", port: 0 });
+    this.#port.fetchObject(objectId, nodes, offset, sizeBytes);
   }
 
   #objectReady(want: Want, objectId: ObjectId): void {
