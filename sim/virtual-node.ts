@@ -251,7 +251,7 @@ export class VirtualNode extends VirtualProcess implements NodeDoor {
       },
       reserveSpace: () => true,
       fetchObject: (objectId, from, offset, sizeBytes) => {
-        const nodes = from.map(({ nodeId }) => nodeId);
+        const nodes = from.nodes.map(({ nodeId }) => nodeId);
         this.#fetch(objectId, nodes, offset, sizeBytes);
       },
       stop: (reason) => this.soon(() => this.kill(reason)),

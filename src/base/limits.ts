@@ -129,6 +129,12 @@ export const REPLACED_STALL_MS = 3_000;
 /** A larger object is pulled from several replicas at the same time, in ranges of the second size. */
 export const MULTI_SOURCE_BYTES = 64 * MIB;
 export const TRANSFER_RANGE_BYTES = 16 * MIB;
+/** A complete or growing copy is sent so many pullers at a time; others are sent to those. */
+export const MAX_PULLERS_PER_COPY = 2;
+/** Smaller objects are pulled from wherever they are. */
+export const MIN_DISTRIBUTED_BYTES = 4 * MIB;
+/** A node that is going to pull an object itself lets a puller wait for the beginning this long. */
+export const PARTIAL_COPY_WAIT_MS = 1_000;
 /** So many replicas at most. */
 export const MAX_PULL_SOURCES = 4;
 /** A replica is slow that gave less than this part of what another gave meanwhile; it is replaced for a rest this long. */

@@ -17,6 +17,8 @@ export interface PullJob {
   /** Where it goes: a block that is the caller's alone until the pull has ended. */
   readonly arena: Arena;
   readonly offset: number;
+  /** Bytes of it are in their place, and right. */
+  readonly arrived?: (from: number, end: number) => void;
   /** A node has failed that gives nothing for this long; shorter where another can take over. For tests. */
   readonly stallMs?: number;
 }
@@ -60,7 +62,8 @@ export class ObjectPull {
   }
 
   #start(source: number, from: number, end: number): void {
-    const { objectId, sizeBytes, sources, arena, offset, stallMs } = this.#job;
+    const { objectId, sizeBytes, sources, arena, offset, stallMs, arrived } = this.#job;
+    let at = from;
     const running = this.#begin(sources[source] as Address, {
       objectId,
       sizeBytes,
@@ -69,7 +72,11 @@ export class ObjectPull {
       arena,
       offset,
       stallMs: stallMs ?? (this.#plan.hasReserve ? REPLACED_STALL_MS : TRANSFER_STALL_MS),
-      arrived: (bytes) => this.#plan.arrived(source, bytes),
+      arrived: (bytes) => {
+        this.#plan.arrived(source, bytes);
+        arrived?.(at, at + bytes);
+        at += bytes;
+      },
     });
     this.#running.set(source, running);
     const ended = (error?: Error) => {

@@ -17,21 +17,30 @@ import { ProtocolError } from "../errors.js";
 import type { Arena } from "./arena.js";
 import { type Checksum, Checksums } from "./checksum.js";
 import type { Connection } from "./connection.js";
+import type { PartialCopy } from "./partial-copy.js";
 import { DATA, FOUND, MISSING, PULL } from "./transfer-frames.js";
 
 export { TransferClient } from "./transfer-client.js";
 
 /** The raylet's store, as far as a transfer knows it. */
 export interface TransferSource {
-  /** Find a sealed object and keep its block in place until `close`; each successful call is matched by one close. */
+  /**
+   * Find a sealed object, or one that is arriving itself, and keep its block in place until `close`; each successful call
+   * is matched by one close.
+   */
   open(objectId: string): TransferBlock | undefined;
-  close(objectId: string, block: TransferBlock): void;
+  /** Resolves when the object, which is not here, has begun to arrive, or will not soon. Undefined: it is not expected. */
+  coming(objectId: string): Promise<void> | undefined;
+  /** `sentBytes`: what was sent of it. */
+  close(objectId: string, block: TransferBlock, sentBytes: number): void;
 }
 
 /** Where an object's bytes lie in the arena. */
 export interface TransferBlock {
   readonly offset: number;
   readonly sizeBytes: number;
+  /** It is arriving itself: not all of its bytes may be there. */
+  readonly partial?: PartialCopy | undefined;
 }
 
 export class TransferServer {
@@ -60,6 +69,15 @@ export class TransferServer {
 /** Pieces that the kernel may be holding for one puller. */
 const PIECES_IN_FLIGHT = 2;
 
+/** What a puller wants. */
+interface Asked {
+  readonly objectId: string;
+  readonly from: number;
+  readonly end: number;
+  readonly number: number;
+  readonly checksum: Checksum;
+}
+
 class Serving {
   readonly #connection: Connection;
   readonly #arena: Arena;
@@ -68,7 +86,9 @@ class Serving {
   /** Memory for pieces that cannot be sent from where they lie. */
   readonly #memory: Uint8Array[] = [];
   /** The pull under way: what is still to be sent, and pieces that are on their way. */
-  #pulled: { readonly objectId: string; readonly block: TransferBlock; readonly checksum: Checksum } | undefined;
+  #asked: Asked | undefined;
+  #block: TransferBlock | undefined;
+  #unwatch: (() => void) | undefined;
   #next = 0;
   #end = 0;
   #inFlight = 0;
@@ -88,41 +108,66 @@ class Serving {
   }
 
   #pull(type: number, reader: ByteReader): void {
-    if (type !== PULL || this.#pulled !== undefined) throw new ProtocolError(`frame ${type} where a pull was expected`);
+    if (type !== PULL || this.#asked !== undefined) throw new ProtocolError(`frame ${type} where a pull was expected`);
     const objectId = reader.text(OBJECT_ID_DIGITS);
     const from = reader.f64();
     const end = reader.f64();
     const number = this.#checksums.choose(reader.u8());
     reader.finish();
     if (!isHexId(objectId, OBJECT_ID_DIGITS)) throw new ProtocolError("a pull of something that is no object id");
-    const checksum = this.#checksums.get(number);
-    const block = checksum && this.#source.open(objectId);
-    if (checksum === undefined || block === undefined) {
+    if (!(Number.isSafeInteger(from) && Number.isSafeInteger(end) && from >= 0 && from <= end)) {
+      throw new ProtocolError(`a pull of the bytes from ${from} to ${end}`);
+    }
+    this.#asked = { objectId, from, end, number, checksum: this.#checksums.get(number) as Checksum };
+    const coming = this.#begin(this.#asked) ? undefined : this.#source.coming(objectId);
+    if (coming === undefined) return this.#answer();
+    void coming.then(() => {
+      if (this.#asked !== undefined) this.#begin(this.#asked);
+      this.#answer();
+    });
+  }
+
+  #begin({ objectId, from, end }: Asked): boolean {
+    const block = this.#source.open(objectId);
+    if (block === undefined) return false;
+    // A range that does not fit the size: the puller sees from the answer that this is not what it wants.
+    this.#end = end <= block.sizeBytes ? end : 0;
+    this.#next = Math.min(from, this.#end);
+    this.#block = block;
+    this.#unwatch = block.partial?.watch(() => this.#moreArrived());
+    return true;
+  }
+
+  #answer(): void {
+    const asked = this.#asked;
+    if (asked === undefined) return; // the connection was lost
+    if (this.#block === undefined) {
+      this.#asked = undefined;
       this.#connection.beginFrame(MISSING);
       this.#connection.endFrame();
       return;
     }
-    this.#pulled = { objectId, block, checksum };
-    const { sizeBytes } = block;
-    // A range that fits another size: the puller sees from the answer that this is not what it wants.
-    this.#end = end <= sizeBytes ? end : 0;
-    this.#next = Math.min(from, this.#end);
-    if (!(Number.isSafeInteger(from) && Number.isSafeInteger(end) && from >= 0 && from <= end)) {
-      throw new ProtocolError(`a pull of the bytes from ${from} to ${end}`);
-    }
     const writer = this.#connection.beginFrame(FOUND);
-    writer.f64(sizeBytes);
-    writer.u8(number);
+    writer.f64(this.#block.sizeBytes);
+    writer.u8(asked.number);
     this.#connection.endFrame();
     this.#sendPieces();
   }
 
+  /** What arrives here goes on; when it does not arrive any more, its place may be another's: nothing is sent from there. */
+  #moreArrived(): void {
+    if (this.#block?.partial?.isLost) this.#connection.destroy();
+    else if (this.#asked !== undefined) this.#sendPieces();
+  }
+
   #sendPieces(): void {
-    while (this.#pulled !== undefined && this.#next < this.#end && this.#inFlight < PIECES_IN_FLIGHT) {
-      const { block, checksum } = this.#pulled;
+    const [asked, block] = [this.#asked, this.#block];
+    if (asked === undefined || block === undefined) return;
+    while (this.#next < this.#end && this.#inFlight < PIECES_IN_FLIGHT) {
       const length = Math.min(TRANSFER_CHUNK_BYTES, this.#end - this.#next);
+      if (block.partial?.has(this.#next, this.#next + length) === false) return;
       try {
-        this.#send(block.offset + this.#next, length, checksum);
+        this.#send(block.offset + this.#next, length, asked.checksum);
       } catch (error) {
         // The arena is closed or damaged; the puller asks another replica.
         this.#connection.destroy(error instanceof Error ? error : undefined);
@@ -145,16 +190,20 @@ class Serving {
 
   #taken(memory: Uint8Array | undefined): void {
     this.#inFlight--;
-    if (this.#pulled === undefined) return; // the connection was lost
+    if (this.#asked === undefined) return; // the connection was lost
     if (memory !== undefined) this.#memory.push(memory);
     this.#sendPieces();
   }
 
   /** The pull is over, one way or another; an idle connection keeps no memory. */
   #finish(): void {
-    const pulled = this.#pulled;
-    this.#pulled = undefined;
+    const [asked, block] = [this.#asked, this.#block];
+    this.#asked = undefined;
+    this.#block = undefined;
     this.#memory.length = 0;
-    if (pulled !== undefined) this.#source.close(pulled.objectId, pulled.block);
+    this.#unwatch?.();
+    this.#unwatch = undefined;
+    if (asked !== undefined && block !== undefined)
+      this.#source.close(asked.objectId, block, this.#next - Math.min(asked.from, this.#end));
   }
 }

@@ -204,7 +204,8 @@ export class CoreProcess {
   #answerCollect(query: number, subject: string, from: ProcessRef): void {
     const records = [...this.journey.records()].filter((record) => record.subject.startsWith(subject));
     // A driver or worker has TCP connections only to processes of other nodes: calls, and their answers.
-    const answer = subject === "#traffic" ? [{ objectBytes: 0, callBytes: tcpTraffic.bytesSent }] : records;
+    const answer =
+      subject === "#traffic" ? [{ objectBytes: 0, callBytes: tcpTraffic.bytesSent, mostServedBytes: 0 }] : records;
     this.raylet.send(from, { type: "collected", query, json: JSON.stringify(answer), last: true });
   }
 

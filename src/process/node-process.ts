@@ -4,9 +4,10 @@
  */
 import { ByteReader } from "../base/bytes.js";
 import { GCS, isRaylet, type NodeId, type ObjectId, type ProcessId, type ProcessRef } from "../base/ids.js";
-import { HEARTBEAT_MS, MAX_PULL_SOURCES } from "../base/limits.js";
+import { HEARTBEAT_MS } from "../base/limits.js";
 import { Gcs } from "../core/gcs/gcs.js";
 import { Journey } from "../core/journey.js";
+import type { FetchSources } from "../core/raylet/object-manager.js";
 import { Raylet } from "../core/raylet/raylet.js";
 import { amountsOf } from "../core/resources.js";
 import { ProtocolError } from "../errors.js";
@@ -24,6 +25,7 @@ import type { Message, NodeInfo, Role } from "../protocol/messages.js";
 import { nowMs } from "./clock.js";
 import type { NodeConfig, NodePlaces } from "./config.js";
 import { FRAME } from "./frame-types.js";
+import { ServedObjects } from "./served-objects.js";
 import type { WorkerChild } from "./worker-child.js";
 import { WorkerSpawner } from "./worker-spawner.js";
 
@@ -36,6 +38,7 @@ export class NodeProcess {
   readonly #journey: Journey;
   readonly #arena: Arena;
   readonly #acceptor: Acceptor;
+  readonly #served: ServedObjects;
   readonly #transferServer: TransferServer;
   readonly #transferClient: TransferClient;
   readonly #spawner: WorkerSpawner;
@@ -80,10 +83,8 @@ export class NodeProcess {
       route: (target, socket, bytes) => this.#spawner.passSocket(target as ProcessId, socket, bytes),
       log: logLine,
     });
-    this.#transferServer = new TransferServer(this.#arena, {
-      open: (objectId) => this.#raylet?.store.pin(objectId as ObjectId, this.#self.processId),
-      close: (objectId, { offset }) => this.#raylet?.store.unpin(objectId as ObjectId, this.#self.processId, offset),
-    });
+    this.#served = new ServedObjects(this.#self.nodeId, () => this.#raylet);
+    this.#transferServer = new TransferServer(this.#arena, this.#served);
     this.#transferClient = new TransferClient({
       identity: { role: "raylet", nodeId: config.nodeId, processId: config.nodeId },
       secret: this.#secret,
@@ -316,15 +317,21 @@ export class NodeProcess {
   }
 
   /** Lecture, `fetchArgument` and `fetchResult`: bytes go from store to store on a connection of their own. */
-  #fetch(objectId: ObjectId, from: readonly NodeInfo[], offset: number, sizeBytes: number): void {
-    const sources = from.map(({ host, port }) => ({ host, port }));
-    const job = { objectId, sizeBytes, sources, width: MAX_PULL_SOURCES, arena: this.#arena, offset };
+  #fetch(objectId: ObjectId, { nodes, width }: FetchSources, offset: number, sizeBytes: number): void {
+    const sources = nodes.map(({ host, port }) => ({ host, port }));
+    const partial = this.#served.begin(objectId, offset, sizeBytes);
+    const arrived = (from: number, end: number) => partial.arrived(from, end);
+    const job = { objectId, sizeBytes, sources, width, arena: this.#arena, offset, arrived };
     this.#transferClient.pull(job).then(
-      () => this.#enter(() => this.#raylet?.fetched(objectId, true)),
+      () =>
+        this.#enter(() => {
+          this.#raylet?.fetched(objectId, true);
+          this.#served.sealed(objectId, partial);
+        }),
       (error: Error) => {
-        this.#log.warn(
-          `object ${objectId} could not be fetched from ${from.map((node) => `node ${node.nodeId}`).join(", ")}: ${error.message}`,
-        );
+        const from = nodes.map(({ nodeId }) => `node ${nodeId}`).join(", ");
+        this.#log.warn(`object ${objectId} could not be fetched from ${from}: ${error.message}`);
+        this.#served.lost(objectId, partial);
         this.#enter(() => this.#raylet?.fetched(objectId, false));
       },
     );

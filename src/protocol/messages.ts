@@ -255,12 +255,14 @@ export const MESSAGES = {
     }),
   ),
   objectRegistered: message(["gcs"], ["raylet"], struct({ objectId })),
-  subscribeObject: message(["raylet"], ["gcs"], struct({ objectId, forTask: optional(taskId) })),
+  /** `fetch`: this node is going to pull the object, and may be asked for what it has got of it. */
+  subscribeObject: message(["raylet"], ["gcs"], struct({ objectId, forTask: optional(taskId), fetch: flag })),
   unsubscribeObject: message(["raylet"], ["gcs"], struct({ objectId })),
+  /** Where to pull it from, the best first; the first `width` may be used at the same time. */
   objectAvailable: message(
     ["gcs"],
     ["raylet"],
-    struct({ objectId, sizeBytes: size, locations: list(id<NodeId>(), MAX_NODES) }),
+    struct({ objectId, sizeBytes: size, locations: list(id<NodeId>(), MAX_NODES), width: u32 }),
   ),
   objectGone: message(["gcs"], ["raylet"], struct({ objectId, reason: failure })),
   freeObject: message(["gcs"], ["raylet"], struct({ objectId })),

@@ -63,6 +63,7 @@ export function testStore(
       return block;
     },
     close: () => open--,
+    coming: () => undefined,
   });
   return { server, openBlocks: () => open };
 }

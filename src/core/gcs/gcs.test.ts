@@ -96,7 +96,7 @@ test("functions, objects and leases go to their tables, and the answers to who a
   w.send(D, { type: "registerFunction", functionId: func("f"), name: "add", payload: Uint8Array.of(1) });
   assert.deepEqual(w.asked(), ["w: functionFound f"]);
 
-  w.send(N1, { type: "subscribeObject", objectId: object("c"), forTask: undefined });
+  w.send(N1, { type: "subscribeObject", objectId: object("c"), forTask: undefined, fetch: true });
   w.register("c");
   assert.deepEqual(w.asked(), ["N1: objectAvailable c", "N2: objectRegistered c"]);
 
@@ -250,7 +250,7 @@ test("a driver's death ends its job on every node, its actors and its objects", 
 test("a node that is silent for its time is dead, and takes its processes, copies and requests along", () => {
   const w = new World();
   w.register("c");
-  w.send(N1, { type: "subscribeObject", objectId: object("d"), forTask: undefined });
+  w.send(N1, { type: "subscribeObject", objectId: object("d"), forTask: undefined, fetch: true });
   w.send(N1, { ...leaseRequest("L1", { strategy: { kind: "node", nodeId: "N2", soft: true } }), type: "placeLease" });
   w.asked();
   w.gcs.tick(HEARTBEAT_MS + NODE_TIMEOUT_MS);
@@ -264,7 +264,7 @@ test("a node that is silent for its time is dead, and takes its processes, copie
   ]);
   w.gcs.nodeDied(node("N2"), "again");
   assert.deepEqual(w.asked(), []);
-  w.send(N1, { type: "subscribeObject", objectId: object("c"), forTask: undefined });
+  w.send(N1, { type: "subscribeObject", objectId: object("c"), forTask: undefined, fetch: true });
   assert.deepEqual(w.asked(), ["N1: objectGone c OBJECT_LOST"]);
   assert.equal(w.gcs.nodeCount, 1);
 });

@@ -292,7 +292,7 @@ export class Gcs {
   }
 
   #subscribeObject(node: NodeId, message: MessageBody<"subscribeObject">): void {
-    this.objects.subscribe(node, message.objectId);
+    this.objects.subscribe(node, message.objectId, message.fetch);
   }
 
   #addHold(from: ProcessRef, object: ObjectId, declare: boolean): void {
@@ -338,12 +338,13 @@ export class Gcs {
 
   #objectPort(): ConstructorParameters<typeof ObjectTable>[0] {
     return {
-      objectAvailable: (waiter, objectId, entry) =>
+      objectAvailable: (waiter, objectId, entry, { locations, width }) =>
         this.#port.send(rayletOf(waiter), {
           type: "objectAvailable",
           objectId,
           sizeBytes: entry.sizeBytes,
-          locations: [...entry.locations],
+          locations,
+          width,
         }),
       objectGone: (waiter, objectId, reason) =>
         this.#port.send(rayletOf(waiter), { type: "objectGone", objectId, reason }),

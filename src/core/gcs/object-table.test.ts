@@ -6,6 +6,7 @@ import fc from "fast-check";
 import { Lines } from "../../../test/support/messages.js";
 import { failure, kib, node, object, processId } from "../../../test/support/names.js";
 import type { ObjectId } from "../../base/ids.js";
+import { MIN_DISTRIBUTED_BYTES } from "../../base/limits.js";
 import { ObjectTable } from "./object-table.js";
 
 class World {
@@ -15,7 +16,7 @@ class World {
   constructor() {
     const say = this.#lines.add;
     this.table = new ObjectTable({
-      objectAvailable: (to, id, { locations }) => say(`${to}: ${id} is on ${[...locations].join(", ")}`),
+      objectAvailable: (to, id, _entry, { locations }) => say(`${to}: ${id} is on ${[...locations].join(", ")}`),
       objectGone: (to, id, { code }) => say(`${to}: ${id} is gone, ${code}`),
       freeObject: (on, id) => say(`${on}: free ${id}`),
       unreachable: (id) => say(`${id} is unreachable`),
@@ -23,13 +24,13 @@ class World {
   }
 
   /** A store sealed a copy. Without a holder it is a replica. */
-  register(on: string, name: string, holder?: string, contains: readonly string[] = []): boolean {
+  register(on: string, name: string, holder?: string, contains: readonly string[] = [], sizeBytes = kib(200)): boolean {
     const by = holder === undefined ? undefined : processId(holder);
-    return this.table.register(node(on), object(name), kib(200), by, contains.map(object));
+    return this.table.register(node(on), object(name), sizeBytes, by, contains.map(object));
   }
 
-  subscribe(from: string, name: string): string {
-    return this.table.subscribe(node(from), object(name));
+  subscribe(from: string, name: string, fetch = true): string {
+    return this.table.subscribe(node(from), object(name), fetch);
   }
 
   hold(holder: string, name: string): void {
@@ -67,6 +68,29 @@ test("a waiter is told when the object is registered, and only once", () => {
   assert.deepEqual(w.asked(), ["N1: c is on N2"]);
   assert.equal(w.subscribe("N3", "c"), "answered");
   assert.deepEqual(w.asked(), ["N3: c is on N2, N1"]);
+});
+
+test("a large object is handed on by those who are pulling it; who only asks pulls nothing", () => {
+  const w = new World();
+  w.register("S", "c", "d", [], MIN_DISTRIBUTED_BYTES);
+  w.subscribe("ask", "c", false);
+  for (const name of ["N1", "N2", "N3", "N4"]) w.subscribe(name, "c");
+  assert.deepEqual(w.asked(), [
+    "ask: c is on S",
+    "N1: c is on S",
+    "N2: c is on S",
+    "N3: c is on N1, S",
+    "N4: c is on N1, S",
+  ]);
+  w.table.nodeDied(node("N1"));
+  w.table.unsubscribe(node("N2"), object("c"));
+  w.subscribe("N5", "c");
+  w.register("N5", "c", undefined, [], MIN_DISTRIBUTED_BYTES);
+  w.subscribe("N6", "c");
+  assert.deepEqual(w.asked(), ["N5: c is on S", "N6: c is on S, N5"]);
+  w.release("d", "c");
+  w.subscribe("N3", "c");
+  assert.deepEqual(w.asked(), ["S: free c", "N5: free c", "c is unreachable"]);
 });
 
 test("who took its wish back is not told", () => {

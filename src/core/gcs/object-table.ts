@@ -13,8 +13,9 @@
  */
 import { assert } from "../../base/assert.js";
 import type { ActorId, NodeId, ObjectId, ProcessId } from "../../base/ids.js";
-import { MAX_OBJECTS, MAX_WAITERS_PER_OBJECT } from "../../base/limits.js";
+import { MAX_OBJECTS, MAX_WAITERS_PER_OBJECT, MIN_DISTRIBUTED_BYTES } from "../../base/limits.js";
 import type { Failure } from "../../protocol/messages.js";
+import { Distribution, type Sources } from "./distribution.js";
 
 /** A process, or an object that contains the ref. */
 export type HolderId = ProcessId | ObjectId;
@@ -22,7 +23,7 @@ export type HolderId = ProcessId | ObjectId;
 /** What the table asks of the world. A port never calls back into the machine within the same call. */
 export interface ObjectTablePort {
   /** Tell a waiting node where an object can be fetched. */
-  objectAvailable(waiter: NodeId, object: ObjectId, entry: ObjectEntry): void;
+  objectAvailable(waiter: NodeId, object: ObjectId, entry: ObjectEntry, sources: Sources): void;
   /** Tell a waiting node that an object will never be there. */
   objectGone(waiter: NodeId, object: ObjectId, reason: Failure): void;
   /** Tell a node to drop its copy; nobody can reach the object any more. */
@@ -41,6 +42,8 @@ interface Row {
   readonly locations: Set<NodeId>;
   readonly holders: Set<HolderId>;
   contains: readonly ObjectId[];
+  /** Who pulls it now, if it is large. */
+  distribution: Distribution | undefined;
   /** The process that will make the value, while there is none. */
   maker: ProcessId | undefined;
   /** Why there is no value any more: its last copy is gone, or its maker died. */
@@ -50,8 +53,8 @@ interface Row {
 export class ObjectTable {
   readonly #port: ObjectTablePort;
   readonly #rows = new Map<ObjectId, Row>();
-  /** Nodes waiting for an object that is not registered yet: the lecture's callbacks. */
-  readonly #waiters = new Map<ObjectId, Set<NodeId>>();
+  /** Nodes waiting for an object that is not registered yet: the lecture's callbacks. True: they are going to pull it. */
+  readonly #waiters = new Map<ObjectId, Map<NodeId, boolean>>();
   readonly #heldBy = new Map<HolderId, Set<ObjectId>>();
 
   constructor(port: ObjectTablePort) {
@@ -69,25 +72,26 @@ export class ObjectTable {
 
   /**
    * Lecture, `subscribeObject`: answer at once if the object exists, else remember who asked.
-   * Idempotent, because the message may arrive twice.
+   * Idempotent, because the message may arrive twice. `fetch`: the node is going to pull the object.
    */
-  subscribe(waiter: NodeId, object: ObjectId): "answered" | "waiting" {
+  subscribe(waiter: NodeId, object: ObjectId, fetch: boolean): "answered" | "waiting" {
     const row = this.#rows.get(object);
     if (row !== undefined && row.locations.size > 0) {
-      this.#port.objectAvailable(waiter, object, row);
+      this.#tell(waiter, object, row, fetch);
       return "answered";
     }
     if (row?.gone !== undefined) {
       this.#port.objectGone(waiter, object, row.gone);
       return "answered";
     }
-    const waiters = this.#waiters.get(object) ?? new Set();
+    const waiters = this.#waiters.get(object) ?? new Map();
     assert(waiters.size < MAX_WAITERS_PER_OBJECT, "a node waits at most once for an object");
-    this.#waiters.set(object, waiters.add(waiter));
+    this.#waiters.set(object, waiters.set(waiter, fetch));
     return "waiting";
   }
 
   unsubscribe(waiter: NodeId, object: ObjectId): void {
+    this.#endPull(waiter, object);
     const waiters = this.#waiters.get(object);
     if (waiters?.delete(waiter) && waiters.size === 0) this.#waiters.delete(object);
   }
@@ -116,6 +120,7 @@ export class ObjectTable {
     }
     row.sizeBytes = sizeBytes;
     row.locations.add(node);
+    this.#endPull(node, object);
     row.maker = undefined;
     row.gone = undefined;
     this.#contain(object, row, contains);
@@ -157,7 +162,10 @@ export class ObjectTable {
   }
 
   nodeDied(node: NodeId): void {
-    for (const object of [...this.#rows.keys()]) this.dropLocation(node, object);
+    for (const object of [...this.#rows.keys()]) {
+      this.#endPull(node, object);
+      this.dropLocation(node, object);
+    }
     for (const object of [...this.#waiters.keys()]) this.unsubscribe(node, object);
   }
 
@@ -165,6 +173,7 @@ export class ObjectTable {
   check(): void {
     assert(this.#rows.size <= MAX_OBJECTS, "the object table is bounded");
     for (const [object, row] of this.#rows) {
+      row.distribution?.check();
       assert(row.holders.size > 0, "an unreachable object has been freed");
       assert(row.locations.size === 0 || !this.#waiters.has(object), "nobody waits for an object that exists");
       for (const holder of row.holders) {
@@ -188,6 +197,7 @@ export class ObjectTable {
       locations: new Set(),
       holders: new Set(),
       contains: [],
+      distribution: undefined,
       maker: undefined,
       gone: undefined,
     };
@@ -225,8 +235,23 @@ export class ObjectTable {
     const waiters = this.#waiters.get(object);
     if (waiters === undefined) return false;
     this.#waiters.delete(object);
-    for (const waiter of waiters) this.#port.objectAvailable(waiter, object, row);
+    for (const [waiter, fetch] of waiters) this.#tell(waiter, object, row, fetch);
     return true;
+  }
+
+  #tell(waiter: NodeId, object: ObjectId, row: Row, fetch: boolean): void {
+    if (!fetch || row.sizeBytes < MIN_DISTRIBUTED_BYTES) {
+      const locations = [...row.locations];
+      return this.#port.objectAvailable(waiter, object, row, { locations, width: locations.length });
+    }
+    row.distribution ??= new Distribution();
+    this.#port.objectAvailable(waiter, object, row, row.distribution.assign(waiter, row.locations));
+  }
+
+  #endPull(node: NodeId, object: ObjectId): void {
+    const row = this.#rows.get(object);
+    row?.distribution?.ended(node);
+    if (row?.distribution?.isIdle) row.distribution = undefined;
   }
 
   /** Those who wait are told now, those who ask later then. */
@@ -234,7 +259,7 @@ export class ObjectTable {
     row.gone = reason;
     const waiters = this.#waiters.get(object);
     this.#waiters.delete(object);
-    for (const waiter of waiters ?? []) this.#port.objectGone(waiter, object, reason);
+    for (const waiter of waiters?.keys() ?? []) this.#port.objectGone(waiter, object, reason);
   }
 }
 

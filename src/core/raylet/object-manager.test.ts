@@ -26,7 +26,7 @@ class World {
       subscribeObject: (id, forTask) => say(`subscribe ${id}${forTask === undefined ? "" : ` for ${forTask}`}`),
       unsubscribeObject: (id) => say(`unsubscribe ${id}`),
       registerReplica: (id) => say(`register ${id}`),
-      fetchObject: (id, from) => say(`fetch ${id} from ${from}`),
+      fetchObject: (id, from) => say(`fetch ${id} from ${from.locations}`),
       objectReady: (want, id) => say(`${who(want)}: ${id} is ready`),
       objectFailed: (want, id, reason) => say(`${who(want)}: ${id} failed ${reason.code}`),
     };
@@ -40,7 +40,7 @@ class World {
 
   /** The object table says where it is. */
   available(name: string, ...nodes: readonly string[]): void {
-    this.manager.objectAvailable(object(name), kib(200), nodes.map(node));
+    this.manager.objectAvailable(object(name), kib(200), { locations: nodes.map(node), width: 1 });
   }
 
   fetched(name: string, ok = true): void {
@@ -166,7 +166,7 @@ test("a fetch whose reader left goes on: the replica serves whoever comes next",
   w.manager.processDied(processId("p"));
   w.asked();
   w.fetched("d", false);
-  assert.deepEqual(w.asked(), []);
+  assert.deepEqual(w.asked(), ["unsubscribe d"]); // nobody is to be sent here for it
 });
 
 test("fetches under way are bounded; readers in get come before task arguments", () => {

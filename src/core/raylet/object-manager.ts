@@ -13,7 +13,7 @@
 import { assert } from "../../base/assert.js";
 import type { LeaseId, NodeId, ObjectId, ProcessId, TaskId } from "../../base/ids.js";
 import { MAX_CONCURRENT_FETCHES, MAX_FETCH_ATTEMPTS } from "../../base/limits.js";
-import type { Failure } from "../../protocol/messages.js";
+import type { Failure, NodeInfo } from "../../protocol/messages.js";
 import type { Journey } from "../journey.js";
 import type { StoreIndex } from "../store/store-index.js";
 
@@ -23,24 +23,39 @@ export type Want =
   | { readonly kind: "argument"; readonly leaseId: LeaseId; readonly taskId: TaskId };
 
 export interface ObjectManagerPort {
-  subscribeObject(object: ObjectId, forTask: TaskId | undefined): void;
+  /** `fetch`: the object is wanted itself, not only that it exists. */
+  subscribeObject(object: ObjectId, forTask: TaskId | undefined, fetch: boolean): void;
   unsubscribeObject(object: ObjectId): void;
   /** A replica has been sealed here. */
   registerReplica(object: ObjectId, sizeBytes: number): void;
   /** Copy an object from other nodes' stores into the local block at `offset`; `fetched` says how it went. */
-  fetchObject(object: ObjectId, from: readonly NodeId[], offset: number, sizeBytes: number): void;
+  fetchObject(object: ObjectId, from: Sources, offset: number, sizeBytes: number): void;
   objectReady(want: Want, object: ObjectId): void;
   objectFailed(want: Want, object: ObjectId, reason: Failure): void;
+}
+
+/** Where an object is, the best first; the first `width` may be asked at the same time. */
+export interface Sources {
+  readonly locations: readonly NodeId[];
+  readonly width: number;
+}
+
+/** The same with their addresses. */
+export interface FetchSources {
+  readonly nodes: readonly NodeInfo[];
+  readonly width: number;
 }
 
 interface Pull {
   readonly wants: Want[];
   sizeBytes: number;
-  locations: NodeId[];
+  sources: Sources;
   /** "writing": a process of this node is making the same object. */
   state: "subscribed" | "queued" | "fetching" | "writing";
   attempts: number;
 }
+
+const NOWHERE: Sources = { locations: [], width: 1 };
 
 export class ObjectManager {
   readonly #self: NodeId;
@@ -50,6 +65,8 @@ export class ObjectManager {
   readonly #pulls = new Map<ObjectId, Pull>();
   /** What came from other nodes' stores so far. */
   fetchedBytes = 0;
+  /** What went from here to other nodes' stores so far; the shell counts it. */
+  servedBytes = 0;
   #fetching = 0;
 
   constructor(self: NodeId, port: ObjectManagerPort, store: StoreIndex, journey: Journey) {
@@ -71,8 +88,8 @@ export class ObjectManager {
       pull.wants.push(want);
       return;
     }
-    this.#pulls.set(object, { wants: [want], sizeBytes: 0, locations: [], state: "subscribed", attempts: 0 });
-    this.#port.subscribeObject(object, want.kind === "argument" ? want.taskId : undefined);
+    this.#pulls.set(object, { wants: [want], sizeBytes: 0, sources: NOWHERE, state: "subscribed", attempts: 0 });
+    this.#port.subscribeObject(object, want.kind === "argument" ? want.taskId : undefined, !isCurious(want));
   }
 
   /** Nobody in this process wants the object any more, or the lease request is gone. A fetch under way goes on. */
@@ -93,11 +110,11 @@ export class ObjectManager {
   }
 
   /** The object table's callback: the object exists. A message that comes twice finds the pull further on. */
-  objectAvailable(object: ObjectId, sizeBytes: number, locations: readonly NodeId[]): void {
+  objectAvailable(object: ObjectId, sizeBytes: number, { locations, width }: Sources): void {
     const pull = this.#pulls.get(object);
     if (pull === undefined || pull.state !== "subscribed") return;
     pull.sizeBytes = sizeBytes;
-    pull.locations = locations.filter((node) => node !== this.#self);
+    pull.sources = { locations: locations.filter((node) => node !== this.#self), width };
     this.#known(object, pull);
   }
 
@@ -105,6 +122,11 @@ export class ObjectManager {
     const pull = this.#pulls.get(object);
     if (pull === undefined || pull.state === "fetching") return;
     this.#fail(object, pull, reason);
+  }
+
+  /** The object is on its way here, or will be. */
+  isPulling(object: ObjectId): boolean {
+    return this.#pulls.has(object);
   }
 
   /** A block was sealed here, by a writer of this node. */
@@ -171,7 +193,7 @@ export class ObjectManager {
 
   /** Lecture, `fetchArgument` and `fetchResult`. */
   #startFetch(object: ObjectId, pull: Pull): void {
-    if (pull.locations.length === 0) return this.#retry(object, pull);
+    if (pull.sources.locations.length === 0) return this.#retry(object, pull);
     const block = this.#store.create(object, pull.sizeBytes, this.#self as string as ProcessId);
     if (block === "full") return this.#fail(object, pull, storeFull(object, pull.sizeBytes, this.#store));
     if (block === "exists") {
@@ -181,7 +203,7 @@ export class ObjectManager {
     pull.state = "fetching";
     this.#fetching++;
     this.#record(object, pull);
-    this.#port.fetchObject(object, rotated(pull.locations, pull.attempts), block.offset, pull.sizeBytes);
+    this.#port.fetchObject(object, rotated(pull.sources, pull.attempts), block.offset, pull.sizeBytes);
   }
 
   #record(object: ObjectId, pull: Pull): void {
@@ -195,16 +217,17 @@ export class ObjectManager {
     pull.attempts++;
     if (pull.wants.length === 0) {
       this.#pulls.delete(object);
+      this.#port.unsubscribeObject(object); // nobody is to be sent here for it
       return;
     }
     if (pull.attempts >= MAX_FETCH_ATTEMPTS) {
-      const message = `object ${object} could not be fetched from ${pull.locations.join(", ")} in ${pull.attempts} attempts`;
+      const message = `object ${object} could not be fetched from ${pull.sources.locations.join(", ")} in ${pull.attempts} attempts`;
       return this.#fail(object, pull, { code: "OBJECT_LOST", message });
     }
     pull.state = "subscribed";
-    pull.locations = [];
+    pull.sources = NOWHERE;
     const argument = pull.wants.find((want) => want.kind === "argument");
-    this.#port.subscribeObject(object, argument?.taskId);
+    this.#port.subscribeObject(object, argument?.taskId, true);
   }
 
   #finish(object: ObjectId, pull: Pull): void {
@@ -229,9 +252,9 @@ function isCurious(want: Want): boolean {
 }
 
 /** Another first for each attempt. */
-function rotated(nodes: readonly NodeId[], by: number): readonly NodeId[] {
-  const first = by % nodes.length;
-  return [...nodes.slice(first), ...nodes.slice(0, first)];
+function rotated({ locations, width }: Sources, by: number): Sources {
+  const first = by % locations.length;
+  return { locations: [...locations.slice(first), ...locations.slice(0, first)], width };
 }
 
 export function storeFull(object: ObjectId, sizeBytes: number, store: StoreIndex): Failure {

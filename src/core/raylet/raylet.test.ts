@@ -9,6 +9,7 @@ import { HEARTBEAT_MS } from "../../base/limits.js";
 import type { Message } from "../../protocol/messages.js";
 import { Journey } from "../journey.js";
 import { amountsOf } from "../resources.js";
+import type { FetchSources } from "./object-manager.js";
 import { Raylet } from "./raylet.js";
 
 const D = process("d");
@@ -34,8 +35,7 @@ class World {
       },
       killWorker: (worker: ProcessRef, why: string) => say(`kill ${worker.processId}: ${why}`),
       reserveSpace: () => true,
-      fetchObject: (id: string, [from]: readonly { readonly nodeId: string }[]) =>
-        say(`fetch ${id} from ${from?.nodeId}`),
+      fetchObject: (id: string, from: FetchSources) => say(`fetch ${id} from ${from.nodes[0]?.nodeId}`),
       stop: (reason: string) => say(`stop: ${reason}`),
     };
     this.raylet = new Raylet(nodeInfo("N1", cpus), storeBytes, 0, port, this.journey);
@@ -186,7 +186,7 @@ test("get(c) of an object elsewhere follows the lecture's steps", () => {
   const w = new World({ alone: false });
   w.send(D, { type: "getObject", objectId: object("c"), fetch: true });
   assert.deepEqual(w.asked(), ["GCS: subscribeObject c"]);
-  w.send(GCS, { type: "objectAvailable", objectId: object("c"), sizeBytes: kib(4), locations: [node("N2")] });
+  w.send(GCS, { type: "objectAvailable", objectId: object("c"), sizeBytes: kib(4), locations: [node("N2")], width: 1 });
   assert.deepEqual(w.asked(), ["fetch c from N2"]);
   w.raylet.fetched(object("c"), true);
   assert.deepEqual(w.asked(), ["GCS: registerObject c", "d: objectReady c local"]);
@@ -212,7 +212,7 @@ test("a lease's missing argument is fetched before the grant; a lost one refuses
   w.running("L1");
   w.send(D, { type: "returnLease", leaseId: lease("L1") });
   w.send(D, { ...leaseRequest("L2", { takes: ["a"] }), type: "requestLease" });
-  w.send(GCS, { type: "objectAvailable", objectId: object("a"), sizeBytes: kib(4), locations: [node("N2")] });
+  w.send(GCS, { type: "objectAvailable", objectId: object("a"), sizeBytes: kib(4), locations: [node("N2")], width: 1 });
   w.asked();
   w.raylet.fetched(object("a"), true);
   assert.ok(w.asked().includes("d: leaseGranted L2"));
@@ -245,7 +245,7 @@ test("what a dead writer was going to make is fetched from elsewhere for those w
   w.running("L1");
   w.send(w.worker(1), { type: "createObject", objectId: object("c"), sizeBytes: kib(4) });
   w.send(D, { type: "getObject", objectId: object("c"), fetch: true });
-  w.send(GCS, { type: "objectAvailable", objectId: object("c"), sizeBytes: kib(4), locations: [node("N2")] });
+  w.send(GCS, { type: "objectAvailable", objectId: object("c"), sizeBytes: kib(4), locations: [node("N2")], width: 1 });
   w.asked();
   w.raylet.processDied(w.worker(1), failure("WORKER_CRASHED"));
   assert.ok(w.asked().includes("fetch c from N2"));

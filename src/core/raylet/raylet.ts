@@ -21,7 +21,7 @@ import { type Amounts, NodeResources } from "../resources.js";
 import { StoreIndex } from "../store/store-index.js";
 import { KeptLadders } from "./kept-ladders.js";
 import { LocalScheduler } from "./local-scheduler.js";
-import { ObjectManager, type Want } from "./object-manager.js";
+import { type FetchSources, ObjectManager, type Sources, type Want } from "./object-manager.js";
 import { StoreDesk } from "./store-desk.js";
 import { journeyView, totalsOf, trafficView, workersView } from "./views.js";
 import { WorkerPool, type WorkerSlot } from "./worker-pool.js";
@@ -33,7 +33,7 @@ export interface RayletPort {
   /** Take space in the file system for a block of the store, before anybody writes there. False when there is none. */
   reserveSpace(offset: number, sizeBytes: number): boolean;
   /** Copy an object's bytes from other nodes, the best first, into the local block; answered with `fetched`. */
-  fetchObject(object: ObjectId, from: readonly NodeInfo[], offset: number, sizeBytes: number): void;
+  fetchObject(object: ObjectId, from: FetchSources, offset: number, sizeBytes: number): void;
   /** The node is done: everything on it ends. */
   stop(reason: string): void;
 }
@@ -296,10 +296,10 @@ export class Raylet {
 
   #objectPort(): ConstructorParameters<typeof ObjectManager>[1] {
     return {
-      subscribeObject: (objectId, forTask) => {
+      subscribeObject: (objectId, forTask, fetch) => {
         if (forTask === undefined) this.#journey.record("subscribeObject", objectId);
         else this.#journey.record("locateArgument", forTask, objectId);
-        this.#port.send(GCS, { type: "subscribeObject", objectId, forTask });
+        this.#port.send(GCS, { type: "subscribeObject", objectId, forTask, fetch });
       },
       unsubscribeObject: (objectId) => this.#port.send(GCS, { type: "unsubscribeObject", objectId }),
       registerReplica: (objectId, sizeBytes) =>
@@ -314,9 +314,9 @@ export class Raylet {
   }
 
   /** A node that this one has not heard of yet cannot be dialled: its fetch fails, and is tried again. */
-  #fetch(objectId: ObjectId, from: readonly NodeId[], offset: number, sizeBytes: number): void {
-    const nodes = from.map((nodeId) => this.#cluster.get(nodeId) ?? { ...this.#info, nodeId, host: "", port: 0 });
-    this.#port.fetchObject(objectId, nodes, offset, sizeBytes);
+  #fetch(objectId: ObjectId, { locations, width }: Sources, offset: number, sizeBytes: number): void {
+    const nodes = locations.map((nodeId) => this.#cluster.get(nodeId) ?? { ...this.#info, nodeId, host: "", port: 0 });
+    this.#port.fetchObject(objectId, { nodes, width }, offset, sizeBytes);
   }
 
   #objectReady(want: Want, objectId: ObjectId): void {

@@ -56,7 +56,7 @@ export class StoreDesk {
         this.#store.unpin(message.objectId, from.processId, message.offset);
         return true;
       case "objectAvailable":
-        this.#objects.objectAvailable(message.objectId, message.sizeBytes, message.locations);
+        this.#objects.objectAvailable(message.objectId, message.sizeBytes, message);
         return true;
       case "objectGone":
         this.#objects.objectGone(message.objectId, message.reason);

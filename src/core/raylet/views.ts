@@ -29,7 +29,7 @@ export function workersView(nodeId: NodeId, pool: WorkerPool): string {
 
 /** Data plane: object bytes that came from other stores. Bytes of calls are known to the processes that sent them. */
 export function trafficView(objects: ObjectManager): string {
-  return JSON.stringify([{ objectBytes: objects.fetchedBytes, callBytes: 0 }]);
+  return JSON.stringify([{ objectBytes: objects.fetchedBytes, callBytes: 0, mostServedBytes: objects.servedBytes }]);
 }
 
 export function journeyView(journey: Journey, subject: string): string {
