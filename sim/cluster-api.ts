@@ -209,8 +209,9 @@ export class ClusterApi implements Api {
   #ownObject(value: SimValue, held: readonly Held[]): ObjectEntry {
     const { references } = this.#process.owner;
     const entry = references.create(this.#context, this.#counter++, 0, undefined);
-    this.#process.holdUntilStored(entry, held);
-    references.resolveInline(entry, value, value.sizeBytes > MAX_INLINE_BYTES || value.names.length > 0);
+    const isSmall = value.sizeBytes <= MAX_INLINE_BYTES && value.names.length === 0;
+    if (isSmall) references.resolveInline(entry, value);
+    else this.#process.resolvePut(entry, value, held);
     return entry;
   }
 

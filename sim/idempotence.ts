@@ -6,7 +6,9 @@ import type { MessageType } from "../src/protocol/messages.js";
  * else may come twice in a row.
  */
 const ONCE: ReadonlyMap<MessageType, string> = new Map<MessageType, string>([
-  ["createObject", "the second would be answered as if the object were sealed"],
+  ["leaseExtent", "each is answered, with an extent"],
+  ["extentLeased", "each is one answer, and adds an extent"],
+  ["returnExtent", "what was given back is another's"],
   ["objectReady", "it counts a pin of the block, and so does its answer"],
   ["getObject", "each is answered, with a pin"],
   ["releaseBlock", "it counts"],

@@ -9,6 +9,7 @@ import {
   GCS,
   type JobId,
   type LeaseId,
+  type ObjectId,
   type ProcessRef,
   rayletOf,
 } from "../src/base/ids.js";
@@ -17,6 +18,8 @@ import { Journey } from "../src/core/journey.js";
 import { Owner } from "../src/core/owner/owner.js";
 import type { Held, Task } from "../src/core/owner/records.js";
 import { ObjectEntry } from "../src/core/owner/records.js";
+import { LocalBlock } from "../src/core/store/extent-space.js";
+import { ObjectWriter } from "../src/core/store/object-writer.js";
 import { mayReceive } from "../src/protocol/codec.js";
 import type { LeaseRequest, Message, MessageBody } from "../src/protocol/messages.js";
 import { inlineSize, type OwnedArgument } from "./arguments.js";
@@ -24,15 +27,22 @@ import { DirectLinks } from "./direct-links.js";
 import { type ControlFrame, payloadOf } from "./frames.js";
 import { isIdempotent } from "./idempotence.js";
 import type { LinkEnd } from "./link.js";
-import { ObjectWriter } from "./object-writer.js";
+import { Mappings } from "./mappings.js";
 import type { Code } from "./program.js";
 import type { Surroundings } from "./surroundings.js";
-import { errorValue, type SimValue } from "./values.js";
+import { errorValue, SimError, type SimValue } from "./values.js";
 import { describe, fromBytes, toBytes, type VirtualNode } from "./virtual-node.js";
 import { VirtualProcess } from "./virtual-process.js";
 
 /** How often owners look at their clocks while they have leases, time limits or broken connections. */
 const TICK_MS = 20;
+
+/** A value in a block of its process. */
+export interface LocalValue {
+  readonly block: LocalBlock;
+  readonly value: SimValue;
+  readonly held: readonly Held[];
+}
 
 export interface FoundActor {
   readonly actorId: ActorId;
@@ -45,13 +55,12 @@ export abstract class OwnerProcess extends VirtualProcess {
   readonly journey: Journey;
   readonly writer: ObjectWriter;
   readonly links: DirectLinks;
+  readonly #mappings: Mappings;
   readonly role: "driver" | "worker";
   readonly #node: VirtualNode;
   readonly #control: LinkEnd<ControlFrame>;
   readonly #functions = new Set<FunctionId>();
   readonly #fetching = new Map<FunctionId, (() => void)[]>();
-  /** What a value on its way to the store names: the store's entry will hold it, until then we do. */
-  readonly #heldBy = new Map<ObjectEntry, readonly Held[]>();
   readonly #heldForActors = new Map<ActorId, readonly Held[]>();
   readonly #queries = new Map<number, (actor: FoundActor | undefined) => void>();
   #nextQuery = 1;
@@ -66,7 +75,8 @@ export abstract class OwnerProcess extends VirtualProcess {
     this.#node = node;
     this.journey = new Journey(ref.nodeId, () => this.localNowMs);
     this.owner = new Owner(ref, this.#ownerPort(), this.journey);
-    this.writer = new ObjectWriter(this.#node.store, (message) => this.sendToRaylet(message));
+    this.writer = this.#makeWriter();
+    this.#mappings = new Mappings(this, node.store);
     this.links = new DirectLinks(this);
     this.#control = node.connectLocal(this, role, {
       frame: (bytes) => this.#receive(bytes),
@@ -90,6 +100,12 @@ export abstract class OwnerProcess extends VirtualProcess {
 
   override check(): void {
     this.owner.check();
+    this.writer.check();
+    if (!this.#node.alive) return;
+    for (const { offset, length } of this.writer.ranges()) {
+      const isMine = this.#node.raylet.store.holdsExtent(this.ref.processId, offset, length);
+      assert(isMine, `a writer touches what its raylet has leased to it: ${length} bytes at ${offset}`);
+    }
   }
 
   // ── Functions ─────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -122,11 +138,40 @@ export abstract class OwnerProcess extends VirtualProcess {
 
   // ── Objects ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
-  /** Keep what a value names until the value is in the store, whose entry holds it from then on. */
-  holdUntilStored(entry: ObjectEntry, held: readonly Held[]): void {
-    if (held.length === 0) return;
+  /** Write a value into a block of this process; what it names is kept until it is freed, or in the object table. */
+  place(objectId: ObjectId, value: SimValue, held: readonly Held[]): LocalValue {
     for (const one of held) this.keep(one);
-    this.#heldBy.set(entry, held);
+    const block = this.writer.allocate(value.sizeBytes);
+    if (!(block instanceof LocalBlock)) {
+      for (const one of held) this.letGo(one);
+      throw new SimError(block);
+    }
+    this.around.watch.valueMade(objectId, value);
+    this.#node.store.write(block.offset, objectId, value);
+    this.writer.written(block);
+    return { block, value, held };
+  }
+
+  /** An object of this process gets its value, in a block that nobody else knows. */
+  resolvePut(entry: ObjectEntry, value: SimValue, held: readonly Held[]): void {
+    const local = this.place(entry.id, value, held);
+    local.block.owner = entry;
+    this.owner.references.resolveLocal(entry, local);
+    if (value.names.length > 0) this.owner.references.announce(entry);
+  }
+
+  /** `done` is called once the object table has the object. */
+  handOver({ block, value, held }: LocalValue, objectId: ObjectId, holder: ProcessRef, done: () => void): void {
+    const contains = value.names.map((named) => named.id as ObjectId);
+    this.writer.handOver(block, objectId, holder, contains, () => {
+      done();
+      for (const one of held) this.letGo(one);
+    });
+  }
+
+  freeLocal({ block, held }: LocalValue): void {
+    this.writer.free(block);
+    for (const one of held) this.letGo(one);
   }
 
   keep(held: Held): void {
@@ -213,8 +258,16 @@ export abstract class OwnerProcess extends VirtualProcess {
       disconnectActor: (actor) => this.links.disconnectActor(actor),
       abortTask: (where, task) => this.links.abort(where, task),
       storeValue: (entry) => this.#storeValue(entry),
+      announceLocal: (entry) => this.#announce(entry, entry.value as LocalValue),
+      readLocal: (entry) => this.#readLocal(entry.id, entry.value as LocalValue),
+      doneReadingLocal: () => {}, // the mapping releases it
+      freeLocal: (entry) => this.freeLocal(entry.value as LocalValue),
       readObject: (id, offset) => this.#node.store.read(offset, id),
-      doneReading: (objectId, offset) => this.sendToRaylet({ type: "releaseBlock", objectId, offset }),
+      doneReading: (objectId, offset, value) => {
+        const release = () => this.sendToRaylet({ type: "releaseBlock", objectId, offset });
+        if (value === undefined) release();
+        else this.#mappings.keep(offset, objectId, release);
+      },
       track: () => {}, // virtual programs drop every ref themselves
       warn: () => {},
       wakeUp: () => this.#wakeUp(),
@@ -242,16 +295,43 @@ export abstract class OwnerProcess extends VirtualProcess {
     };
   }
 
-  /** The value of an own object goes to the store, because it is large or because others may ask for it. */
+  /** The value of an own object goes to the store, because others may ask for it. */
   #storeValue(entry: ObjectEntry): void {
     const value = entry.failure === undefined ? (entry.value as SimValue) : errorValue(entry.failure);
-    this.around.watch.valueMade(entry.id, value);
-    this.writer.store(entry.id, value, this.ref, (error) => {
-      if (error === undefined) this.owner.references.stored(entry.id, this.ref.nodeId, value.sizeBytes);
-      else this.owner.references.storeFailed(entry.id, error);
-      for (const held of this.#heldBy.get(entry) ?? []) this.letGo(held);
-      this.#heldBy.delete(entry);
+    try {
+      this.#announce(entry, this.place(entry.id, value, []));
+    } catch (error) {
+      if (!(error instanceof SimError)) throw error;
+      this.owner.references.storeFailed(entry.id, { code: error.code, message: error.message });
+    }
+  }
+
+  #readLocal(objectId: ObjectId, { block }: LocalValue): SimValue {
+    this.writer.pin(block);
+    const value = this.#node.store.read(block.offset, objectId);
+    this.#mappings.keep(block.offset, objectId, () => this.writer.unpin(block));
+    return value;
+  }
+
+  #announce(entry: ObjectEntry, local: LocalValue): void {
+    const { nodeId } = this.ref;
+    this.handOver(local, entry.id, this.ref, () =>
+      this.owner.references.stored(entry.id, nodeId, local.value.sizeBytes),
+    );
+  }
+
+  #makeWriter(): ObjectWriter {
+    const writer: ObjectWriter = new ObjectWriter({
+      send: (message) => this.sendToRaylet(message),
+      ask: (request, before) => this.#node.ask(this, [...before, request]),
+      collect: () => {}, // virtual programs drop every ref themselves
+      announce: ({ owner }) => {
+        if (owner instanceof ObjectEntry) this.owner.references.announce(owner);
+      },
+      nowMs: () => this.localNowMs,
+      wakeUpAfter: (delayMs) => this.after(delayMs, () => writer.tick()),
     });
+    return writer;
   }
 
   /** Something waits for the end of this turn, or for time to pass. */

@@ -18,6 +18,9 @@ import { SimError } from "./values.js";
 import { codesOf, program } from "./workload.js";
 import { between, prngFor, World } from "./world.js";
 
+const AMPLE_STORE_BYTES = 64 * 1024 * 1024;
+/** More than any object of a program. */
+const LARGEST_OBJECT_BYTES = 400 * 1024;
 /** Faults stop here; what was promised must be kept soon after. */
 const HEAL_AFTER_MS = 5_000;
 const SETTLE_MS = 120_000;
@@ -29,6 +32,10 @@ const SILENT_CALM_MS = NODE_TIMEOUT_MS + 2 * CALM_MS;
 export interface ScenarioOptions {
   readonly verbose?: ((line: string) => void) | undefined;
   readonly plant?: ((port: RayletPort) => RayletPort) | undefined;
+  /** What each node's store has. */
+  readonly storeBytes?: number | undefined;
+  /** No node has a disk: a program may fail because its store is full. */
+  readonly withoutDisk?: boolean | undefined;
 }
 
 export interface ScenarioResult {
@@ -38,6 +45,8 @@ export interface ScenarioResult {
   readonly tasks: number;
   readonly calls: number;
   readonly grants: number;
+  /** Objects that were written to disk. */
+  readonly spilled: number;
   readonly fault: FaultKind;
   /** Programs that ended with an error that the fault excuses. */
   readonly excused: number;
@@ -52,7 +61,7 @@ interface Drawn {
 /** @throws Violation, or what a machine's assertion threw. */
 export function runScenario(seed: number, options: ScenarioOptions = {}): ScenarioResult {
   const world = new World(seed, options.verbose);
-  const { shapes, terrain, drivers } = draw(seed);
+  const { shapes, terrain, drivers } = draw(seed, options.storeBytes ?? drawStoreBytes(seed));
   const fault = drawFault(seed, shapes.length);
   const codes = codesOf(terrain);
   const checkers = new Checkers();
@@ -65,6 +74,7 @@ export function runScenario(seed: number, options: ScenarioOptions = {}): Scenar
     watch: checkers,
     plant: options.plant,
   });
+  if (options.withoutDisk === true) for (const node of cluster.nodes) node.raylet.storage.diskHas(0);
   world.run(() => cluster.nodes[0]?.gcs?.nodeCount === shapes.length, SETTLE_MS);
   for (const { node, seed: own } of drivers) addDriver(cluster, node, own, terrain, codes);
   inject(cluster, checkers, fault);
@@ -76,7 +86,11 @@ export function runScenario(seed: number, options: ScenarioOptions = {}): Scenar
     .filter((driver) => !isOver(driver))
     .map(({ name, waitsFor }) => `${name} in ${waitsFor}`);
   demand(settled, `every program ends within ${SETTLE_MS} ms, but ${waiting.join("; ")}`);
-  const excused = checkFailures(cluster, fault.kind);
+  const reasons = [
+    ...excusedBy(fault.kind),
+    ...(options.withoutDisk === true ? ["OBJECT_STORE_FULL", "OUT_OF_DISK"] : []),
+  ];
+  const excused = checkFailures(cluster, reasons);
   world.run(() => false, fault.kind === "node" && fault.silently ? SILENT_CALM_MS : CALM_MS);
   checkEmpty(cluster);
   for (const driver of cluster.drivers) if (driver.alive) driver.leave();
@@ -92,17 +106,18 @@ export function runScenario(seed: number, options: ScenarioOptions = {}): Scenar
     tasks: tasks.tasks,
     calls: actors.calls,
     grants: leases.grants,
+    spilled: cluster.nodes.reduce((sum, node) => sum + node.disk.spilled, 0),
     fault: fault.kind,
     excused,
   };
 }
 
-function draw(seed: number): Drawn {
+function draw(seed: number, storeBytes: number): Drawn {
   const prng = prngFor(seed, "cluster");
   const headCpus = between(prng, 1, 3);
   const gpus = prng.chance(0.3) ? 1 : 0;
   const count = between(prng, 1, 4);
-  const storeBytes = 64 * 1024 * 1024;
+
   const shapes = Array.from({ length: count }, (_, i): NodeShape => {
     const cpus = i === 0 ? headCpus : between(prng, 1, headCpus);
     return { resources: i === 0 && gpus > 0 ? { CPU: cpus, GPU: gpus } : { CPU: cpus }, storeBytes };
@@ -113,6 +128,12 @@ function draw(seed: number): Drawn {
     seed: prng.next(),
   }));
   return { shapes, terrain: { nodes, headCpus, gpus }, drivers };
+}
+
+/** In most seeds the programs' objects do not fit together. */
+function drawStoreBytes(seed: number): number {
+  const prng = prngFor(seed, "store");
+  return prng.chance(0.4) ? AMPLE_STORE_BYTES : between(prng, LARGEST_OBJECT_BYTES, 2 * LARGEST_OBJECT_BYTES);
 }
 
 function totalOf({ resources, storeBytes }: NodeShape): ReadonlyMap<string, number> {
@@ -146,15 +167,12 @@ function inject(cluster: Cluster, checkers: Checkers, fault: Fault): void {
 }
 
 /** A program fails only where the fault of the seed excuses it. */
-function checkFailures(cluster: Cluster, kind: FaultKind): number {
+function checkFailures(cluster: Cluster, reasons: readonly string[]): number {
   let excused = 0;
   for (const { name, alive, failure } of cluster.drivers) {
     if (!alive || failure === undefined) continue;
     const { code, message } = failure as SimError;
-    demand(
-      failure instanceof SimError && excusedBy(kind).includes(code),
-      `${name} fails for a reason: ${code}: ${message}`,
-    );
+    demand(failure instanceof SimError && reasons.includes(code), `${name} fails for a reason: ${code}: ${message}`);
     checkRetries(message);
     excused++;
   }

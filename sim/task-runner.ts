@@ -7,7 +7,6 @@ import {
   type ContextId,
   contextOfTask,
   type FunctionId,
-  type ObjectId,
   objectIdOf,
   TASK_ID_DIGITS,
   type TaskId,
@@ -17,7 +16,7 @@ import type { Outcome, Result } from "../src/core/owner/records.js";
 import type { ActorSpec, Argument, Failure } from "../src/protocol/messages.js";
 import { ClusterApi } from "./cluster-api.js";
 import type { IncomingTask } from "./frames.js";
-import type { OwnerProcess } from "./owner-process.js";
+import type { LocalValue, OwnerProcess } from "./owner-process.js";
 import type { ActorInstance, Made, Script, Value } from "./program.js";
 import { failureOf, ScriptRunner } from "./script-runner.js";
 import { decode, errorValue, type SimValue, USER_ERROR } from "./values.js";
@@ -167,30 +166,30 @@ export class TaskRunner {
   #results(task: IncomingTask, api: ClusterApi, made: readonly Made[], ended: (outcome: Outcome) => void): void {
     const { spec, caller } = task;
     const process = this.#process;
+    const placed: [number, LocalValue][] = [];
     const results: Result[] = [];
-    let failure: Failure | undefined;
-    let storing = 1;
-    const one = () => {
-      if (--storing > 0) return;
-      ended(failure === undefined ? { kind: "returned", results } : { kind: "failed", ...failure });
-    };
-    made.forEach((result, index) => {
-      const { value, held } = api.encode(result);
-      const objectId: ObjectId = objectIdOf(spec.taskId, index);
-      process.around.watch.valueMade(objectId, value);
-      results[index] = { kind: "inline", value };
-      if (value.sizeBytes <= MAX_INLINE_BYTES && held.length === 0 && !spec.storeResult) return;
-      storing++;
-      for (const kept of held) process.keep(kept);
-      process.writer.store(objectId, value, caller, (reason) => {
-        for (const kept of held) process.letGo(kept);
-        failure ??= reason;
-        results[index] = { kind: "stored", nodeId: process.ref.nodeId, sizeBytes: value.sizeBytes };
-        one();
+    try {
+      for (const [index, result] of made.entries()) {
+        const { value, held } = api.encode(result);
+        process.around.watch.valueMade(objectIdOf(spec.taskId, index), value);
+        results.push({ kind: "inline", value });
+        if (value.sizeBytes <= MAX_INLINE_BYTES && held.length === 0 && !spec.storeResult) continue;
+        placed.push([index, process.place(objectIdOf(spec.taskId, index), value, held)]);
+      }
+    } catch (error) {
+      for (const [, local] of placed) process.freeLocal(local);
+      return ended(outcomeOf(error));
+    } finally {
+      api.dropAll();
+    }
+    let storing = placed.length;
+    if (storing === 0) return ended({ kind: "returned", results });
+    for (const [index, local] of placed) {
+      results[index] = { kind: "stored", nodeId: process.ref.nodeId, sizeBytes: local.value.sizeBytes };
+      process.handOver(local, objectIdOf(spec.taskId, index), caller, () => {
+        if (--storing === 0) ended({ kind: "returned", results });
       });
-    });
-    api.dropAll();
-    one();
+    }
   }
 }
 

@@ -5,21 +5,25 @@
 import { assert } from "../src/base/assert.js";
 import { ByteReader, ByteWriter } from "../src/base/bytes.js";
 import { GCS, type NodeId, type ObjectId, type ProcessId, type ProcessRef, rayletOf } from "../src/base/ids.js";
-import { HEARTBEAT_MS } from "../src/base/limits.js";
+import { HEARTBEAT_MS, ROOM_ANSWER_MS } from "../src/base/limits.js";
 import { Gcs } from "../src/core/gcs/gcs.js";
 import { Journey } from "../src/core/journey.js";
 import { Raylet, type RayletPort } from "../src/core/raylet/raylet.js";
 import { type Envelope, mayReceive, maySend, readEnvelope, writeEnvelope } from "../src/protocol/codec.js";
-import type { Message, NodeInfo, Role } from "../src/protocol/messages.js";
+import type { Message, MessageType, NodeInfo, Role } from "../src/protocol/messages.js";
 import type { ControlFrame, TransferFrame } from "./frames.js";
 import { isIdempotent } from "./idempotence.js";
 import { connect, type LinkEnd, type LinkEvents } from "./link.js";
 import type { NodeDoor, Surroundings } from "./surroundings.js";
+import { VirtualDisk } from "./virtual-disk.js";
 import { VirtualProcess } from "./virtual-process.js";
 import { VirtualStore } from "./virtual-store.js";
 
 /** Bytes per virtual millisecond between stores. */
 const TRANSFER_BYTES_PER_MS = 1_000_000;
+
+/** What is told to synchronous code, beside everything else. */
+const ANSWERS: ReadonlySet<MessageType> = new Set<MessageType>(["extentLeased", "extentRefused"]);
 
 export interface NodeOptions {
   readonly info: NodeInfo;
@@ -48,10 +52,13 @@ export class VirtualNode extends VirtualProcess implements NodeDoor {
   readonly raylet: Raylet;
   readonly gcs: Gcs | undefined;
   readonly store = new VirtualStore();
+  readonly disk: VirtualDisk;
   readonly #around: Surroundings;
   readonly #head: LinkEnd<ControlFrame> | undefined;
   readonly #nodes = new Map<NodeId, LinkEnd<ControlFrame>>();
   readonly #locals = new Map<ProcessId, LinkEnd<ControlFrame>>();
+  /** Processes that wait for an answer in synchronous code. */
+  readonly #asking = new Map<ProcessId, (answer: Message) => void>();
   /** Messages for the machines of this process, taken one after the other: a machine is never entered twice. */
   readonly #machineInbox: Envelope[] = [];
   #inMachine = false;
@@ -62,6 +69,10 @@ export class VirtualNode extends VirtualProcess implements NodeDoor {
     this.nodeId = nodeId;
     this.#around = around;
     this.journey = new Journey(nodeId, () => this.localNowMs);
+    this.disk = new VirtualDisk(around.world.seed, name, this.store, {
+      after: (delayMs, action) => this.after(delayMs, () => this.#machine(action)),
+      raylet: () => this.raylet,
+    });
     this.gcs = options.info.isHead ? this.#makeGcs() : undefined;
     const port = this.#rayletPort();
     const planted = options.plant?.(port) ?? port;
@@ -146,6 +157,26 @@ export class VirtualNode extends VirtualProcess implements NodeDoor {
     return theirs;
   }
 
+  /**
+   * Synchronous code of a process of this node says something, asks, and waits: the process takes no event meanwhile,
+   * all others go on. Undefined when no answer came in time.
+   */
+  ask(process: VirtualProcess, messages: readonly Message[]): Message | undefined {
+    let answer: Message | undefined;
+    this.#asking.set(process.ref.processId, (message) => {
+      answer = message;
+    });
+    const said = messages.map((message) => toBytes({ to: this.ref, from: process.ref, message }));
+    this.world.at(process.localNowMs + this.#around.network.localDelayMs(), () =>
+      this.enter(() => {
+        if (this.#asking.has(process.ref.processId)) for (const bytes of said) this.#route(fromBytes(bytes));
+      }),
+    );
+    this.world.run(() => answer !== undefined || !process.alive || !this.alive, ROOM_ANSWER_MS);
+    this.#asking.delete(process.ref.processId);
+    return answer;
+  }
+
   /** A child process ended; what it still sent may arrive before or after. */
   workerExited(worker: ProcessRef, why: string): void {
     this.enter(() =>
@@ -190,6 +221,8 @@ export class VirtualNode extends VirtualProcess implements NodeDoor {
       this.#machine(() => {});
       return;
     }
+    const asking = isHere && ANSWERS.has(envelope.message.type) ? this.#asking.get(to.processId) : undefined;
+    if (asking !== undefined) return asking(fromBytes(toBytes(envelope)).message);
     const way = isHere ? this.#locals.get(to.processId) : (this.#head ?? this.#nodes.get(to.nodeId));
     way?.send(toBytes(envelope)); // without a way it is gone; whoever must know learns of its death
   }
@@ -249,11 +282,12 @@ export class VirtualNode extends VirtualProcess implements NodeDoor {
       killWorker: (worker, why) => {
         if (!this.#around.killWorker(worker, why)) this.workerExited(worker, why);
       },
-      reserveSpace: () => true,
       fetchObject: (objectId, from, offset, sizeBytes) => {
         const nodes = from.nodes.map(({ nodeId }) => nodeId);
         this.#fetch(objectId, nodes, offset, sizeBytes);
       },
+      refuse: (process, why) => assert(false, `process ${process.processId} broke the protocol: ${why}`),
+      disk: this.disk,
       stop: (reason) => this.soon(() => this.kill(reason)),
     };
   }
@@ -284,11 +318,14 @@ export class VirtualNode extends VirtualProcess implements NodeDoor {
   }
 
   #serve(link: LinkEnd<TransferFrame>, objectId: ObjectId): void {
-    const block = this.raylet.store.pin(objectId, this.ref.processId);
-    if (block === undefined) return link.send({ kind: "bytes", value: undefined });
-    this.after(block.sizeBytes / TRANSFER_BYTES_PER_MS, () => {
-      link.send({ kind: "bytes", value: this.store.read(block.offset, objectId) });
-      this.raylet.store.unpin(objectId, this.ref.processId, block.offset);
+    const { storage } = this.raylet;
+    const source = storage.openPull(objectId, this.ref.processId);
+    if (source === undefined) return link.send({ kind: "bytes", value: undefined });
+    this.after(source.sizeBytes / TRANSFER_BYTES_PER_MS, () => {
+      const isInMemory = source.kind === "memory";
+      const value = isInMemory ? this.store.read(source.offset, objectId) : this.disk.read(source.file, objectId);
+      link.send({ kind: "bytes", value });
+      this.#machine(() => storage.closePull(objectId, this.ref.processId, source));
     });
   }
 }

@@ -50,7 +50,10 @@ export class World {
     return this.at(this.nowMs + delayMs, action);
   }
 
-  /** Let time pass until `done`, or until the limit. Says whether it was done. */
+  /**
+   * Let time pass until `done`, or until the limit. Says whether it was done. A process that waits in synchronous code
+   * calls it in the middle of an event: time passes for all others.
+   */
   run(done: () => boolean, limitMs: number): boolean {
     const endMs = this.nowMs + limitMs;
     while (!done()) {
@@ -58,7 +61,7 @@ export class World {
       if (timer === undefined) return false;
       if (timer.atMs > endMs) {
         this.#queue.add(timer);
-        this.nowMs = endMs;
+        this.nowMs = Math.max(this.nowMs, endMs);
         return false;
       }
       this.nowMs = timer.atMs;

@@ -13,7 +13,14 @@ export function checkEmpty(cluster: Cluster): void {
     if (!node.alive) continue;
     const sealed = [...node.raylet.store.sealed()].map(([id]) => id);
     demand(sealed.length === 0, `the store of ${node.name} is empty once every ref is dropped: ${sealed.slice(0, 5)}`);
-    const used = node.raylet.store.usedBytes;
+    const spilled = [...node.raylet.storage.spilling.objects()];
+    demand(
+      spilled.length === 0,
+      `nothing of ${node.name} is on disk once every ref is dropped: ${spilled.slice(0, 5)}`,
+    );
+    const { files } = node.disk;
+    demand(files.length === 0, `every spill file of ${node.name} is deleted, but ${files.slice(0, 5)}`);
+    const used = node.raylet.store.usedBytes + node.raylet.store.fallbackBytes;
     demand(used === 0, `the store of ${node.name} has all its memory back, but ${used} bytes`);
   }
 }

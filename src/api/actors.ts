@@ -131,9 +131,7 @@ function whenSendable(
   const stored = args.map((arg) => {
     if (!(arg instanceof EncodedBytes) || arg.bytes.length <= MAX_LEASE_ARGUMENT_BYTES) return arg;
     const lineage = currentLineage(requireRuntime("an actor"));
-    const entry = core.owner.references.create(lineage.contextId, lineage.counter++, 0, undefined);
-    core.owner.references.resolveInline(entry, arg, true);
-    return entry;
+    return core.putEncoded(arg, lineage);
   });
   const entries = stored.filter((arg) => arg instanceof ObjectEntry);
   core.owner.keepFor(link, entries);

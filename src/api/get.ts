@@ -9,9 +9,11 @@ import { currentLineage, type Runtime, requireRuntime } from "./runtime.js";
 import type { GetOptions, ObjectRef, WaitOptions } from "./types.js";
 
 /**
- * Copy a value into an object. Synchronous: later changes of the value are not seen.
+ * Copy a value into an object. Synchronous: later changes of the value are not seen. A large value goes straight into the
+ * node's store; when that is full, the call waits for room, which needs no turn of the event loop.
  *
- * @throws SerializationError when the value cannot be copied, InvalidOptionError for a ref.
+ * @throws SerializationError when the value cannot be copied, InvalidOptionError for a ref, ObjectStoreFullError when
+ *   there is no room for it.
  */
 export function put<T>(value: T): ObjectRef<T> {
   const runtime = requireRuntime("put()");
@@ -19,7 +21,7 @@ export function put<T>(value: T): ObjectRef<T> {
     throw new InvalidOptionError("put() takes a value, got an ObjectRef: pass the ref itself");
   const entry = runtime.core.put(value, currentLineage(runtime));
   // A small value goes with its ref; a large one lives in the store, where the end of its ref must be noticed.
-  return (entry.state === "inline" && !entry.large ? new ObjectRefImpl(entry) : refOf(entry)) as ObjectRef<T>;
+  return (entry.state === "inline" ? new ObjectRefImpl(entry) : refOf(entry)) as ObjectRef<T>;
 }
 
 type Values<Refs extends readonly unknown[]> = {

@@ -68,9 +68,10 @@ async function connect(options: InitOptions): Promise<Runtime> {
 }
 
 function ownNode(options: InitOptions, secret: Uint8Array): Parameters<typeof startNode>[0] {
-  const { numCpus, numGpus, memory, resources, labels, objectStoreMemory } = options;
+  const { numCpus, numGpus, memory, resources, labels, objectStoreMemory, spillDirectory } = options;
   const secretHex = Buffer.from(secret).toString("hex");
-  return { numCpus, numGpus, memory, resources, labels, objectStoreMemory, secretHex, endsWithParent: true };
+  const amounts = { numCpus, numGpus, memory, resources, labels, objectStoreMemory };
+  return { ...amounts, spillDirectory, secretHex, endsWithParent: true };
 }
 
 /** `auto` is the newest running cluster of this user; absent means a cluster of our own. */

@@ -35,12 +35,21 @@ const INIT_KEYS = [
   "resources",
   "labels",
   "objectStoreMemory",
+  "spillDirectory",
   "namespace",
   "logToDriver",
   "ignoreReinitError",
   "authToken",
 ] as const;
-const NODE_KEYS = ["numCpus", "numGpus", "memory", "resources", "labels", "objectStoreMemory"] as const;
+const NODE_KEYS = [
+  "numCpus",
+  "numGpus",
+  "memory",
+  "resources",
+  "labels",
+  "objectStoreMemory",
+  "spillDirectory",
+] as const;
 const GET_KEYS = ["timeoutMs", "signal"] as const;
 const WAIT_KEYS = ["numReturns", "timeoutMs", "fetchLocal", "signal"] as const;
 
@@ -60,6 +69,7 @@ const CHECKS: Readonly<Record<string, (name: string, value: unknown) => void>> =
   namespace: text,
   address: text,
   authToken: text,
+  spillDirectory: text,
   numCpus: amount,
   numGpus: gpus,
   memory: amount,

@@ -129,6 +129,11 @@ export interface InitOptions {
   readonly labels?: Readonly<Record<string, string>>;
   /** Bytes. Default: 30 % of memory, at most 80 % of the shared-memory file system. */
   readonly objectStoreMemory?: number;
+  /**
+   * Where objects go that the store has no room for. Each node makes a directory of its own there, which ends with it.
+   * Default: the node's session directory.
+   */
+  readonly spillDirectory?: string;
   readonly namespace?: string;
   /** Show workers' output here. Default true. */
   readonly logToDriver?: boolean;

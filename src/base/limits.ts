@@ -29,6 +29,54 @@ export const ARENA_RESERVE_BYTES = 16 * MIB;
 export const ARENA_GRANULE_BYTES = 64 * KIB;
 /** Copy-on-write mappings of one process, of which the kernel allows 65,530 of all kinds. Beyond it values are copied. */
 export const MAX_LIVE_MAPS = 16 * KIB;
+/**
+ * A writer's first extent of the arena; each further one is twice as large, up to the second limit, or as large as the
+ * one object that it is for.
+ */
+export const FIRST_EXTENT_BYTES = 4 * MIB;
+export const MAX_EXTENT_BYTES = 64 * MIB;
+/** No extent beyond what is needed at once takes more than this part of the store. */
+export const MAX_EXTENT_SHARE = 1 / 16;
+/** With less than this part of the store free, an extent is no larger than what is needed at once. */
+export const MIN_FREE_SHARE = 1 / 2;
+/** What a writer has not used for this long goes back to its raylet. */
+export const EXTENT_IDLE_MS = 500;
+/** How long a writer waits in synchronous code for an answer that its raylet gives at once. */
+export const EXTENT_ANSWER_MS = 15_000;
+/** Bytes that a process puts before it looks for objects whose refs are garbage; doubled while there are few. */
+export const COLLECT_AFTER_BYTES = 512 * MIB;
+export const MAX_COLLECT_AFTER_BYTES = 16 * GIB;
+/** The same when the store is full, at most: looking costs milliseconds, and objects that are needed come to disk soon. */
+export const MAX_COLLECT_UNDER_PRESSURE_BYTES = 16 * MIB;
+/** Objects are spilled ahead of need when those with no other copy fill more than this share of the store. */
+export const SPILL_THRESHOLD = 0.8;
+/** Objects are fused into spill files of about this size; a larger object has a file of its own. */
+export const SPILL_FILE_BYTES = 64 * MIB;
+/** A spill file of a small store is at most this share of it. */
+export const SPILL_FILE_SHARE = 1 / 8;
+export const MAX_OBJECTS_PER_SPILL_FILE = 10_000;
+/** Spill files that one raylet writes at the same time. */
+export const MAX_SPILL_WRITES = 2;
+/** Each piece of a spilled object has a checksum. */
+export const SPILL_PIECE_BYTES = MIB;
+/** One read or write of a spill file: so much memory for each that is under way. */
+export const SPILL_BUFFER_BYTES = 4 * MIB;
+/** What spilling leaves free of a file system: the smaller of a share and an amount. */
+export const DISK_KEEP_SHARE = 0.05;
+export const DISK_KEEP_BYTES = GIB;
+/** Requests for a block that wait for room, and how long they may wait while none is served and no file is written. */
+export const MAX_WAITING_ALLOCATIONS = 100_000;
+export const ALLOCATION_WAIT_MS = 60_000;
+/** How long a writer waits in synchronous code for room. */
+export const ROOM_ANSWER_MS = ALLOCATION_WAIT_MS + EXTENT_ANSWER_MS;
+/** Blocks that are still being written may be sealed and spilled soon: so long a request waits before it goes to disk. */
+export const FALLBACK_AFTER_MS = 1_000;
+/** Offsets from here on lie in the fallback file instead of the arena. */
+export const FALLBACK_OFFSET = 2 ** 46;
+/** The fallback file is never longer, whatever the disk has. */
+export const MAX_FALLBACK_BYTES = 2 ** 44;
+/** Holders that the error of a full store names. */
+export const NAMED_HOLDERS = 5;
 /** One read or write of a file moves at most this much: the kernel cuts it at 2 GiB. */
 export const MAX_IO_BYTES = GIB;
 

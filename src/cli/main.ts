@@ -59,6 +59,7 @@ function addStart(mobula: Command): void {
     .option("--resources <json>", "further resources, such as '{\"disk\": 2}'", json(numbers))
     .option("--labels <json>", 'labels for placing tasks, such as \'{"zone": "a"}\'', json(texts))
     .option("--object-store-memory <bytes>", "size of the object store (default: 30 % of memory)", amount)
+    .option("--spill-directory <path>", "where spilled objects go (default: the session's directory)")
     .option("--block", "stay until the node ends; Ctrl-C stops it")
     .action(async (options) => (await import("./start.js")).start(options));
 }

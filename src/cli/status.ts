@@ -1,5 +1,5 @@
 /** `mobula status`. */
-import type { ClusterTool, WorkerState } from "../process/cluster-tool.js";
+import type { ClusterTool, StoreState, WorkerState } from "../process/cluster-tool.js";
 import { type NodeView, nameOf, nodesOf } from "./cluster-view.js";
 import { addressOf, withCluster } from "./connect.js";
 import { bytes, print, printJson, table } from "./text.js";
@@ -9,7 +9,11 @@ const SHOWN = ["CPU", "GPU", "memory", "objectStoreMemory"];
 interface Status {
   readonly address: string;
   readonly clusterId: string;
-  readonly nodes: readonly (NodeView & { readonly workers: readonly WorkerState[] })[];
+  readonly nodes: readonly (NodeView & {
+    readonly workers: readonly WorkerState[];
+    /** Absent for a node that has just gone. */
+    readonly store: StoreState | undefined;
+  })[];
 }
 
 export async function status(options: { readonly address?: string; readonly json?: boolean }): Promise<void> {
@@ -20,11 +24,15 @@ export async function status(options: { readonly address?: string; readonly json
 }
 
 async function statusOf(address: string, tool: ClusterTool): Promise<Status> {
-  const [nodes, workers] = await Promise.all([nodesOf(tool), tool.workers()]);
+  const [nodes, workers, stores] = await Promise.all([nodesOf(tool), tool.workers(), tool.stores()]);
   return {
     address,
     clusterId: tool.clusterId,
-    nodes: nodes.map((node) => ({ ...node, workers: workers.filter(({ nodeId }) => nodeId === node.nodeId) })),
+    nodes: nodes.map((node) => ({
+      ...node,
+      workers: workers.filter(({ nodeId }) => nodeId === node.nodeId),
+      store: stores.find(({ nodeId }) => nodeId === node.nodeId),
+    })),
   };
 }
 
@@ -37,6 +45,7 @@ function inWords({ address, clusterId, nodes }: Status): string {
     " GPU",
     " memory",
     " object store",
+    " spilled",
     " workers",
     "other resources",
     "labels",
@@ -49,6 +58,7 @@ function inWords({ address, clusterId, nodes }: Status): string {
     used(node, "GPU"),
     used(node, "memory", bytes),
     used(node, "objectStoreMemory", bytes),
+    bytes((node.store?.spilledBytes ?? 0) + (node.store?.fallbackBytes ?? 0)),
     workersInWords(node.workers),
     othersOf(node),
     Object.entries(node.labels)

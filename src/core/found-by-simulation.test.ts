@@ -2,8 +2,9 @@
 // Method: for each, the shortest sequence of calls that showed it, on the machine that had it; the seed stands beside it.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { ADDRESS, actorSpec, Lines, leaseRequest, line, nodeInfo } from "../../test/support/messages.js";
-import { context, failure, job, kib, lease, node, object, process } from "../../test/support/names.js";
+import { ADDRESS, actorSpec, Lines, leaseRequest, line, nodeInfo, sealObject } from "../../test/support/messages.js";
+import { context, failure, job, kib, lease, node, process } from "../../test/support/names.js";
+import { NO_DISK } from "../../test/support/no-disk.js";
 import { namedTask } from "../../test/support/owner.js";
 import { GCS, type ProcessRef, rayletOf } from "../base/ids.js";
 import type { Message } from "../protocol/messages.js";
@@ -49,8 +50,9 @@ function rayletWorld() {
       send: (_, message) => void sent.push(message),
       startWorker: () => lines.add("start"),
       killWorker: (_, why) => lines.add(`kill: ${why}`),
-      reserveSpace: () => true,
       fetchObject: () => {},
+      refuse: () => {},
+      disk: NO_DISK,
       stop: () => {},
     },
     new Journey("N1", () => 0),
@@ -107,10 +109,8 @@ test("a request whose node died may have been granted: it is placed again withou
 
 test("an object that is sealed twice is registered once: its holder may have let go in between (seed 123)", () => {
   const { raylet, sent } = rayletWorld();
-  raylet.receive(D, { type: "createObject", objectId: object("c"), sizeBytes: kib(4) });
-  for (let i = 0; i < 2; i++) {
-    raylet.receive(D, { type: "sealObject", objectId: object("c"), holder: D, contains: [] });
-  }
+  raylet.receive(D, { type: "leaseExtent", request: 1, minBytes: kib(4), last: false });
+  for (let i = 0; i < 2; i++) raylet.receive(D, sealObject("c"));
   assert.equal(sent.filter(({ type }) => type === "registerObject").length, 1);
 });
 
@@ -156,6 +156,10 @@ test("a hold that a lost attempt took in its owner's name is let go, unless the 
     sendToRaylet: () => {},
     sendToGcs: (message) => void sent.push(message),
     storeValue: () => {},
+    announceLocal: () => {},
+    readLocal: () => undefined,
+    doneReadingLocal: () => {},
+    freeLocal: () => {},
     readObject: () => undefined,
     doneReading: () => {},
     track: () => {},

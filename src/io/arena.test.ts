@@ -8,7 +8,8 @@ import { join } from "node:path";
 import { after, test as nodeTest } from "node:test";
 import { collectUntil } from "../../test/support/garbage.js";
 import { arenaModes } from "../../test/support/modes.js";
-import { InvariantError, ObjectLostError, ObjectStoreFullError } from "../errors.js";
+import { FALLBACK_OFFSET } from "../base/limits.js";
+import { InvariantError, ObjectLostError, ObjectStoreFullError, OutOfDiskError } from "../errors.js";
 import { Arena, type ArenaOptions, chooseArenaPath } from "./arena.js";
 
 const directory = mkdtempSync(join(tmpdir(), "mobula-test-"));
@@ -87,6 +88,35 @@ function testArena(mode: string, options: ArenaOptions): void {
     assert.throws(() => full.write(0, [Uint8Array.of(1)]), ObjectStoreFullError);
     full.close();
   });
+
+  test("blocks beyond the arena's offsets lie in the fallback file, for every process that opens it", async () => {
+    const fallbackPath = join(directory, `fallback-${mode}`);
+    const a = arena("with-fallback", MIB, { fallbackPath });
+    const other = Arena.open(a.path, MIB, { ...options, fallbackPath });
+    other.write(FALLBACK_OFFSET + 8_192, [Uint8Array.of(1, 2), Uint8Array.of(3)]);
+    assert.deepEqual(a.read(FALLBACK_OFFSET + 8_192, 3), Uint8Array.of(1, 2, 3));
+    assert.equal(a.writable(FALLBACK_OFFSET + 8_192, 3), undefined);
+    await mapsFallback(a);
+    a.emptyFallback();
+    assert.equal(statSync(fallbackPath).size, 0);
+    assert.throws(() => a.read(FALLBACK_OFFSET + 8_192, 3), ObjectLostError);
+    other.close();
+    const full = Arena.open(a.path, MIB, { ...options, fallbackPath: "/dev/full" });
+    assert.throws(() => full.write(FALLBACK_OFFSET, [Uint8Array.of(1)]), OutOfDiskError);
+    full.close();
+  });
+
+  /** Readers map it like the arena. */
+  async function mapsFallback(a: Arena): Promise<void> {
+    let released = 0;
+    const look = () => {
+      const mapped = a.map(FALLBACK_OFFSET + 8_192, 3, () => void released++);
+      assert.equal(mapped !== undefined, native !== undefined);
+      if (mapped !== undefined) assert.deepEqual(new Uint8Array(mapped), Uint8Array.of(1, 2, 3));
+    };
+    look();
+    if (native !== undefined) await collectUntil(() => released === 1);
+  }
 
   test("a file system that becomes full is an error, never a signal", () => {
     const mount = join(directory, `small-${mode}`);

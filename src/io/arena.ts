@@ -5,12 +5,15 @@
  * node opens the file by its path. With the addon, blocks are written through one persistent shared mapping, and read
  * through private mappings, one for each array that user code gets, whose writes stay the reader's own. Without it, the
  * same blocks are written and read with positioned writes and reads. Both may be mixed on one node.
+ *
+ * Offsets from `FALLBACK_OFFSET` on lie in the fallback file, on disk: blocks for which the arena had no room and could
+ * not be given any. It is never mapped for writing, since a full disk must be an error and never a signal.
  */
 import { closeSync, constants, ftruncateSync, openSync, readSync, statfsSync, unlinkSync, writevSync } from "node:fs";
 import { join } from "node:path";
 import { assert } from "../base/assert.js";
-import { MAX_IO_BYTES, MAX_LIVE_MAPS } from "../base/limits.js";
-import { ObjectLostError, ObjectStoreFullError } from "../errors.js";
+import { FALLBACK_OFFSET, MAX_IO_BYTES, MAX_LIVE_MAPS } from "../base/limits.js";
+import { ObjectLostError, ObjectStoreFullError, OutOfDiskError } from "../errors.js";
 import { ArenaSpace } from "./arena-space.js";
 import { ArenaWindows } from "./arena-windows.js";
 import { loadNative, type Native } from "./native.js";
@@ -48,6 +51,8 @@ function freeBytes(directory: string): number {
 }
 
 export interface ArenaOptions {
+  /** The fallback file: made when the first block lies there. */
+  readonly fallbackPath?: string | undefined;
   /** The addon to use; absent: the one of this installation, if there is one. */
   readonly native?: Native | undefined;
   /** Windows smaller than the runtime allows: for tests. */
@@ -57,7 +62,10 @@ export interface ArenaOptions {
 export class Arena {
   readonly path: string;
   readonly capacity: number;
+  readonly #fallbackPath: string | undefined;
   #fd: number;
+  /** Opened when the first block lies there. */
+  #fallbackFd = -1;
   readonly #native: Native | undefined;
   readonly #windows: ArenaWindows | undefined;
   readonly #space: ArenaSpace | undefined;
@@ -68,6 +76,7 @@ export class Arena {
     this.path = path;
     this.#fd = fd;
     this.capacity = capacity;
+    this.#fallbackPath = options.fallbackPath;
     const native = "native" in options ? options.native : loadNative();
     this.#native = native;
     this.#windows = native && new ArenaWindows(native, fd, capacity, options.windowBytes);
@@ -97,7 +106,7 @@ export class Arena {
    * none. Without the addon nothing is taken ahead; a write then finds out.
    */
   reserve(offset: number, sizeBytes: number): boolean {
-    this.#checkPlace(offset, sizeBytes);
+    this.#placeOf(offset, sizeBytes);
     return this.#space?.reserve(offset, sizeBytes) ?? true;
   }
 
@@ -125,27 +134,28 @@ export class Arena {
    * turns. Undefined where that is not possible (no addon, a place inside a page, too many mappings): use `read`.
    */
   map(offset: number, sizeBytes: number, onReleased: () => void): ArrayBuffer | undefined {
-    this.#checkPlace(offset, sizeBytes);
+    const { fd, position } = this.#placeOf(offset, sizeBytes);
     const native = this.#native;
-    if (native === undefined || this.#unmappable || sizeBytes === 0 || offset % native.pageBytes !== 0)
+    if (native === undefined || this.#unmappable || sizeBytes === 0 || position % native.pageBytes !== 0)
       return undefined;
     if (native.liveMaps() >= MAX_LIVE_MAPS) return undefined;
-    return mapPrivately(native, this.#fd, offset, sizeBytes, onReleased);
+    return mapPrivately(native, fd, position, sizeBytes, onReleased);
   }
 
   /**
    * Write the pieces one after the other from `offset` on.
    *
-   * @throws ObjectStoreFullError when the file system has no room for them.
+   * @throws ObjectStoreFullError when the file system has no room for them, OutOfDiskError for the fallback file's.
    */
   write(offset: number, pieces: readonly Uint8Array[]): void {
-    let position = offset;
     let left = pieces.reduce((sum, piece) => sum + piece.length, 0);
     const target = this.writable(offset, left);
     if (target !== undefined) return copyInto(target, pieces);
+    const place = this.#placeOf(offset, left);
+    let { position } = place;
     let rest = pieces;
     while (left > 0) {
-      const written = this.#writeSome(rest, position);
+      const written = this.#writeSome(place.fd, rest, position);
       position += written;
       left -= written;
       if (left > 0) rest = without(rest, written);
@@ -157,8 +167,8 @@ export class Arena {
     sizeBytes: number,
     look: (windows: ArenaWindows) => Uint8Array | undefined,
   ): Uint8Array | undefined {
-    this.#checkPlace(offset, sizeBytes);
-    if (this.#windows === undefined || this.#unmappable) return undefined;
+    const { fd } = this.#placeOf(offset, sizeBytes);
+    if (this.#windows === undefined || this.#unmappable || fd !== this.#fd) return undefined;
     try {
       return look(this.#windows);
     } catch (error) {
@@ -168,13 +178,14 @@ export class Arena {
     }
   }
 
-  #writeSome(pieces: readonly Uint8Array[], position: number): number {
+  #writeSome(fd: number, pieces: readonly Uint8Array[], position: number): number {
     try {
-      const written = writevSync(this.#fd, pieces as Uint8Array[], position);
+      const written = writevSync(fd, pieces as Uint8Array[], position);
       if (written > 0) return written;
     } catch (error) {
       if (!isFull(error)) throw error;
     }
+    if (fd !== this.#fd) throw new OutOfDiskError(`the file system of ${this.#fallbackPath} is full`);
     throw this.#full();
   }
 
@@ -191,10 +202,10 @@ export class Arena {
 
   /** Fill `target` with the bytes from `offset` on. */
   readInto(offset: number, target: Uint8Array): void {
-    this.#checkPlace(offset, target.length);
+    const { fd, position } = this.#placeOf(offset, target.length);
     for (let at = 0; at < target.length; ) {
       const want = Math.min(target.length - at, MAX_IO_BYTES);
-      const got = readSync(this.#fd, target, at, want, offset + at);
+      const got = readSync(fd, target, at, want, position + at);
       if (got === 0)
         throw new ObjectLostError(`the object store ${this.path} ends at byte ${offset + at}: somebody cut it`);
       at += got;
@@ -211,7 +222,8 @@ export class Arena {
     if (this.#fd < 0) return;
     this.#windows?.close();
     closeSync(this.#fd);
-    this.#fd = -1;
+    if (this.#fallbackFd >= 0) closeSync(this.#fallbackFd);
+    this.#fd = this.#fallbackFd = -1;
   }
 
   /** Remove the file. Processes that have it open go on; its memory is free when the last one closes it. */
@@ -223,9 +235,23 @@ export class Arena {
     }
   }
 
-  #checkPlace(offset: number, size: number): void {
+  /** Give the fallback file's space back: no block lies in it. */
+  emptyFallback(): void {
+    ftruncateSync(this.#openFallback(), 0);
+  }
+
+  #placeOf(offset: number, size: number): { readonly fd: number; readonly position: number } {
     assert(this.#fd >= 0, "the arena is open");
+    if (offset >= FALLBACK_OFFSET) return { fd: this.#openFallback(), position: offset - FALLBACK_OFFSET };
     assert(offset >= 0 && offset + size <= this.capacity, "a block lies inside the arena");
+    return { fd: this.#fd, position: offset };
+  }
+
+  #openFallback(): number {
+    assert(this.#fallbackPath !== undefined, "an arena whose blocks lie on disk has a fallback file");
+    if (this.#fallbackFd < 0)
+      this.#fallbackFd = openSync(this.#fallbackPath, constants.O_RDWR | constants.O_CREAT, 0o600);
+    return this.#fallbackFd;
   }
 }
 

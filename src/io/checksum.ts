@@ -1,11 +1,12 @@
 /**
- * Checksums of bulk data. With the addon CRC-32C, at the speed of memory; without it CRC-32: zlib's where Node offers
- * it (20.15, 22.2 and later), else a table of our own. The two ends of a connection agree on one that both have.
+ * Checksums of transfers: with the addon CRC-32C, at the speed of memory, without it CRC-32. The two ends of a connection
+ * agree on one that both have.
  */
+import { type Crc32, loadCrc32 } from "./crc32.js";
 import { loadNative, type Native } from "./native.js";
 
-/** The checksum of `bytes` that follow bytes with checksum `before` (0: nothing before). */
-export type Checksum = (bytes: Uint8Array, before: number) => number;
+/** As `Crc32`, of either kind. */
+export type Checksum = Crc32;
 
 /** What a process can compute, by the number that names each on the wire; a set of them is the sum. */
 export const CRC32 = 1;
@@ -18,12 +19,10 @@ export class Checksums {
     this.#byNumber = byNumber;
   }
 
-  /** Loaded when first needed: zlib costs a process 3 ms of start-up. */
   static async load(
     { native }: { readonly native: Native | undefined } = { native: loadNative() },
   ): Promise<Checksums> {
-    const zlib: { crc32?: Checksum } = await import("node:zlib");
-    const byNumber = new Map([[CRC32, zlib.crc32 ?? slowCrc32]]);
+    const byNumber = new Map([[CRC32, await loadCrc32()]]);
     if (native !== undefined) byNumber.set(CRC32C, (bytes, before) => native.crc32c(bytes, before));
     return new Checksums(byNumber);
   }
@@ -43,23 +42,4 @@ export class Checksums {
   get(number: number): Checksum | undefined {
     return this.#byNumber.get(number);
   }
-}
-
-let table: Uint32Array | undefined;
-
-export function slowCrc32(bytes: Uint8Array, before: number): number {
-  table ??= makeTable();
-  let crc = ~before;
-  for (let i = 0; i < bytes.length; i++) {
-    crc = (table[(crc ^ (bytes[i] as number)) & 0xff] as number) ^ (crc >>> 8);
-  }
-  return ~crc >>> 0;
-}
-
-function makeTable(): Uint32Array {
-  return Uint32Array.from({ length: 256 }, (_, byte) => {
-    let crc = byte;
-    for (let bit = 0; bit < 8; bit++) crc = crc & 1 ? (crc >>> 1) ^ 0xedb88320 : crc >>> 1;
-    return crc;
-  });
 }

@@ -7,7 +7,7 @@ let nextToken = 0;
 let listening: Native | undefined;
 const collector = new IdleCollector(() => released.size > 0);
 
-/** Undefined where this runtime allows no external memory, or the kernel no further mapping. */
+/** Undefined where this runtime allows no external memory, the kernel no further mapping, or the file system none at all. */
 export function mapPrivately(
   native: Native,
   fd: number,
@@ -27,7 +27,8 @@ export function mapPrivately(
     collector.noteMapping();
     return buffer;
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === "ENOMEM") return undefined;
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === "ENOMEM" || code === "ENODEV") return undefined;
     throw error;
   }
 }

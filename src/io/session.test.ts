@@ -18,7 +18,7 @@ import { join } from "node:path";
 import { after, beforeEach, test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { MAX_KEPT_LOG_DIRECTORIES } from "../base/limits.js";
-import { ConnectionError } from "../errors.js";
+import { ConnectionError, InvalidOptionError } from "../errors.js";
 import {
   createSession,
   removeSession,
@@ -61,6 +61,29 @@ async function made(manner: "die" | "wait", logLine = ""): Promise<{ name: strin
 }
 
 const arenasOf = (name: string) => readdirSync("/dev/shm").filter((file) => file.startsWith(`mobula-${name}-`));
+
+test("objects that are spilled to another disk go with their session, whoever removes it", () => {
+  const disk = join(directory, "disk");
+  const spillOf = (session: Session) => join(disk, `mobula-${session.name}`);
+  const session = createSession(base, disk);
+  writeFileSync(join(session.spill, "1.spill"), "bytes");
+  assert.deepEqual(readdirSync(spillOf(session)), ["1.spill"]);
+  assert.equal(statSync(spillOf(session)).mode & 0o777, 0o700);
+  removeSession(session);
+  assert.deepEqual(readdirSync(disk), []);
+
+  const dead = createSession(base, disk);
+  const owner = JSON.parse(readFileSync(join(dead.directory, "owner.json"), "utf8")) as object;
+  writeFileSync(join(dead.directory, "owner.json"), JSON.stringify({ ...owner, startTime: "an earlier process's" }));
+  sweepSessions(base);
+  assert.deepEqual(readdirSync(disk), []);
+});
+
+test("a spill directory that cannot be made is refused, and nothing is left", () => {
+  writeFileSync(join(directory, "a-file"), "");
+  assert.throws(() => createSession(base, join(directory, "a-file")), InvalidOptionError);
+  assert.deepEqual(readdirSync(base), []);
+});
 
 test("a session has its directories for this user alone, and the newest is linked", () => {
   const first = createSession();

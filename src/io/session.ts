@@ -26,7 +26,7 @@ import {
 import { tmpdir, userInfo } from "node:os";
 import { basename, join } from "node:path";
 import { MAX_KEPT_LOG_DIRECTORIES } from "../base/limits.js";
-import { ConnectionError } from "../errors.js";
+import { ConnectionError, InvalidOptionError } from "../errors.js";
 import { ARENA_PREFIX, SHARED_MEMORY } from "./arena.js";
 import { isSessionName, mayBeOwned, mayBeOwnedByName, newSessionName, readJson, writeOwner } from "./session-owner.js";
 
@@ -52,16 +52,31 @@ const LATEST = "session-latest";
 // ── One session ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
 /** Make a session for this process, after sweeping those of dead ones. */
-export function createSession(base = sessionBase()): Session {
+export function createSession(base = sessionBase(), spillDirectory = ""): Session {
   makePrivate(base);
   sweepSessions(base);
   const session = sessionAt(join(base, newSessionName()));
-  for (const directory of [session.directory, session.logs, session.sockets, session.spill]) {
-    mkdirSync(directory, { mode: 0o700 });
-  }
+  for (const directory of [session.directory, session.logs, session.sockets]) mkdirSync(directory, { mode: 0o700 });
+  if (spillDirectory === "") mkdirSync(session.spill, { mode: 0o700 });
+  else spillElsewhere(session, spillDirectory);
   writeOwner(session.directory);
   pointLatest(base, session.name);
   return session;
+}
+
+/** Spilled objects go to another disk: the session has a link to their directory, which ends with the session. */
+function spillElsewhere(session: Session, spillDirectory: string): void {
+  const directory = join(spillDirectory, `${ARENA_PREFIX}${session.name}`);
+  symlinkSync(directory, session.spill); // first, so that whoever sweeps finds what we make
+  try {
+    mkdirSync(spillDirectory, { recursive: true });
+    mkdirSync(directory, { mode: 0o700 });
+  } catch (cause) {
+    removeSession(session);
+    throw new InvalidOptionError(`spillDirectory ${spillDirectory} cannot be used: ${(cause as Error).message}`, {
+      cause,
+    });
+  }
 }
 
 /** The session that lies at `directory`. */
@@ -73,6 +88,10 @@ export function sessionAt(directory: string): Session {
 /** Remove everything of a session but its logs. Synchronous, for use on every way out; never throws. */
 export function removeSession(session: Session): void {
   for (const arena of arenasOf(session.name)) quietly(() => unlinkSync(arena));
+  quietly(() => {
+    const spill = readlinkSync(session.spill); // it throws where the directory is our own
+    if (basename(spill) === `${ARENA_PREFIX}${session.name}`) rmSync(spill, { recursive: true, force: true });
+  });
   quietly(() => {
     for (const name of readdirSync(session.directory)) {
       if (name !== basename(session.logs)) rmSync(join(session.directory, name), { recursive: true, force: true });

@@ -12,7 +12,7 @@
  */
 import { ByteReader } from "../base/bytes.js";
 import { isHexId, OBJECT_ID_DIGITS } from "../base/ids.js";
-import { TRANSFER_CHUNK_BYTES } from "../base/limits.js";
+import { SPILL_PIECE_BYTES, TRANSFER_CHUNK_BYTES } from "../base/limits.js";
 import { ProtocolError } from "../errors.js";
 import type { Arena } from "./arena.js";
 import { type Checksum, Checksums } from "./checksum.js";
@@ -35,12 +35,20 @@ export interface TransferSource {
   close(objectId: string, block: TransferBlock, sentBytes: number): void;
 }
 
-/** Where an object's bytes lie in the arena. */
-export interface TransferBlock {
+/** Where an object's bytes are: in the arena, or, spilled, in a file. */
+export type TransferBlock = ArenaBlock | FileBlock;
+
+interface ArenaBlock {
   readonly offset: number;
   readonly sizeBytes: number;
   /** It is arriving itself: not all of its bytes may be there. */
   readonly partial?: PartialCopy | undefined;
+}
+
+interface FileBlock {
+  readonly sizeBytes: number;
+  /** Fill `piece` with the bytes from `from` on, a multiple of `SPILL_PIECE_BYTES`; rejects when they are damaged. */
+  readPiece(from: number, piece: Uint8Array): Promise<void>;
 }
 
 export class TransferServer {
@@ -92,6 +100,8 @@ class Serving {
   #next = 0;
   #end = 0;
   #inFlight = 0;
+  /** A piece is being read from a file. */
+  #reading = false;
 
   constructor(connection: Connection, arena: Arena, source: TransferSource, checksums: Checksums, closed: () => void) {
     this.#connection = connection;
@@ -134,7 +144,7 @@ class Serving {
     this.#end = end <= block.sizeBytes ? end : 0;
     this.#next = Math.min(from, this.#end);
     this.#block = block;
-    this.#unwatch = block.partial?.watch(() => this.#moreArrived());
+    if ("partial" in block) this.#unwatch = block.partial?.watch(() => this.#moreArrived(block.partial));
     return true;
   }
 
@@ -155,34 +165,71 @@ class Serving {
   }
 
   /** What arrives here goes on; when it does not arrive any more, its place may be another's: nothing is sent from there. */
-  #moreArrived(): void {
-    if (this.#block?.partial?.isLost) this.#connection.destroy();
+  #moreArrived(partial: PartialCopy | undefined): void {
+    if (partial?.isLost) this.#connection.destroy();
     else if (this.#asked !== undefined) this.#sendPieces();
   }
 
   #sendPieces(): void {
     const [asked, block] = [this.#asked, this.#block];
     if (asked === undefined || block === undefined) return;
-    while (this.#next < this.#end && this.#inFlight < PIECES_IN_FLIGHT) {
-      const length = Math.min(TRANSFER_CHUNK_BYTES, this.#end - this.#next);
-      if (block.partial?.has(this.#next, this.#next + length) === false) return;
-      try {
-        this.#send(block.offset + this.#next, length, asked.checksum);
-      } catch (error) {
-        // The arena is closed or damaged; the puller asks another replica.
-        this.#connection.destroy(error instanceof Error ? error : undefined);
-        return;
-      }
+    while (this.#next < this.#end && this.#inFlight < PIECES_IN_FLIGHT && !this.#reading) {
+      if ("readPiece" in block) this.#sendFromFile(block, asked.checksum);
+      else if (!this.#sendFromArena(block, asked.checksum)) return;
     }
-    if (this.#next >= this.#end && this.#inFlight === 0) this.#finish();
+    if (this.#next >= this.#end && this.#inFlight === 0 && !this.#reading) this.#finish();
   }
 
-  #send(offset: number, length: number, checksum: Checksum): void {
-    const mapped = this.#arena.readable(offset, length);
-    const memory = mapped === undefined ? (this.#memory.pop() ?? new Uint8Array(TRANSFER_CHUNK_BYTES)) : undefined;
-    const piece = mapped ?? (memory as Uint8Array).subarray(0, length);
-    if (memory !== undefined) this.#arena.readInto(offset, piece);
-    this.#next += length;
+  /** False when the next piece is not there yet, or cannot be sent. */
+  #sendFromArena({ offset, partial }: ArenaBlock, checksum: Checksum): boolean {
+    const length = Math.min(TRANSFER_CHUNK_BYTES, this.#end - this.#next);
+    if (partial?.has(this.#next, this.#next + length) === false) return false;
+    try {
+      const mapped = this.#arena.readable(offset + this.#next, length);
+      const memory = mapped === undefined ? this.#takeMemory() : undefined;
+      const piece = mapped ?? (memory as Uint8Array).subarray(0, length);
+      if (memory !== undefined) this.#arena.readInto(offset + this.#next, piece);
+      this.#send(piece, memory, checksum);
+      return true;
+    } catch (error) {
+      this.#fail(error);
+      return false;
+    }
+  }
+
+  /** Pieces of a file have their own borders, on which their checksums stand. */
+  #sendFromFile(block: FileBlock, checksum: Checksum): void {
+    const skipped = this.#next % SPILL_PIECE_BYTES;
+    const start = this.#next - skipped;
+    const memory = this.#takeMemory();
+    const piece = memory.subarray(0, Math.min(SPILL_PIECE_BYTES, block.sizeBytes - start));
+    this.#reading = true;
+    block.readPiece(start, piece).then(
+      () => {
+        this.#reading = false;
+        if (this.#block !== block) return; // the connection was lost
+        this.#send(piece.subarray(skipped, Math.min(piece.length, this.#end - start)), memory, checksum);
+        this.#sendPieces();
+      },
+      (error: unknown) => {
+        this.#reading = false;
+        this.#fail(error);
+      },
+    );
+  }
+
+  #takeMemory(): Uint8Array {
+    return this.#memory.pop() ?? new Uint8Array(TRANSFER_CHUNK_BYTES);
+  }
+
+  /** The arena is closed, or the bytes are damaged; the puller asks another replica. */
+  #fail(error: unknown): void {
+    this.#connection.destroy(error instanceof Error ? error : undefined);
+    this.#finish();
+  }
+
+  #send(piece: Uint8Array, memory: Uint8Array | undefined, checksum: Checksum): void {
+    this.#next += piece.length;
     this.#inFlight++;
     this.#connection.beginFrame(DATA).u32(checksum(piece, 0));
     this.#connection.endFrameWith(piece, () => this.#taken(memory));

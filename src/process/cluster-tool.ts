@@ -15,6 +15,18 @@ export interface WorkerState {
   readonly leases: number;
 }
 
+/** What objects take of a node. */
+export interface StoreState {
+  readonly nodeId: string;
+  readonly capacityBytes: number;
+  readonly usedBytes: number;
+  readonly spilledBytes: number;
+  /** Blocks on disk for which the store had no room. */
+  readonly fallbackBytes: number;
+  /** Requests that wait for room. */
+  readonly waiting: number;
+}
+
 export interface Traffic {
   /** From store to store. */
   readonly objectBytes: number;
@@ -71,6 +83,10 @@ export class ClusterTool {
     return (JSON.parse(await this.query("workers", "")) as WorkerState[][]).flat();
   }
 
+  async stores(): Promise<StoreState[]> {
+    return (JSON.parse(await this.query("store", "")) as StoreState[][]).flat();
+  }
+
   /** What the data plane has moved between nodes so far, as the processes that live now have counted it. */
   async traffic(): Promise<Traffic> {
     const answers = JSON.parse(await this.query("traffic", "")) as Traffic[][];
@@ -78,7 +94,7 @@ export class ClusterTool {
   }
 
   /** Ask the GCS; the answer is JSON. */
-  query(about: "nodes" | "trace" | "workers" | "traffic", subject: string): Promise<string> {
+  query(about: "nodes" | "trace" | "workers" | "traffic" | "store", subject: string): Promise<string> {
     const query = this.#next++;
     return new Promise((answered, failed) => {
       if (this.#lost !== undefined) return failed(this.#lost);

@@ -21,12 +21,19 @@ export interface NodeConfig {
   readonly execArgv: readonly string[];
   /** The cluster belongs to the process that started it and ends with it. */
   readonly endsWithParent: boolean;
+  /** Where spilled objects go; empty for the session's own directory. */
+  readonly spillDirectory: string;
+  /** The most that spill files may take together. */
+  readonly spillBytes: number;
 }
 
 /** Where this node's files are. */
 export interface NodePlaces {
   readonly rayletPath: string;
   readonly arenaPath: string;
+  /** Blocks for which the arena has no room. */
+  readonly fallbackPath: string;
+  readonly spillDirectory: string;
   readonly socketsDirectory: string;
 }
 
@@ -38,6 +45,7 @@ export interface WorkerConfig {
   readonly rayletPath: string;
   readonly socketPath: string;
   readonly arenaPath: string;
+  readonly fallbackPath: string;
   readonly arenaBytes: number;
 }
 

@@ -2,27 +2,29 @@
  * What drivers and workers have in common: an owner with its connections, the way into the node's store, functions and
  * values. Wiring only: the machines decide.
  */
-import type { JobId, ObjectId, ProcessRef } from "../base/ids.js";
-import { GCS } from "../base/ids.js";
+import { GCS, type JobId, type ObjectId, type ProcessRef } from "../base/ids.js";
 import { MAX_LEASE_ARGUMENT_BYTES, MAX_TASK_DEPTH } from "../base/limits.js";
 import { Journey } from "../core/journey.js";
 import { Owner } from "../core/owner/owner.js";
 import type { ActorLink, Task, TaskTemplate } from "../core/owner/records.js";
 import { ObjectEntry, type Waiter } from "../core/owner/records.js";
-import { NotInitializedError } from "../errors.js";
+import { NotInitializedError, ObjectStoreFullError, OutOfDiskError } from "../errors.js";
 import type { Address } from "../io/address.js";
 import { Arena } from "../io/arena.js";
 import { type Connection, tcpTraffic } from "../io/connection.js";
 import { dial } from "../io/dial.js";
-import type { Argument, Failure, LeaseRequest, Message, Role } from "../protocol/messages.js";
+import { loadNative } from "../io/native.js";
+import type { Argument, LeaseRequest, Message, Role } from "../protocol/messages.js";
 import { nowMs } from "./clock.js";
 import { ControlLink } from "./control-link.js";
 import { DirectLinks } from "./direct-links.js";
 import { EncodedBytes } from "./encoded-bytes.js";
 import { encodedValue } from "./encoded-value.js";
 import { FunctionRegistry } from "./function-registry.js";
+import { WeakHandles } from "./garbage.js";
 import type { Lineage } from "./lineage.js";
-import { ObjectWriter } from "./object-writer.js";
+import { LocalStore, LocalValue, type Naming, resolvePut } from "./local-store.js";
+import { StoreChannel } from "./store-channel.js";
 import { StoredBytes } from "./stored-bytes.js";
 import { failurePieces, readStored, type StoredValue, storedPieces } from "./stored-value.js";
 import { TRACK, type TrackedHandle, type Tracker } from "./tracker.js";
@@ -31,13 +33,16 @@ import { type HandleHooks, ValueCodec } from "./value-codec.js";
 /** How often owners look at their clocks while they have leases, time limits or broken connections. */
 const TICK_MS = 20;
 
-const NAMES_NOTHING: Pick<EncodedBytes, "contains" | "held"> = { contains: [], held: [] };
+const NAMES_NOTHING: Naming = { contains: [], held: [] };
 
 export interface CoreProcessOptions {
   readonly self: ProcessRef;
   readonly role: "driver" | "worker";
   readonly secret: Uint8Array;
+  /** Where the raylet listens. */
+  readonly rayletPath: string;
   readonly arenaPath: string;
+  readonly fallbackPath: string;
   readonly arenaBytes: number;
   readonly raylet: Connection;
   readonly handles: HandleHooks;
@@ -51,10 +56,12 @@ export class CoreProcess {
   readonly values: ValueCodec;
   readonly journey: Journey;
   readonly raylet: ControlLink;
-  readonly objects: ObjectWriter;
+  readonly store: LocalStore;
   readonly #options: CoreProcessOptions;
   readonly #links: DirectLinks;
   readonly #finalizer: FinalizationRegistry<Tracker>;
+  readonly #weakHandles = new WeakHandles();
+  readonly #channel: StoreChannel;
   #arena: Arena | undefined;
   #flushing = false;
   #ticker: NodeJS.Timeout | undefined;
@@ -72,10 +79,11 @@ export class CoreProcess {
       message: (message, from) => this.#receive(message, from),
       closed: (error) => this.onRayletLost(error),
     });
-    this.objects = new ObjectWriter(
-      () => this.arena,
-      (message) => this.raylet.sendToRaylet(message),
-    );
+    const { self, role, rayletPath, secret } = options;
+    const late = (message: Message) => void this.store.receive(message);
+    const waitReadable = loadNative()?.waitReadable;
+    this.#channel = new StoreChannel({ self, role, rayletPath, secret, late, waitReadable });
+    this.store = this.#makeStore();
     this.functions = new FunctionRegistry(
       {
         describe: (value) => options.handles.describeExternal(value),
@@ -86,7 +94,9 @@ export class CoreProcess {
       (message) => this.raylet.send(GCS, message),
     );
     this.owner = new Owner(options.self, this.#ownerPort(), this.journey);
-    this.values = new ValueCodec(options.handles, this.functions, (entry) => this.owner.references.escape(entry));
+    this.values = new ValueCodec(options.handles, this.functions, this.store, (entry) =>
+      this.owner.references.escape(entry),
+    );
     this.#finalizer = new FinalizationRegistry((tracker) => this.dropTracked(tracker));
     const process = this;
     this.#links = new DirectLinks({
@@ -100,18 +110,36 @@ export class CoreProcess {
   }
 
   get arena(): Arena {
-    this.#arena ??= Arena.open(this.#options.arenaPath, this.#options.arenaBytes);
+    const { arenaPath, arenaBytes, fallbackPath } = this.#options;
+    this.#arena ??= Arena.open(arenaPath, arenaBytes, { fallbackPath });
     return this.#arena;
   }
 
   // ── Objects ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
-  /** Copy a value into an object of this process. A large one, or one that names others, goes to the node's store. */
+  /**
+   * Copy a value into an object of this process. A large one, or one that names others, goes into the node's store,
+   * where this process alone knows it until its ref leaves.
+   */
   put(value: unknown, lineage: Lineage): ObjectEntry {
-    const { stored, isLarge } = this.values.encode(value, "value");
+    const encoded = this.values.encode(value, "value");
     const entry = this.owner.references.create(lineage.contextId, lineage.counter++, 0, undefined);
-    this.owner.references.resolveInline(entry, stored, isLarge);
+    if (encoded instanceof LocalValue) resolvePut(this.owner.references, entry, encoded);
+    else this.owner.references.resolveInline(entry, encoded);
     return entry;
+  }
+
+  /** An object of this process with a value that is encoded already, in the store whatever its size. */
+  putEncoded(bytes: EncodedBytes, lineage: Lineage): ObjectEntry {
+    const value = this.placeValue(bytes);
+    const entry = this.owner.references.create(lineage.contextId, lineage.counter++, 0, undefined);
+    resolvePut(this.owner.references, entry, value);
+    return entry;
+  }
+
+  /** A value that is small enough to stay here, in the store all the same. @throws ObjectStoreFullError */
+  placeValue(value: StoredValue): LocalValue {
+    return this.store.place(storedPieces(value, false), value instanceof EncodedBytes ? value : NAMES_NOTHING);
   }
 
   /** The user's ref object names an object that lives elsewhere: its end must be noticed. */
@@ -120,24 +148,15 @@ export class CoreProcess {
     const tracker = { entry, released: false };
     (handle as TrackedHandle)[TRACK](tracker);
     this.#finalizer.register(handle, tracker);
+    if (entry.state === "local") this.#weakHandles.add(tracker, handle);
   }
 
   /** Its ref object was disposed of, or is garbage: the first counts. */
   dropTracked(tracker: Tracker): void {
     if (tracker.released || this.#closed) return;
     tracker.released = true;
+    this.#weakHandles.delete(tracker);
     this.owner.references.dropRef(tracker.entry);
-  }
-
-  /** Sealed results of a task that ran here; `done` is called once the object table has it. */
-  storeResult(
-    objectId: ObjectId,
-    value: StoredValue,
-    isError: boolean,
-    holder: ProcessRef,
-    done: (error: Failure | undefined, sizeBytes: number) => void,
-  ): void {
-    this.#storeHolding(objectId, value, storedPieces(value, isError), holder, done);
   }
 
   // ── Tasks ─────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -191,11 +210,13 @@ export class CoreProcess {
     clearInterval(this.#ticker);
     this.#links.closeAll();
     this.raylet.close();
+    this.store.close();
+    this.#channel.close();
     this.#arena?.close();
   }
 
   #receive(message: Message, from: ProcessRef): void {
-    if (this.owner.receive(message) || this.objects.receive(message)) return;
+    if (this.owner.receive(message) || this.store.receive(message)) return;
     if (message.type === "functionFound") this.functions.functionFound(message.functionId, message.payload);
     else if (message.type === "collect") this.#answerCollect(message.query, message.subject, from);
     else this.onMessage(message, from);
@@ -226,6 +247,10 @@ export class CoreProcess {
       disconnectActor: (actor) => this.#links.disconnectActor(actor),
       abortTask: (where, task) => this.#links.abort(where, task),
       storeValue: (entry) => this.#storeValue(entry),
+      announceLocal: (entry) => this.#handOver(entry, entry.value as LocalValue),
+      readLocal: (entry) => this.store.read(entry.value as LocalValue),
+      doneReadingLocal: (_entry, value) => value instanceof StoredBytes && value.release(),
+      freeLocal: (entry) => this.store.free(entry.value as LocalValue),
       readObject: (id, offset, sizeBytes) =>
         readStored(this.arena, offset, sizeBytes, () => this.#releaseBlock(id, offset)),
       doneReading: (id, offset, value) => {
@@ -275,14 +300,42 @@ export class CoreProcess {
     };
   }
 
-  /** The value of an own object goes to the store, because it is large or because others may ask for it. */
+  /** The value of an own object goes to the store, because others may ask for it. */
   #storeValue(entry: ObjectEntry): void {
     const { failure } = entry;
     const value = entry.value as StoredValue;
     const pieces = failure === undefined ? storedPieces(value, entry.isError) : failurePieces(failure);
-    this.#storeHolding(entry.id, value, pieces, this.self, (error, sizeBytes) => {
-      if (error === undefined) this.owner.references.stored(entry.id, this.self.nodeId, sizeBytes);
-      else this.owner.references.storeFailed(entry.id, error);
+    try {
+      this.#handOver(entry, this.store.place(pieces, value instanceof EncodedBytes ? value : NAMES_NOTHING));
+    } catch (error) {
+      if (!(error instanceof ObjectStoreFullError || error instanceof OutOfDiskError)) throw error;
+      this.owner.references.storeFailed(entry.id, { code: error.code, message: error.message });
+    }
+  }
+
+  #handOver(entry: ObjectEntry, value: LocalValue): void {
+    this.store.handOver(value, entry.id, this.self, () =>
+      this.owner.references.stored(entry.id, this.self.nodeId, value.sizeBytes),
+    );
+  }
+
+  #makeStore(): LocalStore {
+    return new LocalStore({
+      arena: () => this.arena,
+      keep: (held) => this.owner.keep(held),
+      letGo: (held) => this.owner.letGo(held),
+      port: {
+        send: (message) => this.raylet.sendToRaylet(message),
+        ask: (request, before) => {
+          this.raylet.flush(); // what this turn has said to the raylet may be what it waits for
+          return this.#channel.ask(request, before);
+        },
+        collect: () => this.#collect(),
+        announce: ({ owner }) => {
+          if (owner instanceof ObjectEntry) this.owner.references.announce(owner);
+        },
+        nowMs,
+      },
     });
   }
 
@@ -291,20 +344,11 @@ export class CoreProcess {
     if (!this.#closed) this.raylet.sendToRaylet({ type: "releaseBlock", objectId, offset });
   }
 
-  /** What the value names is kept here until the object table knows that the object contains it. */
-  #storeHolding(
-    objectId: ObjectId,
-    value: StoredValue,
-    pieces: readonly Uint8Array[],
-    holder: ProcessRef,
-    done: (error: Failure | undefined, sizeBytes: number) => void,
-  ): void {
-    const { contains, held } = value instanceof EncodedBytes ? value : NAMES_NOTHING;
-    for (const each of held) this.owner.keep(each);
-    this.objects.store(objectId, pieces, holder, contains, (error, sizeBytes) => {
-      done(error, sizeBytes);
-      for (const each of held) this.owner.letGo(each);
-    });
+  /** Let go of what user code cannot name any more, in the middle of that code. */
+  #collect(): void {
+    for (const tracker of this.#weakHandles.collect()) this.dropTracked(tracker);
+    this.owner.references.flush();
+    this.raylet.flush();
   }
 
   #dial(address: Address, worker: ProcessRef): Promise<Connection> {

@@ -39,7 +39,7 @@ export async function findRaylet(address: string, secret: Uint8Array): Promise<N
 
 /** Attach: the raylet knows the process, the GCS has made it a job. */
 export async function attachDriver(record: NodeRecord, options: DriverOptions): Promise<CoreProcess> {
-  const { nodeId, rayletPath, arenaPath, arenaBytes } = record;
+  const { nodeId, rayletPath, arenaPath, fallbackPath, arenaBytes } = record;
   const processId = randomBytes(6).toString("hex");
   const raylet = await dial(
     { unixPath: rayletPath },
@@ -49,7 +49,9 @@ export async function attachDriver(record: NodeRecord, options: DriverOptions): 
     self: { nodeId: nodeId as NodeId, processId: processId as ProcessId },
     role: "driver",
     secret: options.secret,
+    rayletPath,
     arenaPath,
+    fallbackPath,
     arenaBytes,
     raylet,
     handles: options.handles,

@@ -7,18 +7,20 @@ import { join } from "node:path";
 import { type NodeId, workerRefOf } from "../base/ids.js";
 import { ConnectionError, MobulaError } from "../errors.js";
 import { chooseArenaPath } from "../io/arena.js";
-import { createSession, removeSession } from "../io/session.js";
+import { createSession, removeSession, sessionBase } from "../io/session.js";
 import { type NodeConfig, type NodeFailed, takeConfig } from "./config.js";
 import { WorkerChild } from "./worker-child.js";
 
 async function main(): Promise<void> {
   const config = takeConfig<NodeConfig>();
-  const session = createSession();
+  const session = createSession(sessionBase(), config.spillDirectory);
   const warnings: string[] = [];
   const warn = (line: string) => void warnings.push(line);
   const places = {
     rayletPath: join(session.sockets, "raylet.sock"),
     arenaPath: chooseArenaPath(session, config.nodeId, config.objectStoreBytes, warn),
+    fallbackPath: join(session.spill, "fallback"),
+    spillDirectory: session.spill,
     socketsDirectory: session.sockets,
   };
   const first = new WorkerChild(config, places, workerRefOf(config.nodeId as NodeId, 0));

@@ -21,13 +21,18 @@ import type { Logger } from "../io/log.js";
 import { sweepSessions } from "../io/session.js";
 import { TransferClient, TransferServer } from "../io/transfer.js";
 import { type Envelope, mayReceive, maySend, readEnvelope, writeEnvelope } from "../protocol/codec.js";
-import type { Message, NodeInfo, Role } from "../protocol/messages.js";
+import type { Message, MessageType, NodeInfo, Role } from "../protocol/messages.js";
 import { nowMs } from "./clock.js";
 import type { NodeConfig, NodePlaces } from "./config.js";
 import { FRAME } from "./frame-types.js";
+import { NodeDisk } from "./node-disk.js";
 import { ServedObjects } from "./served-objects.js";
 import type { WorkerChild } from "./worker-child.js";
 import { WorkerSpawner } from "./worker-spawner.js";
+
+/** What synchronous code says and is told on the connection of its own. */
+const FROM_STORES: ReadonlySet<MessageType> = new Set<MessageType>(["leaseExtent", "sealObject", "returnExtent"]);
+const TO_STORES: ReadonlySet<MessageType> = new Set<MessageType>(["extentLeased", "extentRefused"]);
 
 export class NodeProcess {
   readonly #config: NodeConfig;
@@ -37,6 +42,7 @@ export class NodeProcess {
   readonly #self: ProcessRef;
   readonly #journey: Journey;
   readonly #arena: Arena;
+  readonly #disk: NodeDisk;
   readonly #acceptor: Acceptor;
   readonly #served: ServedObjects;
   readonly #transferServer: TransferServer;
@@ -50,6 +56,8 @@ export class NodeProcess {
   /** On the head: the raylets of other nodes. */
   readonly #nodes = new Map<string, Connection>();
   readonly #locals = new Map<ProcessId, Connection>();
+  /** Second connections of processes of this node: for questions of synchronous code. */
+  readonly #stores = new Map<ProcessId, Connection>();
   /** Processes of this node that came while it was joining its cluster. */
   readonly #tooEarly: Connection[] = [];
   /** Messages for the machines of this process, taken one after the other: a machine is never entered twice. */
@@ -73,7 +81,11 @@ export class NodeProcess {
     this.#secret = Buffer.from(config.secretHex, "hex");
     this.#self = { nodeId: config.nodeId as NodeId, processId: config.nodeId as ProcessId };
     this.#journey = new Journey(config.nodeId, nowMs);
-    this.#arena = Arena.create(places.arenaPath, config.objectStoreBytes);
+    this.#arena = Arena.create(places.arenaPath, config.objectStoreBytes, { fallbackPath: places.fallbackPath });
+    this.#disk = new NodeDisk(this.#arena, places.spillDirectory, config.spillBytes, log, {
+      enter: (action) => this.#enter(() => this.#raylet !== undefined && action(this.#raylet)),
+      fallbackBytes: () => this.#raylet?.store.fallbackBytes ?? 0,
+    });
     const identity = { nodeId: config.nodeId, processId: config.nodeId, clusterId: config.clusterId };
     const logLine = (line: string) => log.warn(line);
     this.#acceptor = new Acceptor({
@@ -83,7 +95,10 @@ export class NodeProcess {
       route: (target, socket, bytes) => this.#spawner.passSocket(target as ProcessId, socket, bytes),
       log: logLine,
     });
-    this.#served = new ServedObjects(this.#self.nodeId, () => this.#raylet);
+    this.#served = new ServedObjects(this.#self.nodeId, this.#disk, {
+      raylet: () => this.#raylet,
+      enter: (action) => this.#enter(action),
+    });
     this.#transferServer = new TransferServer(this.#arena, this.#served);
     this.#transferClient = new TransferClient({
       identity: { role: "raylet", nodeId: config.nodeId, processId: config.nodeId },
@@ -112,6 +127,7 @@ export class NodeProcess {
       this.#raylet?.pool.prestart(1); // the others follow when it is ready: on few cores they would only slow it down
     });
     for (const connection of this.#tooEarly.splice(0)) this.#accept(connection);
+    this.#disk.tick();
     setInterval(() => this.#tick(), HEARTBEAT_MS);
     this.#log.info(`node ${config.nodeId} listens on ${formatAddress(tcp.address)} and ${this.#places.rayletPath}`);
     return tcp.address;
@@ -124,11 +140,12 @@ export class NodeProcess {
     this.#spawner.killAll();
     for (const listener of this.#listeners) listener.close();
     this.#acceptor.close();
-    for (const connection of this.#locals.values()) connection.close();
+    for (const connection of [...this.#stores.values(), ...this.#locals.values()]) connection.close();
     for (const connection of this.#nodes.values()) connection.close();
     this.#head?.close();
     this.#transferClient.close();
     this.#transferServer.close();
+    this.#disk.close();
     this.#arena.close();
     this.#arena.unlink();
   }
@@ -158,6 +175,7 @@ export class NodeProcess {
     const role = peer.role as Role;
     const ref = { nodeId: this.#self.nodeId, processId: peer.processId as ProcessId };
     if (this.#raylet === undefined) return void this.#tooEarly.push(connection);
+    if (purpose === "store") return this.#acceptStore(ref, role, connection);
     if (this.#locals.has(ref.processId)) {
       return connection.destroy(new ProtocolError(`process ${ref.processId} is connected already`));
     }
@@ -167,6 +185,26 @@ export class NodeProcess {
       closed: (error) => this.#localClosed(ref, role, error),
     });
     this.#enter(() => this.#raylet?.processConnected(ref, role));
+  }
+
+  #acceptStore(ref: ProcessRef, role: Role, connection: Connection): void {
+    if (!this.#locals.has(ref.processId)) {
+      return connection.destroy(new ProtocolError(`process ${ref.processId} is not connected`));
+    }
+    this.#stores.get(ref.processId)?.destroy();
+    this.#stores.set(ref.processId, connection);
+    connection.start({
+      frame: (type, bytes, start, end) => {
+        const { message } = this.#read(type, bytes, start, end);
+        if (!FROM_STORES.has(message.type) || !maySend(role, message.type)) {
+          throw new ProtocolError(`${message.type} of a ${role} on a store connection`);
+        }
+        this.#route({ to: this.#self, from: ref, message });
+      },
+      closed: () => {
+        if (this.#stores.get(ref.processId) === connection) this.#stores.delete(ref.processId);
+      },
+    });
   }
 
   #fromLocal(ref: ProcessRef, role: Role, type: number, bytes: Uint8Array, start: number, end: number): void {
@@ -184,6 +222,7 @@ export class NodeProcess {
 
   #localClosed(ref: ProcessRef, role: Role, error: Error | undefined): void {
     this.#locals.delete(ref.processId);
+    this.#stores.get(ref.processId)?.destroy();
     if (error !== undefined) this.#log.warn(`${role} ${ref.processId}: ${error.message}`);
     if (this.#stopping) return;
     // A worker's end is known by its exit, with code and last words.
@@ -243,14 +282,14 @@ export class NodeProcess {
       if (!this.#entered) this.#enter(() => {});
       return;
     }
-    const connection = this.#wayTo(to, isHere && !isForGcs);
+    const connection = this.#wayTo(envelope, isHere && !isForGcs);
     if (connection === undefined) return; // it is gone; whoever must know learns of its death
     writeEnvelope(connection.beginFrame(FRAME.envelope), envelope);
     connection.endFrame();
   }
 
-  #wayTo(to: ProcessRef, isHere: boolean): Connection | undefined {
-    if (isHere) return this.#locals.get(to.processId);
+  #wayTo({ to, message }: Envelope, isHere: boolean): Connection | undefined {
+    if (isHere) return (TO_STORES.has(message.type) ? this.#stores : this.#locals).get(to.processId);
     return this.#config.isHead ? this.#nodes.get(to.nodeId) : this.#head;
   }
 
@@ -281,6 +320,7 @@ export class NodeProcess {
       this.#raylet?.tick(nowMs());
       this.#gcs?.tick(nowMs());
     });
+    this.#disk.tick();
   }
 
   // ── What the machines ask for ─────────────────────────────────────────────────────────────────────────────────────
@@ -304,16 +344,11 @@ export class NodeProcess {
         this.#log.info(`worker ${worker.processId} is stopped: ${why}`);
         this.#spawner.kill(worker.processId, why);
       },
-      reserveSpace: (offset, sizeBytes) => this.#reserveSpace(offset, sizeBytes),
       fetchObject: (objectId, from, offset, sizeBytes) => this.#fetch(objectId, from, offset, sizeBytes),
+      refuse: (process, why) => this.#locals.get(process.processId)?.destroy(new ProtocolError(why)),
+      disk: this.#disk,
       stop: (reason) => this.#stopSoon(reason),
     };
-  }
-
-  #reserveSpace(offset: number, sizeBytes: number): boolean {
-    const isReserved = this.#arena.reserve(offset, sizeBytes);
-    if (!isReserved) this.#log.warn(`no space for ${sizeBytes} bytes in the file system of ${this.#arena.path}`);
-    return isReserved;
   }
 
   /** Lecture, `fetchArgument` and `fetchResult`: bytes go from store to store on a connection of their own. */

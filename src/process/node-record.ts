@@ -11,6 +11,7 @@ export interface NodeRecord {
   readonly isHead: boolean;
   readonly rayletPath: string;
   readonly arenaPath: string;
+  readonly fallbackPath: string;
   readonly arenaBytes: number;
 }
 

@@ -1,46 +1,62 @@
 /** What this node's store gives to pullers: sealed objects, and those that are arriving themselves. */
 import type { NodeId, ObjectId, ProcessId } from "../base/ids.js";
 import { PARTIAL_COPY_WAIT_MS } from "../base/limits.js";
+import type { PullSource } from "../core/raylet/node-store.js";
 import type { Raylet } from "../core/raylet/raylet.js";
 import { PartialCopy } from "../io/partial-copy.js";
 import type { TransferBlock, TransferSource } from "../io/transfer.js";
+import type { NodeDisk } from "./node-disk.js";
+
+export interface ServedObjectsPort {
+  raylet(): Raylet | undefined;
+  /** Run something in the raylet's machine. */
+  enter(action: () => void): void;
+}
 
 export class ServedObjects implements TransferSource {
   readonly #reader: ProcessId;
-  readonly #raylet: () => Raylet | undefined;
+  readonly #disk: NodeDisk;
+  readonly #port: ServedObjectsPort;
   readonly #arriving = new Map<string, PartialCopy>();
-  /** Blocks that pullers read, which the store keeps for them. */
-  readonly #pinned = new Set<TransferBlock>();
+  /** What the store keeps for pullers that read it. */
+  readonly #kept = new Map<TransferBlock, PullSource>();
   /** Blocks of objects that were arriving when they were opened. */
   readonly #partial = new Map<PartialCopy, Set<TransferBlock>>();
   readonly #expected = new Map<string, Set<() => void>>();
 
-  constructor(self: NodeId, raylet: () => Raylet | undefined) {
+  constructor(self: NodeId, disk: NodeDisk, port: ServedObjectsPort) {
     this.#reader = self as string as ProcessId;
-    this.#raylet = raylet;
+    this.#disk = disk;
+    this.#port = port;
   }
 
   open(objectId: string): TransferBlock | undefined {
-    const sealed = this.#raylet()?.store.pin(objectId as ObjectId, this.#reader);
-    const partial = sealed === undefined ? this.#arriving.get(objectId) : undefined;
-    const place = sealed ?? partial;
-    if (place === undefined) return undefined;
-    const block: TransferBlock = { offset: place.offset, sizeBytes: place.sizeBytes, partial };
-    if (partial === undefined) this.#pinned.add(block);
-    else this.#partial.get(partial)?.add(block);
+    const partial = this.#arriving.get(objectId);
+    if (partial !== undefined) {
+      const block = { offset: partial.offset, sizeBytes: partial.sizeBytes, partial };
+      this.#partial.get(partial)?.add(block);
+      return block;
+    }
+    const source = this.#openPull(objectId as ObjectId);
+    if (source === undefined) return undefined;
+    const block = source.kind === "memory" ? source : this.#disk.reader(objectId as ObjectId, source);
+    this.#kept.set(block, source);
     return block;
   }
 
   close(objectId: string, block: TransferBlock, sentBytes: number): void {
-    const raylet = this.#raylet();
-    if (raylet !== undefined) raylet.objects.servedBytes += sentBytes;
-    if (block.partial !== undefined) this.#partial.get(block.partial)?.delete(block);
-    if (!this.#pinned.delete(block)) return;
-    raylet?.store.unpin(objectId as ObjectId, this.#reader, block.offset);
+    if ("partial" in block && block.partial !== undefined) this.#partial.get(block.partial)?.delete(block);
+    const source = this.#kept.get(block);
+    this.#kept.delete(block);
+    const storage = this.#port.raylet()?.storage;
+    if (storage === undefined) return;
+    storage.objects.servedBytes += sentBytes;
+    if (source === undefined) return;
+    this.#port.enter(() => storage.closePull(objectId as ObjectId, this.#reader, source));
   }
 
   coming(objectId: string): Promise<void> | undefined {
-    if (this.#raylet()?.objects.isPulling(objectId as ObjectId) !== true) return undefined;
+    if (this.#port.raylet()?.storage.objects.isPulling(objectId as ObjectId) !== true) return undefined;
     return new Promise((resolve) => {
       const waiting = this.#expected.get(objectId) ?? new Set();
       this.#expected.set(objectId, waiting);
@@ -66,11 +82,11 @@ export class ServedObjects implements TransferSource {
 
   /** The raylet has sealed it: from here on it is kept like any other, for those who are reading it already. */
   sealed(objectId: ObjectId, partial: PartialCopy): void {
-    const blocks = this.#forget(objectId, partial);
-    for (const block of blocks) {
-      const pinned = this.#raylet()?.store.pin(objectId, this.#reader);
-      if (pinned?.offset !== block.offset) return this.#drop(objectId, partial, pinned?.offset);
-      this.#pinned.add(block);
+    for (const block of this.#forget(objectId, partial)) {
+      const source = this.#openPull(objectId);
+      if (source === undefined) return partial.lose(); // it has been freed, or has given way
+      this.#kept.set(block, source);
+      if (source.kind !== "memory" || source.offset !== partial.offset) return partial.lose();
     }
   }
 
@@ -80,9 +96,8 @@ export class ServedObjects implements TransferSource {
     partial.lose();
   }
 
-  #drop(objectId: ObjectId, partial: PartialCopy, offset: number | undefined): void {
-    if (offset !== undefined) this.#raylet()?.store.unpin(objectId, this.#reader, offset);
-    partial.lose();
+  #openPull(objectId: ObjectId): PullSource | undefined {
+    return this.#port.raylet()?.storage.openPull(objectId, this.#reader);
   }
 
   #forget(objectId: ObjectId, partial: PartialCopy): ReadonlySet<TransferBlock> {

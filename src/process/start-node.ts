@@ -2,8 +2,9 @@
 import { randomBytes } from "node:crypto";
 import { statfsSync } from "node:fs";
 import { availableParallelism, totalmem } from "node:os";
+import { resolve } from "node:path";
 import { fileURLToPath } from "node:url";
-import { ConnectionError, errorFromCode } from "../errors.js";
+import { ConnectionError, errorFromCode, InvalidOptionError } from "../errors.js";
 import { SHARED_MEMORY } from "../io/arena.js";
 import { type Child, spawnNode } from "../io/spawn.js";
 import { configEnvironment, type NodeConfig, type NodeFailed, type NodeReady } from "./config.js";
@@ -23,6 +24,8 @@ export interface NodeRequest {
   readonly resources?: Readonly<Record<string, number>> | undefined;
   readonly labels?: Readonly<Record<string, string>> | undefined;
   readonly objectStoreMemory?: number | undefined;
+  /** Where spilled objects go. Default: the node's session directory. */
+  readonly spillDirectory?: string | undefined;
 }
 
 export interface NodeStart extends NodeRequest {
@@ -106,7 +109,18 @@ function configOf(start: NodeStart): NodeConfig {
     workerEntry: WORKER_ENTRY,
     execArgv: [],
     endsWithParent: start.endsWithParent,
+    spillDirectory: start.spillDirectory === undefined ? "" : resolve(start.spillDirectory),
+    spillBytes: spillLimit(),
   };
+}
+
+/** `MOBULA_SPILL_BYTES`: the most that the spill files of one node may take. Without it, what the disk has. */
+function spillLimit(): number {
+  const text = process.env["MOBULA_SPILL_BYTES"];
+  if (text === undefined || text === "") return Number.MAX_SAFE_INTEGER;
+  const bytes = Number(text);
+  if (Number.isSafeInteger(bytes) && bytes >= 0) return bytes;
+  throw new InvalidOptionError(`MOBULA_SPILL_BYTES must be a whole number of bytes, got ${JSON.stringify(text)}`);
 }
 
 /** 30 % of memory, at most 80 % of what the shared-memory file system has. */

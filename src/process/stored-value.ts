@@ -7,6 +7,7 @@ import { MAX_TEXT_BYTES } from "../base/limits.js";
 import type { Arena } from "../io/arena.js";
 import {
   decodePrimitive,
+  type EncodedValue,
   NOT_PRIMITIVE,
   STORE_HEAD_BYTES,
   tryEncodePrimitive,
@@ -43,6 +44,12 @@ export type StoredObject = EncodedBytes | StoredError | StoredFailure;
 const VALUE_BYTE = 0;
 const ERROR_BYTE = 1;
 const FAILURE_BYTE = 2;
+const VALUE_HEADER = new Uint8Array(STORE_HEAD_BYTES);
+
+/** A value that has just been encoded, as the store has it, in pieces. */
+export function encodedPieces(encoded: EncodedValue): readonly Uint8Array[] {
+  return [VALUE_HEADER, ...encoded.pieces()];
+}
 
 /** The bytes of an object in the store, in pieces. */
 export function storedPieces(value: StoredValue, isError: boolean): readonly Uint8Array[] {

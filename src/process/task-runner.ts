@@ -7,14 +7,15 @@ import { type ActorId, type ObjectId, objectIdOf, type ProcessRef, TASK_ID_DIGIT
 import type { Outcome, Result } from "../core/owner/records.js";
 import { InvalidOptionError, type TaskInfo } from "../errors.js";
 import type { AnyFunction } from "../io/values/index.js";
-import type { ActorSpec, Argument, Failure, TaskSpec } from "../protocol/messages.js";
+import type { ActorSpec, Argument, TaskSpec } from "../protocol/messages.js";
 import type { CoreProcess } from "./core-process.js";
 import { type IncomingTask, type IncomingTemplate, ObjectArgument } from "./direct-frames.js";
 import { EncodedBytes } from "./encoded-bytes.js";
+import { LocalValue } from "./local-store.js";
 import { StoredBytes } from "./stored-bytes.js";
 import { StoredError, StoredFailure, type StoredValue, takeValue } from "./stored-value.js";
 import { type Blocker, CallStyle, inTask, isPromise, TaskContext } from "./task-context.js";
-import { type Encoding, isPrimitive } from "./value-codec.js";
+import { isPrimitive } from "./value-codec.js";
 
 /** A task or call at this worker. Where it came from, for `abort`. */
 export interface WorkerTask extends IncomingTask {
@@ -219,29 +220,44 @@ export class TaskRunner {
   #one(task: WorkerTask, value: unknown, host: RunHost, run: unknown): Outcome | undefined {
     if (task.storeResult) return this.#several(task, [value], host, run);
     if (isPrimitive(value)) return { kind: "value", value };
-    const encoding = this.#core.values.encode(value, "result");
-    return encoding.isLarge ? this.#store(task, [encoding], host, run) : { kind: "value", value: encoding.stored };
+    const encoded = this.#core.values.encode(value, "result");
+    return encoded instanceof LocalValue ? this.#store(task, [encoded], host, run) : { kind: "value", value: encoded };
   }
 
   #several(task: WorkerTask, values: readonly unknown[], host: RunHost, run: unknown): Outcome | undefined {
-    const encodings = values.map((value) => this.#core.values.encode(value, "result"));
-    return this.#store(task, encodings, host, run);
+    const encoded: (StoredValue | LocalValue)[] = [];
+    try {
+      for (const value of values) {
+        const made = this.#core.values.encode(value, "result");
+        encoded.push(task.storeResult && !(made instanceof LocalValue) ? this.#core.placeValue(made) : made);
+      }
+    } catch (error) {
+      for (const made of encoded) if (made instanceof LocalValue) this.#core.store.free(made);
+      throw error;
+    }
+    return this.#store(task, encoded, host, run);
   }
 
-  #store(task: WorkerTask, encodings: readonly Encoding[], host: RunHost, run: unknown): Outcome | undefined {
+  /** Sealed results travel as objects; `finished` follows once the object table has them. */
+  #store(
+    task: WorkerTask,
+    encoded: readonly (StoredValue | LocalValue)[],
+    host: RunHost,
+    run: unknown,
+  ): Outcome | undefined {
     const results: Result[] = [];
+    const { nodeId } = this.#core.self;
     let storing = 0;
-    let failure: Failure | undefined;
-    for (const [index, { stored, isLarge }] of encodings.entries()) {
-      results.push({ kind: "inline", value: stored });
-      if (!isLarge && !task.storeResult) continue;
+    for (const [index, value] of encoded.entries()) {
+      if (!(value instanceof LocalValue)) {
+        results.push({ kind: "inline", value });
+        continue;
+      }
       storing++;
+      results.push({ kind: "stored", nodeId, sizeBytes: value.sizeBytes });
       const objectId = objectIdOf(taskIdOf(task.template.context, task.counter), index);
-      this.#core.storeResult(objectId, stored, false, host.ownerOf(run), (error, sizeBytes) => {
-        failure ??= error;
-        results[index] = { kind: "stored", nodeId: this.#core.self.nodeId, sizeBytes };
-        if (--storing === 0)
-          host.finished(run, failure === undefined ? returned(results) : { kind: "failed", ...failure });
+      this.#core.store.handOver(value, objectId, host.ownerOf(run), () => {
+        if (--storing === 0) host.finished(run, returned(results));
       });
     }
     return storing === 0 ? returned(results) : undefined;

@@ -27,8 +27,9 @@ import type { Failure } from "../protocol/messages.js";
 import { EncodedBytes } from "./encoded-bytes.js";
 import type { FunctionRegistry } from "./function-registry.js";
 import type { Lineage } from "./lineage.js";
+import { type LocalStore, type LocalValue, resolvePut } from "./local-store.js";
 import { StoredBytes } from "./stored-bytes.js";
-import { StoredError, StoredFailure, type StoredValue } from "./stored-value.js";
+import { encodedPieces, StoredError, StoredFailure, type StoredValue } from "./stored-value.js";
 
 /** What an encoded value names and must be kept alive with it. */
 export interface Named {
@@ -44,12 +45,6 @@ export interface HandleHooks {
   revive(handle: Handle): unknown;
   describeExternal(value: object): External | undefined;
   reviveExternal(external: External): unknown;
-}
-
-export interface Encoding {
-  readonly stored: StoredValue;
-  /** It belongs into the store: too large to stay with its owner, or it names others and must keep them alive. */
-  readonly isLarge: boolean;
 }
 
 export interface EncodedArguments {
@@ -68,9 +63,16 @@ export class ValueCodec {
   readonly #functions: FunctionRegistry;
   readonly #hooks: ValueHooks;
   readonly #escape: (entry: ObjectEntry) => void;
+  readonly #store: LocalStore;
   #named: Named = { held: [], ids: [] };
 
-  constructor(handles: HandleHooks, functions: FunctionRegistry, onEscape: (entry: ObjectEntry) => void) {
+  constructor(
+    handles: HandleHooks,
+    functions: FunctionRegistry,
+    store: LocalStore,
+    onEscape: (entry: ObjectEntry) => void,
+  ) {
+    this.#store = store;
     this.#handles = handles;
     this.#functions = functions;
     this.#escape = onEscape;
@@ -82,12 +84,17 @@ export class ValueCodec {
     };
   }
 
-  /** @throws SerializationError with the path to what cannot be copied. */
-  encode(value: unknown, label: string): Encoding {
-    if (isPrimitive(value)) return { stored: value, isLarge: false };
+  /**
+   * A copy of the value. One that is too large to stay with its owner, or that names others and must keep them alive, is
+   * written into the store.
+   *
+   * @throws SerializationError with the path to what cannot be copied, ObjectStoreFullError.
+   */
+  encode(value: unknown, label: string): StoredValue | LocalValue {
+    if (isPrimitive(value)) return value;
     const { encoded, named } = this.#encode(value, label);
-    const bytes = new EncodedBytes(copyOf(encoded), named.ids, named.held);
-    return { stored: bytes, isLarge: bytes.bytes.length > MAX_INLINE_BYTES || named.ids.length > 0 };
+    if (encoded.sizeBytes <= MAX_INLINE_BYTES && named.ids.length === 0) return new EncodedBytes(copyOf(encoded));
+    return this.#place(encoded, named);
   }
 
   /**
@@ -104,21 +111,43 @@ export class ValueCodec {
       prepared ??= [...args];
       let entry = typeof arg === "object" && arg !== null ? this.#handles.entryOf(arg) : undefined;
       if (entry === undefined) {
-        const { encoded, named } = this.#encode(arg, `args[${i}]`);
-        const bytes = new EncodedBytes(copyOf(encoded), named.ids, named.held);
-        if (bytes.bytes.length <= MAX_INLINE_BYTES) {
-          prepared[i] = bytes;
-          if (named.held.length > 0) nested = [...(nested ?? []), ...named.held];
+        const encoded = this.#encodeArgument(arg, i, owner, lineage, dependencies);
+        if (encoded instanceof EncodedBytes) {
+          prepared[i] = encoded;
+          if (encoded.held.length > 0) nested = [...(nested ?? []), ...encoded.held];
           continue;
         }
-        entry = owner.references.create(lineage.contextId, lineage.counter++, 0, undefined);
-        owner.references.resolveInline(entry, bytes, true);
+        entry = encoded;
       }
       prepared[i] = entry;
       dependencies = dependencies ?? [];
       dependencies.push(entry);
     }
     return { args: prepared ?? args, dependencies: dependencies ?? NO_ENTRIES, nested: nested ?? NO_HELD };
+  }
+
+  /** A large argument becomes an object of its own. When one cannot be made, those made before it are nobody's. */
+  #encodeArgument(
+    arg: unknown,
+    index: number,
+    owner: Owner,
+    lineage: Lineage,
+    before: readonly ObjectEntry[] = NO_ENTRIES,
+  ): EncodedBytes | ObjectEntry {
+    try {
+      const { encoded, named } = this.#encode(arg, `args[${index}]`);
+      if (encoded.sizeBytes <= MAX_INLINE_BYTES) return new EncodedBytes(copyOf(encoded), named.ids, named.held);
+      const value = this.#place(encoded, named);
+      const entry = owner.references.create(lineage.contextId, lineage.counter++, 0, undefined);
+      resolvePut(owner.references, entry, value);
+      return entry;
+    } catch (error) {
+      for (const entry of before) {
+        owner.references.pin(entry);
+        owner.references.unpin(entry);
+      }
+      throw error;
+    }
   }
 
   /** The classes of a value must be here before it is decoded; undefined when they are. */
@@ -184,6 +213,10 @@ export class ValueCodec {
     if (value instanceof StoredError) throw this.decodeError(value.error);
     if (entry.isError) throw this.decodeError(value as StoredValue);
     return this.decode(value as StoredValue);
+  }
+
+  #place(encoded: EncodedValue, named: Named): LocalValue {
+    return this.#store.place(encodedPieces(encoded), { contains: named.ids, held: named.held });
   }
 
   #encode(value: unknown, label: string): { readonly encoded: EncodedValue; readonly named: Named } {

@@ -14,9 +14,9 @@ export class WorkerChild {
 
   constructor(config: NodeConfig, places: NodePlaces, ref: ProcessRef) {
     const { clusterId, secretHex, workerEntry, execArgv, objectStoreBytes } = config;
-    const { rayletPath, arenaPath, socketsDirectory } = places;
+    const { rayletPath, arenaPath, fallbackPath, socketsDirectory } = places;
     const socketPath = `${socketsDirectory}/w-${ref.processId}.sock`;
-    const where = { rayletPath, socketPath, arenaPath, arenaBytes: objectStoreBytes };
+    const where = { rayletPath, socketPath, arenaPath, fallbackPath, arenaBytes: objectStoreBytes };
     this.ref = ref;
     this.child = spawnNode(workerEntry, {
       execArgv: [...execArgv, "--disable-warning=ExperimentalWarning"],

@@ -85,9 +85,10 @@ export class WorkerProcess {
       watchdog,
     ]);
     const self: ProcessRef = { nodeId: config.nodeId as NodeId, processId: config.processId as ProcessId };
-    const { arenaPath, arenaBytes } = config;
+    const { arenaPath, fallbackPath, arenaBytes, rayletPath } = config;
     const warn = (text: string) => console.error(`mobula: ${text}`);
-    const options = { self, role: "worker" as const, secret, arenaPath, arenaBytes, raylet, handles, warn };
+    const paths = { rayletPath, arenaPath, fallbackPath };
+    const options = { self, role: "worker" as const, secret, ...paths, arenaBytes, raylet, handles, warn };
     const worker = new WorkerProcess(new CoreProcess(options));
     onCore(worker.core);
     const acceptor = new Acceptor({

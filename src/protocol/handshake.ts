@@ -43,8 +43,8 @@ export interface ServerIdentity {
   readonly clusterId?: string;
 }
 
-/** What a connection is for: messages between processes, or the bytes of objects. */
-export type Purpose = "messages" | "objects";
+/** What a connection is for: messages between processes, the bytes of objects, or questions of synchronous code. */
+export type Purpose = "messages" | "objects" | "store";
 
 /** Who is at the other end, proved. */
 export type PeerIdentity = ClientIdentity | ServerIdentity;
@@ -67,7 +67,7 @@ const NONCE_BYTES = 32;
 const PROOF_BYTES = 32;
 const CLIENT_ROLES: readonly ClientRole[] = ["driver", "worker", "raylet", "tool"];
 const SERVER_ROLES: readonly ServerRole[] = ["head", "raylet", "worker", "driver"];
-const PURPOSES: readonly Purpose[] = ["messages", "objects"];
+const PURPOSES: readonly Purpose[] = ["messages", "objects", "store"];
 
 /** What the server sends for any failed check, and no more: a stranger learns nothing from it. */
 export const REFUSAL_FRAME: Uint8Array = frame(REFUSAL, () => {});

@@ -225,15 +225,26 @@ export const MESSAGES = {
   killProcess: message(["gcs"], ["raylet"], struct({ process: processRef, reason: failure })),
 
   // ── Store of the own node ────────────────────────────────────────────────────────────────────────────────────────
-  createObject: message(OWNERS, ["raylet"], struct({ objectId, sizeBytes: size })),
-  objectCreated: message(["raylet"], OWNERS, struct({ objectId, offset: size })),
-  objectRefused: message(["raylet", "gcs"], ["driver", "worker", "raylet"], struct({ objectId, reason: failure })),
+  /** Room to make objects in. `last`: nothing more can be given or announced; the raylet may take its time. */
+  leaseExtent: message(OWNERS, ["raylet"], struct({ request: u32, minBytes: size, last: flag })),
+  extentLeased: message(["raylet"], OWNERS, struct({ request: u32, offset: size, sizeBytes: size })),
+  extentRefused: message(["raylet"], OWNERS, struct({ request: u32, reason: failure })),
+  /** A block of the sender's extents is an object from here on. `pins`: readers of its own, each to be released. */
   sealObject: message(
     OWNERS,
     ["raylet"],
-    struct({ objectId, holder: processRef, contains: list(id<ObjectId>(), MAX_CONTAINED_REFS) }),
+    struct({
+      objectId,
+      offset: size,
+      sizeBytes: size,
+      pins: u32,
+      holder: processRef,
+      contains: list(id<ObjectId>(), MAX_CONTAINED_REFS),
+    }),
   ),
-  abortObject: message(OWNERS, ["raylet"], struct({ objectId })),
+  returnExtent: message(OWNERS, ["raylet"], struct({ offset: size, sizeBytes: size })),
+  /** Others need room: what is free goes back, and what nobody else knows is sealed, so that it can be spilled. */
+  extentsWanted: message(["raylet"], OWNERS, struct({})),
   objectSealed: message(["raylet"], OWNERS, struct({ objectId })),
   /** Make an object local (`fetch`), or just say when it exists. `forTask` names the journey the steps belong to. */
   getObject: message(OWNERS, ["raylet"], struct({ objectId, fetch: flag })),
@@ -318,7 +329,7 @@ export const MESSAGES = {
   query: message(
     ASKERS,
     ["gcs"],
-    struct({ query: u32, about: oneOf("nodes", "trace", "workers", "traffic"), subject: text() }),
+    struct({ query: u32, about: oneOf("nodes", "trace", "workers", "traffic", "store"), subject: text() }),
   ),
   answer: message(["gcs"], ASKERS, struct({ query: u32, json: text(64 * 1024 * 1024) })),
   collect: message(["gcs", "raylet"], ["raylet", "driver", "worker"], struct({ query: u32, subject: text() })),
@@ -334,6 +345,10 @@ export const MESSAGES = {
   stopNode: message(["gcs"], ["raylet"], struct({ reason: text() })),
   /** Words for the user of a driver: a demand that cannot be met, a line of a worker's output. */
   tellUser: message(["raylet", "gcs"], ["driver"], struct({ stream: oneOf("stdout", "stderr"), line: text() })),
+
+  // ── Replicas ─────────────────────────────────────────────────────────────────────────────────────────────────────
+  /** The primary copy is gone: the receiver's replica stands for the object now, and is not evicted. */
+  becomePrimary: message(["gcs"], ["raylet"], struct({ objectId })),
 } as const;
 
 export type MessageType = keyof typeof MESSAGES;

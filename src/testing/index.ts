@@ -16,6 +16,8 @@ export interface NodeOptions {
   readonly labels?: Readonly<Record<string, string>>;
   /** Bytes. */
   readonly objectStoreMemory?: number;
+  /** Where the node's spilled objects go. */
+  readonly spillDirectory?: string;
 }
 
 export interface TestNode {

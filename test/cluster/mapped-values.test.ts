@@ -80,6 +80,23 @@ test("writer and readers each have a copy of their own once they write", async (
   other[Symbol.dispose]();
 });
 
+test("an array that no other process knows is a view too, and stays when its ref goes or leaves the process", async () => {
+  await collectUntil(async () => (await usedBytes()) === 0);
+  const mapsBefore = privateMaps();
+  const ref = put(new Float64Array(COUNT).fill(1));
+  const [mine, other] = [await get(ref), await get(ref)];
+  assert.equal(privateMaps() - mapsBefore, isMapped ? 2 : 0);
+  mine[0] = 2;
+  assert.equal(other[0], 1);
+  using reader = Reader.remote();
+  await get(reader.keep.remote(ref)); // announced, with both readers
+  ref[Symbol.dispose]();
+  const others = Array.from({ length: 8 }, () => put(new Float64Array(COUNT).fill(7)));
+  assert.equal(await get(reader.sum.remote()), COUNT);
+  assert.deepEqual([mine[0], mine[COUNT - 1], other[COUNT - 1]], [2, 1, 1]);
+  for (const each of others) each[Symbol.dispose]();
+});
+
 test("each array of a value has a buffer of its own that has its bytes and no more, whatever stands between them", async () => {
   const whole = new Float64Array(3 * COUNT).map((_, i) => i);
   const value = {

@@ -89,7 +89,7 @@ test("a worker that is killed from outside: its task runs again", async () => {
 test("a node that dies: its tasks run elsewhere, its objects are lost with their node's name, its actors are dead", async () => {
   const [n1, n2] = (await start(1, 1)) as [string, string];
   const soft = { schedulingStrategy: { nodeId: n2, soft: true } };
-  const running = whereAfter.options(soft).remote(1_500);
+  const running = whereAfter.options(soft).remote(4_000); // still running when its node dies
   const Counter = remote(
     class Counter {
       #n = 0;

@@ -4,15 +4,16 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Violation } from "../../sim/checkers/violation.js";
 import { plantDoubleGrant } from "../../sim/planted.js";
-import { runScenario, type ScenarioResult } from "../../sim/scenario.js";
+import { runScenario, type ScenarioOptions, type ScenarioResult } from "../../sim/scenario.js";
 
 const SEEDS = 300;
+const SMALL_STORE_BYTES = 600 * 1024;
 /** Seeds that found a bug once; see the tests named after the simulation beside the machines. */
 const TRACK_RECORD = [637, 749, 759, 991, 999, 1_236, 1_263, 1_360, 1_476, 2_187, 2_542, 3_298];
 
-function run(seed: number): ScenarioResult {
+function run(seed: number, options: ScenarioOptions = {}): ScenarioResult {
   try {
-    return runScenario(seed);
+    return runScenario(seed, options);
   } catch (error) {
     const words = error instanceof Error ? `${error.name}: ${error.message}` : String(error);
     throw new Error(`seed ${seed}: ${words}\n  replay: node dist/sim/run.js --seed ${seed} --verbose`, {
@@ -24,15 +25,33 @@ function run(seed: number): ScenarioResult {
 test(`${SEEDS} seeds keep every promise`, () => {
   const faults = new Map<string, number>();
   let tasks = 0;
+  let spilled = 0;
   for (let seed = 1; seed <= SEEDS; seed++) {
     const result = run(seed);
     tasks += result.tasks;
+    spilled += result.spilled;
     faults.set(result.fault, (faults.get(result.fault) ?? 0) + 1);
   }
   assert.ok(tasks > 10 * SEEDS, `programs of substance ran: ${tasks} tasks`);
+  assert.ok(spilled > SEEDS / 4, `small stores were spilled: ${spilled} objects`);
   for (const kind of ["none", "worker", "node", "driver"]) {
     assert.ok((faults.get(kind) ?? 0) >= SEEDS / 20, `${kind} was drawn often enough: ${faults.get(kind)}`);
   }
+});
+
+test("when stores are small and there is no disk, programs wait for room or are told that there is none, and all room comes back", () => {
+  let refused = 0;
+  for (let seed = 1; seed <= 25; seed++) {
+    refused += run(seed, { storeBytes: SMALL_STORE_BYTES, withoutDisk: true }).excused;
+  }
+  assert.ok(refused > 0, "some stores were full");
+  assert.ok(refused < 15, `most programs find room in the end: ${refused} did not`);
+});
+
+test("when stores are small and there is a disk, no program is refused: objects move to disk", () => {
+  let spilled = 0;
+  for (let seed = 1; seed <= 25; seed++) spilled += run(seed, { storeBytes: SMALL_STORE_BYTES }).spilled;
+  assert.ok(spilled > 25, `${spilled} objects were spilled`);
 });
 
 test("seeds that found a bug stay green", () => {

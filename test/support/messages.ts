@@ -4,11 +4,12 @@ import type {
   ActorSpec,
   LeaseRequest,
   Message,
+  MessageBody,
   NodeInfo,
   ProcessAddress,
   TaskSpec,
 } from "../../src/protocol/messages.js";
-import { actor, func, job, lease, node, object, process, task } from "./names.js";
+import { actor, func, job, kib, lease, node, object, process, task } from "./names.js";
 
 export const CPU_1 = amountsOf({ CPU: 1 });
 
@@ -77,6 +78,15 @@ export function nodeInfo(name: string, cpus = 2): NodeInfo {
     total: amountsOf({ CPU: cpus }),
     labels: new Map(),
   };
+}
+
+/** A block of the driver's at `offset`, sealed; without pins and names. */
+export function sealObject(
+  name: string,
+  changes: Partial<MessageBody<"sealObject">> = {},
+): { readonly type: "sealObject" } & MessageBody<"sealObject"> {
+  const block = { objectId: object(name), offset: 0, sizeBytes: kib(4), pins: 0 };
+  return { type: "sealObject", ...block, holder: process("d"), contains: [], ...changes };
 }
 
 export const ADDRESS: ProcessAddress = { unixPath: "w.sock", host: "", port: 0 };

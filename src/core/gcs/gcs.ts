@@ -349,6 +349,7 @@ export class Gcs {
       objectGone: (waiter, objectId, reason) =>
         this.#port.send(rayletOf(waiter), { type: "objectGone", objectId, reason }),
       freeObject: (node, objectId) => this.#port.send(rayletOf(node), { type: "freeObject", objectId }),
+      becomePrimary: (node, objectId) => this.#port.send(rayletOf(node), { type: "becomePrimary", objectId }),
       unreachable: (id) => {
         if (id.length === TASK_ID_DIGITS) this.actors.unreachable(id as ActorId);
       },

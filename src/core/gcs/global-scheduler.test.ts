@@ -24,6 +24,7 @@ class World {
       objectAvailable: nothing,
       objectGone: nothing,
       freeObject: nothing,
+      becomePrimary: nothing,
       unreachable: nothing,
     });
     this.scheduler = new GlobalScheduler(

@@ -19,6 +19,7 @@ class World {
       objectAvailable: (to, id, _entry, { locations }) => say(`${to}: ${id} is on ${[...locations].join(", ")}`),
       objectGone: (to, id, { code }) => say(`${to}: ${id} is gone, ${code}`),
       freeObject: (on, id) => say(`${on}: free ${id}`),
+      becomePrimary: (on, id) => say(`${on}: primary ${id}`),
       unreachable: (id) => say(`${id} is unreachable`),
     });
   }
@@ -209,7 +210,7 @@ test("a value that comes after its maker's death is there for those who hold it"
   w.died("d");
   w.register("N2", "c"); // the task was running on a worker that lives
   w.subscribe("N1", "c");
-  assert.deepEqual(w.asked(), ["N1: c is on N2"]);
+  assert.deepEqual(w.asked(), ["N2: primary c", "N1: c is on N2"]);
 });
 
 test("an object whose last copy dies with its node is lost, for who waits and for who asks later", () => {
@@ -218,7 +219,7 @@ test("an object whose last copy dies with its node is lost, for who waits and fo
   w.register("N3", "c");
   w.table.nodeDied(node("N2"));
   w.subscribe("N1", "c");
-  assert.deepEqual(w.asked(), ["N1: c is on N3"]);
+  assert.deepEqual(w.asked(), ["N3: primary c", "N1: c is on N3"]);
   w.table.nodeDied(node("N3"));
   w.table.nodeDied(node("N3"));
   w.subscribe("N1", "c");

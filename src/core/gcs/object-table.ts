@@ -28,6 +28,8 @@ export interface ObjectTablePort {
   objectGone(waiter: NodeId, object: ObjectId, reason: Failure): void;
   /** Tell a node to drop its copy; nobody can reach the object any more. */
   freeObject(node: NodeId, object: ObjectId): void;
+  /** Tell a node that its replica is the primary copy from now on. */
+  becomePrimary(node: NodeId, object: ObjectId): void;
   /** Nobody can reach it any more. Actors are held like objects (they have no copies): their table ends them. */
   unreachable(object: ObjectId | ActorId): void;
 }
@@ -40,6 +42,8 @@ export interface ObjectEntry {
 interface Row {
   sizeBytes: number;
   readonly locations: Set<NodeId>;
+  /** The copy that is never evicted: one of the locations, as long as there is any. */
+  primary: NodeId | undefined;
   readonly holders: Set<HolderId>;
   contains: readonly ObjectId[];
   /** Who pulls it now, if it is large. */
@@ -121,6 +125,9 @@ export class ObjectTable {
     row.sizeBytes = sizeBytes;
     row.locations.add(node);
     this.#endPull(node, object);
+    if (holder !== undefined)
+      row.primary ??= node; // it was written there
+    else if (row.primary === undefined) this.#promote(object, row);
     row.maker = undefined;
     row.gone = undefined;
     this.#contain(object, row, contains);
@@ -157,8 +164,9 @@ export class ObjectTable {
   /** A copy is gone. Without another, the object is lost: those who wait for it are told. */
   dropLocation(node: NodeId, object: ObjectId): void {
     const row = this.#rows.get(object);
-    if (row === undefined || !row.locations.delete(node) || row.locations.size > 0) return;
-    this.#fail(object, row, lost(object, node));
+    if (row === undefined || !row.locations.delete(node)) return;
+    if (row.primary === node) this.#promote(object, row);
+    if (row.locations.size === 0) this.#fail(object, row, lost(object, node));
   }
 
   nodeDied(node: NodeId): void {
@@ -175,6 +183,8 @@ export class ObjectTable {
     for (const [object, row] of this.#rows) {
       row.distribution?.check();
       assert(row.holders.size > 0, "an unreachable object has been freed");
+      const hasPrimary = row.primary !== undefined && row.locations.has(row.primary);
+      assert(hasPrimary === row.locations.size > 0, "one copy of an object that has any is the primary");
       assert(row.locations.size === 0 || !this.#waiters.has(object), "nobody waits for an object that exists");
       for (const holder of row.holders) {
         assert(this.#heldBy.get(holder)?.has(object) === true, "both directions of a hold agree");
@@ -195,6 +205,7 @@ export class ObjectTable {
     const row: Row = {
       sizeBytes: 0,
       locations: new Set(),
+      primary: undefined,
       holders: new Set(),
       contains: [],
       distribution: undefined,
@@ -203,6 +214,13 @@ export class ObjectTable {
     };
     this.#rows.set(object, row);
     return row;
+  }
+
+  /** The oldest replica stands for the object from now on. */
+  #promote(object: ObjectId, row: Row): void {
+    const [next] = row.locations;
+    row.primary = next;
+    if (next !== undefined) this.#port.becomePrimary(next, object);
   }
 
   #hold(holder: HolderId, object: ObjectId, row: Row): void {
@@ -266,6 +284,6 @@ export class ObjectTable {
 function lost(object: ObjectId, node: NodeId): Failure {
   return {
     code: "OBJECT_LOST",
-    message: `object ${object} is lost: its last copy was on node ${node}, which is gone. Put it again, or make it with a task`,
+    message: `object ${object} is lost: its last copy, on node ${node}, is gone. Put it again, or make it with a task`,
   };
 }

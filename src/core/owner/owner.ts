@@ -23,12 +23,13 @@ import {
   type TaskTemplate,
   upstreamFailure,
 } from "./records.js";
+import type { ReferenceTablePort } from "./reference-port.js";
 import { ReferenceTable } from "./reference-table.js";
 
 /** After its time a task's worker has this long to end it by itself. */
 export const KILL_AFTER_ABORT_MS = 100;
 
-export interface OwnerPort {
+export interface OwnerPort extends Omit<ReferenceTablePort, "dependencyReady"> {
   sendToRaylet(message: Message): void;
   send(to: ProcessRef, message: Message): void;
   sendToGcs(message: Message): void;
@@ -41,10 +42,6 @@ export interface OwnerPort {
   disconnectActor(actor: ActorLink): void;
   /** Tell the task's code, wherever it runs, to stop. */
   abortTask(where: Lease | ActorLink, task: Task): void;
-  storeValue(entry: ObjectEntry): void;
-  readObject(id: ObjectEntry["id"], offset: number, sizeBytes: number): Opaque;
-  doneReading(id: ObjectEntry["id"], offset: number, value: Opaque): void;
-  track(entry: ObjectEntry, handle: object): void;
   /** Words for the user. */
   warn(text: string): void;
   wakeUp(): void;
@@ -76,6 +73,10 @@ export class Owner {
       sendToRaylet: (message) => port.sendToRaylet(message),
       sendToGcs: (message) => port.sendToGcs(message),
       storeValue: (entry) => port.storeValue(entry),
+      announceLocal: (entry) => port.announceLocal(entry),
+      readLocal: (entry) => port.readLocal(entry),
+      doneReadingLocal: (entry, value) => port.doneReadingLocal(entry, value),
+      freeLocal: (entry) => port.freeLocal(entry),
       readObject: (id, offset, sizeBytes) => port.readObject(id, offset, sizeBytes),
       doneReading: (id, offset, value) => port.doneReading(id, offset, value),
       track: (entry, handle) => port.track(entry, handle),
@@ -290,18 +291,18 @@ export class Owner {
   #resolve(entry: ObjectEntry | undefined, index: number, outcome: Outcome): void {
     if (entry === undefined) return;
     if (outcome.kind === "value" && index === 0) {
-      this.references.resolveInline(entry, outcome.value, false);
+      this.references.resolveInline(entry, outcome.value);
     } else if (outcome.kind === "failed") {
       this.references.fail(entry, { code: outcome.code, message: outcome.message });
     } else if (outcome.kind === "threw") {
       entry.isError = true;
-      this.references.resolveInline(entry, outcome.error, false);
+      this.references.resolveInline(entry, outcome.error);
     } else {
       const result = outcome.kind === "returned" ? outcome.results[index] : undefined;
       if (result === undefined) {
         this.references.fail(entry, { code: "PROTOCOL", message: `the worker answered without result ${index}` });
       } else if (result.kind === "inline") {
-        this.references.resolveInline(entry, result.value, false);
+        this.references.resolveInline(entry, result.value);
       } else {
         this.references.resolveStored(entry, result.nodeId, result.sizeBytes);
       }

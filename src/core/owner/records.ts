@@ -20,7 +20,7 @@ import type { Amounts } from "../resources.js";
 
 // ── Objects ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
-export type EntryState = "pending" | "inline" | "stored" | "failed";
+export type EntryState = "pending" | "inline" | "local" | "stored" | "failed";
 
 /** An encoded value as the shell keeps it, or the error a task threw. The machine never looks inside. */
 export type Opaque = unknown;
@@ -32,17 +32,12 @@ export interface Waiter {
   readonly onlyExistence: boolean;
 }
 
-/** An argument that is read for one task: its submitter holds it, so no hold of ours is needed. */
-export interface Reader {
-  read(value: Opaque): void;
-  failed(failure: Failure): void;
-}
-
 /**
  * One object that this process holds a ref to.
  *
- *     pending ──▶ inline (the value is in this process) ──▶ stored (sealed in a node's store)
- *        └──────────────────────────────────────────────▶ stored, or failed
+ *     pending ──▶ inline (the value is in this process)
+ *        ├─────▶ local (in a block of the node's store that only this process knows) ── announced ──▶ stored
+ *        └─────▶ stored (sealed in a node's store), or failed
  */
 export class ObjectEntry {
   state: EntryState = "pending";
@@ -51,8 +46,6 @@ export class ObjectEntry {
   isError = false;
   /** Why there is no value: set by the system. */
   failure: Failure | undefined = undefined;
-  /** A large inline value is on its way to the store; tasks that take it wait until it is there. */
-  large = false;
   nodeId: NodeId | undefined = undefined;
   sizeBytes = 0;
   /** Live ref objects of the user. */
@@ -61,6 +54,7 @@ export class ObjectEntry {
   pins = 0;
   /** Our hold in the object table; "wanted" while it is being asked for. */
   hold: "none" | "held" = "none";
+  /** Its value has been sealed here, and the object table has not confirmed it yet. */
   storing = false;
   pulling = false;
   task: Task | undefined;
@@ -104,7 +98,7 @@ export class ObjectEntry {
   /** Whether a task that takes it can be sent. Another owner's object is sent by name: the raylet waits for it. */
   get isReadyForTask(): boolean {
     if (!this.owned) return true;
-    return this.state === "inline" ? !this.large : this.state !== "pending";
+    return this.state !== "pending" && this.state !== "local";
   }
 }
 

@@ -16,6 +16,10 @@ function world() {
     sendToRaylet: (message) => say(line(message)),
     sendToGcs: (message) => say(line(message)),
     storeValue: (entry) => say(`store ${entry.id}`),
+    announceLocal: (entry) => say(`announce ${entry.id}`),
+    readLocal: (entry) => entry.value,
+    doneReadingLocal: (entry) => say(`done with ${entry.id}`),
+    freeLocal: (entry) => say(`free ${entry.id}`),
     readObject: (id) => {
       say(`read ${id}`);
       return `bytes of ${names.get(id) ?? id}`;
@@ -69,7 +73,7 @@ test("a small object that never leaves its owner costs no message", () => {
   const w = world();
   const c = w.own("c");
   w.get(c);
-  w.table.resolveInline(c, "value", false);
+  w.table.resolveInline(c, "value");
   w.get(c);
   assert.deepEqual(w.asked(), ["got value", "got value"]);
   w.table.dropRef(c);
@@ -80,8 +84,8 @@ test("a small object that never leaves its owner costs no message", () => {
 test("the first result stands: a late attempt's value is dropped", () => {
   const w = world();
   const c = w.own("c");
-  w.table.resolveInline(c, "first", false);
-  w.table.resolveInline(c, "second", false);
+  w.table.resolveInline(c, "first");
+  w.table.resolveInline(c, "second");
   w.table.resolveStored(c, "N2", 1_000_000);
   w.get(c);
   assert.deepEqual(w.asked(), ["got first"]);
@@ -101,7 +105,7 @@ test("a waiter that gave up is not told", () => {
   const w = world();
   const c = w.own("c");
   w.table.unwant(c, w.get(c));
-  w.table.resolveInline(c, "value", false);
+  w.table.resolveInline(c, "value");
   assert.deepEqual(w.asked(), []);
 });
 
@@ -178,26 +182,65 @@ test("a ref that was dropped while somebody waited goes with the wait", () => {
   assert.equal(w.table.size, 0);
 });
 
-test("a large put waits in this process until the store has it", () => {
+test("a large put that never leaves costs no message: it is read where it lies, and freed with its last ref", () => {
   const w = world();
   const p = w.own("p");
-  w.table.resolveInline(p, "large value", true);
+  w.table.resolveLocal(p, "block");
   w.get(p);
-  assert.deepEqual(w.asked(), ["track p", "store p", "got large value"]);
-  w.table.stored(p.id, "N1", 1_000_000);
-  w.get(p);
-  assert.deepEqual(w.asked(), ["getObject p"]); // its copy here is gone
+  w.exists(p);
+  w.table.pin(p);
+  w.table.dropRef(p);
+  assert.deepEqual(w.asked(), ["got block", "done with p", "p exists"]);
+  w.table.unpin(p);
+  assert.deepEqual(w.asked(), ["free p"]);
+  w.table.pin(p);
+  w.table.unpin(p); // freed once
+  assert.deepEqual(w.asked(), []);
+  assert.equal(w.table.size, 0);
 });
 
-test("a put that the store has no room for fails; nothing of it stays", () => {
+test("a large put that leaves is announced once, and read by way of the raylet from then on", () => {
   const w = world();
   const p = w.own("p");
-  w.table.resolveInline(p, "large value", true);
+  w.table.resolveLocal(p, "block");
+  w.table.escape(p);
+  w.table.escape(p);
+  w.table.announce(p);
+  assert.deepEqual(w.asked(), ["addHolds p", "announce p"]);
+  w.get(p);
+  w.exists(p);
+  assert.deepEqual(w.asked(), ["p exists"]); // its bytes may move: the store must have it first
+  w.table.stored(p.id, "N1", 1_000_000);
+  assert.deepEqual(w.asked(), ["getObject p"]);
+  w.table.objectReady(p.id, true, 4096, 1_000_000);
+  w.table.dropRef(p);
+  assert.deepEqual(w.asked(), ["read p", "got bytes of p", "releaseBlock p", "releaseHolds p"]);
+  assert.equal(w.table.size, 0);
+});
+
+test("a put whose ref went while it was being announced is let go when the object table has it", () => {
+  const w = world();
+  const p = w.own("p");
+  w.table.resolveLocal(p, "block");
+  w.table.announce(p); // the raylet needs room: nobody else knows the object
+  w.table.dropRef(p);
+  assert.deepEqual(w.asked(), ["announce p"]);
+  w.table.stored(p.id, "N1", 1_000_000);
+  assert.deepEqual(w.asked(), ["releaseHolds p"]);
+  assert.equal(w.table.size, 0);
+});
+
+test("a small value that leaves, and that the store has no room for, fails; nothing of it stays", () => {
+  const w = world();
+  const p = w.own("p");
+  w.table.resolveInline(p, "value");
+  w.table.escape(p);
   w.table.storeFailed(p.id, failure("OBJECT_STORE_FULL"));
   w.get(p);
-  assert.deepEqual(w.asked(), ["track p", "store p", "got OBJECT_STORE_FULL"]);
+  assert.deepEqual(w.asked(), ["addHolds p", "store p", "store p", "got OBJECT_STORE_FULL"]);
+  w.table.storeFailed(p.id, failure("OBJECT_STORE_FULL")); // nor for its failure
   w.table.dropRef(p);
-  assert.deepEqual(w.asked(), []);
+  assert.deepEqual(w.asked(), ["releaseHolds p"]);
   assert.equal(w.table.size, 0);
 });
 
@@ -227,7 +270,7 @@ test("the result of a forwarded task comes by the store or by its worker, whiche
   const byWorker = world();
   const d = byWorker.own("d", task);
   byWorker.get(d);
-  byWorker.table.resolveInline(d, "small", false);
+  byWorker.table.resolveInline(d, "small");
   assert.deepEqual(byWorker.asked(), ["getObject d", "cancelGet d", "got small"]);
   byWorker.table.dropRef(d);
   assert.deepEqual(byWorker.asked(), []);
@@ -254,7 +297,7 @@ test("an object table that gives up does not fail an object whose task still run
   w.get(c);
   w.table.objectFailed(c.id, failure("OBJECT_LOST"));
   assert.deepEqual(w.soFar(), ["getObject c"]);
-  w.table.resolveInline(c, "value", false);
+  w.table.resolveInline(c, "value");
   assert.deepEqual(w.asked(), ["got value"]);
 });
 
@@ -268,7 +311,7 @@ test("a ref that leaves before its value exists is declared; the value follows i
   w.table.escape(c);
   assert.deepEqual(w.asked(), ["addHolds c"]);
   assert.equal(task.storeResult, true);
-  w.table.resolveInline(c, "value", false); // the task was on its way already
+  w.table.resolveInline(c, "value"); // the task was on its way already
   assert.deepEqual(w.asked(), ["track c", "store c"]);
   w.table.stored(c.id, "N1", 10);
   w.table.dropRef(c);
@@ -278,7 +321,7 @@ test("a ref that leaves before its value exists is declared; the value follows i
 test("a small value that leaves is promoted, and still read from this process", () => {
   const w = world();
   const c = w.own("c");
-  w.table.resolveInline(c, "value", false);
+  w.table.resolveInline(c, "value");
   w.table.escape(c);
   w.get(c);
   assert.deepEqual(w.asked(), ["addHolds c", "store c", "got value"]);
@@ -287,7 +330,7 @@ test("a small value that leaves is promoted, and still read from this process", 
 test("the promoted copy may be lost: the value here is as good as before", () => {
   const w = world();
   const c = w.own("c");
-  w.table.resolveInline(c, "value", false);
+  w.table.resolveInline(c, "value");
   w.table.escape(c);
   w.table.stored(c.id, "N1", 10);
   w.asked();
@@ -310,7 +353,7 @@ test("an object whose last ref went before its value came is kept until the stor
   w.table.escape(c);
   w.table.dropRef(c);
   assert.deepEqual(w.asked(), ["addHolds c"]);
-  w.table.resolveInline(c, "value", false);
+  w.table.resolveInline(c, "value");
   assert.deepEqual(w.asked(), ["store c"]);
   w.table.stored(c.id, "N1", 10);
   assert.deepEqual(w.asked(), ["releaseHolds c"]);
@@ -394,10 +437,19 @@ test("a task goes when the last of its own process's objects can be sent; anothe
   const [a, b] = [w.own("a"), w.own("b")];
   const task = namedTask("add", {}, [a, b, a, w.borrowed("x")]);
   assert.equal(w.table.awaitDependencies(task), false);
-  w.table.resolveInline(b, 1, false);
-  w.table.resolveInline(a, "large", true);
-  assert.deepEqual(w.soFar(), ["track a", "store a"]);
-  w.table.stored(a.id, "N1", 1_000_000);
+  w.table.resolveInline(b, 1);
+  assert.deepEqual(w.soFar(), []);
+  w.table.resolveInline(a, 2);
+  assert.deepEqual(w.soFar(), ["add can go"]);
+});
+
+test("a task that takes a local object has it announced, and goes when the object table has it", () => {
+  const w = world();
+  const p = w.own("p");
+  w.table.resolveLocal(p, "block");
+  assert.equal(w.table.awaitDependencies(namedTask("add", {}, [p, p])), false);
+  assert.deepEqual(w.soFar(), ["announce p"]);
+  w.table.stored(p.id, "N1", 1_000_000);
   assert.deepEqual(w.soFar(), ["add can go"]);
 });
 

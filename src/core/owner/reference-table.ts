@@ -11,33 +11,18 @@
  */
 import { assert } from "../../base/assert.js";
 import type { ContextId, ObjectId } from "../../base/ids.js";
-import type { Failure, Message } from "../../protocol/messages.js";
+import type { Failure } from "../../protocol/messages.js";
+import { ArgumentReaders, type Reader } from "./argument-readers.js";
 import { Holds } from "./holds.js";
 import type { Task } from "./records.js";
-import { describeAwaited, ObjectEntry, type Opaque, type Reader, type Waiter } from "./records.js";
-
-export interface ReferenceTablePort {
-  sendToRaylet(message: Message): void;
-  sendToGcs(message: Message): void;
-  /** Seal an inline value in the local store; `stored` or `storeFailed` follow. */
-  storeValue(entry: ObjectEntry): void;
-  /** The value of an object in the local store, where its block is pinned. */
-  readObject(id: ObjectId, offset: number, sizeBytes: number): Opaque;
-  /** All who waited were given the value (undefined: nobody did). The block goes when the last is done with it. */
-  doneReading(id: ObjectId, offset: number, value: Opaque): void;
-  /** The object lives outside this process: `dropRef` must follow when the user's ref object is garbage. */
-  track(entry: ObjectEntry, handle: object): void;
-  /** Every object that the task waits for here can be sent now. */
-  dependencyReady(task: Task): void;
-  /** Call `flush` at the end of this turn. */
-  wakeUp(): void;
-}
+import { describeAwaited, ObjectEntry, type Opaque, type Waiter } from "./records.js";
+import type { ReferenceTablePort } from "./reference-port.js";
 
 export class ReferenceTable {
   readonly #port: ReferenceTablePort;
   /** Entries that other processes may name. Most never get here. */
   readonly #byId = new Map<ObjectId, ObjectEntry>();
-  readonly #readers = new Map<ObjectId, Reader[]>();
+  readonly #readers = new ArgumentReaders();
   readonly #holds: Holds;
 
   constructor(port: ReferenceTablePort) {
@@ -101,21 +86,36 @@ export class ReferenceTable {
     if (entry.task !== undefined && entry.state === "pending") entry.task.storeResult = true;
     this.#holds.declare(entry.id);
     if (entry.state === "inline" || entry.state === "failed") this.#store(entry);
+    else this.announce(entry);
+  }
+
+  /** Others may ask for the object from here on, or the raylet may have to spill it. */
+  announce(entry: ObjectEntry): void {
+    if (entry.state !== "local" || entry.storing) return;
+    this.#byId.set(entry.id, entry);
+    entry.storing = true;
+    this.#port.announceLocal(entry);
   }
 
   /** The value is known. Whoever waits is told; a value that others may ask for goes to the store. */
-  resolveInline(entry: ObjectEntry, value: Opaque, large: boolean): void {
+  resolveInline(entry: ObjectEntry, value: Opaque): void {
     if (entry.state !== "pending") return; // a late attempt: the first result stands
     entry.state = "inline";
     entry.value = value;
-    entry.large = large;
     entry.task = undefined;
-    if (large || entry.hold === "held") this.#track(entry);
+    if (entry.hold === "held") this.#track(entry);
     else entry.handle = undefined;
     this.#tellWaiters(entry, value);
-    if (large || entry.hold === "held") this.#store(entry);
+    if (entry.hold === "held") this.#store(entry);
     this.#readyForTasks(entry);
     this.#dropIfUnused(entry);
+  }
+
+  /** A new object of this process lies in a block that nobody else knows. A ref or a pin of it follows. */
+  resolveLocal(entry: ObjectEntry, block: Opaque): void {
+    assert(entry.state === "pending" && entry.owned && entry.task === undefined, "a put is made here");
+    entry.state = "local";
+    entry.value = block;
   }
 
   /** A worker has sealed the value in its node's store, with our hold. */
@@ -157,10 +157,9 @@ export class ReferenceTable {
   /** Lecture, `get`: tell the waiter at once, or when the value is here. */
   want(entry: ObjectEntry, waiter: Waiter): void {
     const isHere = entry.state === "inline" || entry.state === "failed";
-    if (isHere || (entry.state === "stored" && waiter.onlyExistence)) {
-      waiter.entryReady(entry, entry.value);
-      return;
-    }
+    if (isHere || (waiter.onlyExistence && entry.state !== "pending")) return waiter.entryReady(entry, entry.value);
+    // What has been handed over may be moved: it is read by way of the raylet, once that has it.
+    if (entry.state === "local" && !entry.storing) return this.#readLocal(entry, waiter);
     entry.waiters ??= [];
     entry.waiters.push(waiter);
     if (entry.state === "stored" || !entry.owned || entry.task?.forwarded === true) this.#pull(entry);
@@ -200,28 +199,21 @@ export class ReferenceTable {
     if (entry.isReadyForTask) return action();
     entry.dependents ??= [];
     entry.dependents.push(action);
+    this.announce(entry);
   }
 
   /** Read an argument of a task that runs here. */
   readArgument(id: ObjectId, reader: Reader): void {
-    const readers = this.#readers.get(id);
-    if (readers !== undefined) {
-      readers.push(reader);
-      return;
-    }
-    this.#readers.set(id, [reader]);
-    this.#port.sendToRaylet({ type: "getObject", objectId: id, fetch: true });
+    if (this.#readers.add(id, reader)) this.#port.sendToRaylet({ type: "getObject", objectId: id, fetch: true });
   }
 
   // ── Answers ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
   objectReady(id: ObjectId, local: boolean, offset: number, sizeBytes: number): void {
     const entry = this.#byId.get(id);
-    const readers = local ? this.#readers.get(id) : undefined;
-    const isWanted = entry?.waiters !== undefined || readers !== undefined;
+    const isWanted = entry?.waiters !== undefined || this.#readers.has(id);
     const value = local && isWanted ? this.#port.readObject(id, offset, sizeBytes) : undefined;
-    if (readers !== undefined) this.#readers.delete(id);
-    for (const reader of readers ?? []) reader.read(value);
+    if (local) this.#readers.read(id, value);
     if (entry?.pulling === true) {
       entry.pulling = false;
       this.#unfile(entry);
@@ -238,9 +230,7 @@ export class ReferenceTable {
   }
 
   objectFailed(id: ObjectId, failure: Failure): void {
-    const readers = this.#readers.get(id);
-    this.#readers.delete(id);
-    for (const reader of readers ?? []) reader.failed(failure);
+    this.#readers.failed(id, failure);
     const entry = this.#byId.get(id);
     if (entry === undefined) return;
     entry.pulling = false;
@@ -254,7 +244,7 @@ export class ReferenceTable {
     const entry = this.#byId.get(id);
     if (entry === undefined) return;
     entry.storing = false;
-    if (entry.state === "inline" && entry.large) {
+    if (entry.state === "local") {
       entry.state = "stored";
       entry.nodeId = nodeId as ObjectEntry["nodeId"];
       entry.value = undefined;
@@ -316,6 +306,18 @@ export class ReferenceTable {
       const used = entry.localRefs > 0 || entry.pins > 0 || entry.state === "pending" || entry.storing;
       assert(used || entry.waiters !== undefined, "an object that nobody here uses has been let go");
     }
+  }
+
+  #readLocal(entry: ObjectEntry, waiter: Waiter): void {
+    const value = this.#port.readLocal(entry);
+    waiter.entryReady(entry, value);
+    this.#port.doneReadingLocal(entry, value);
+  }
+
+  #freeLocal(entry: ObjectEntry): void {
+    if (entry.value === undefined) return;
+    this.#port.freeLocal(entry);
+    entry.value = undefined;
   }
 
   #track(entry: ObjectEntry): void {
@@ -388,6 +390,7 @@ export class ReferenceTable {
   #dropIfUnused(entry: ObjectEntry): void {
     if (entry.localRefs > 0 || entry.pins > 0 || entry.storing || entry.waiters !== undefined) return;
     if (entry.state === "pending" && entry.owned) return; // its task will resolve it first
+    if (entry.state === "local") return this.#freeLocal(entry);
     if (entry.hold === "none") return;
     entry.hold = "none";
     this.#byId.delete(entry.id);

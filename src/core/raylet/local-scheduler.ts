@@ -281,6 +281,12 @@ export class LocalScheduler {
     if (starved) this.wantLeasesBack();
   }
 
+  /** The names of what runs on a worker, for people. */
+  tasksOn(process: ProcessId): readonly string[] {
+    const granted = [...this.#granted.values()].filter(({ worker }) => worker.processId === process);
+    return granted.map(({ request }) => request.name);
+  }
+
   check(): void {
     this.#resources.check();
     this.#pool.check();

@@ -6,6 +6,8 @@ import { Lines } from "../../../test/support/messages.js";
 import { failure, kib, lease, node, object, processId, task } from "../../../test/support/names.js";
 import { MAX_CONCURRENT_FETCHES, MAX_FETCH_ATTEMPTS } from "../../base/limits.js";
 import { Journey } from "../journey.js";
+import { Room } from "../store/room.js";
+import { Spilling } from "../store/spilling.js";
 import { StoreIndex } from "../store/store-index.js";
 import { ObjectManager, type Want } from "./object-manager.js";
 
@@ -15,6 +17,8 @@ const argument = (name: string): Want => ({ kind: "argument", leaseId: lease(nam
 
 class World {
   readonly store: StoreIndex;
+  readonly spilling: Spilling;
+  readonly room: Room;
   readonly manager: ObjectManager;
   readonly journey = new Journey("N1", () => 0);
   readonly #lines = new Lines();
@@ -27,11 +31,24 @@ class World {
       unsubscribeObject: (id) => say(`unsubscribe ${id}`),
       registerReplica: (id) => say(`register ${id}`),
       fetchObject: (id, from) => say(`fetch ${id} from ${from.locations}`),
+      restoreObject: (id) => say(`restore ${id}`),
+      dropLocation: (id) => say(`drop ${id}`),
       objectReady: (want, id) => say(`${who(want)}: ${id} is ready`),
       objectFailed: (want, id, reason) => say(`${who(want)}: ${id} failed ${reason.code}`),
     };
     this.store = new StoreIndex(storeBytes);
-    this.manager = new ObjectManager(node("N1"), port, this.store, this.journey);
+    this.spilling = new Spilling(this.store, {
+      writeSpill: (file, parts) => say(`write ${parts.map((part) => part.objectId)} to ${file}`),
+      deleteSpill: (file) => say(`delete ${file}`),
+    });
+    this.room = new Room(this.store, this.spilling, {
+      revoke: () => {},
+      dropLocation: (id) => say(`drop ${id}`),
+      wakeUpAfter: () => say("wait for writers"),
+      holders: () => "",
+    });
+    const parts = { index: this.store, spilling: this.spilling, room: this.room };
+    this.manager = new ObjectManager(node("N1"), port, parts, this.journey);
   }
 
   want(name: string, want: Want): void {
@@ -186,34 +203,23 @@ test("fetches under way are bounded; readers in get come before task arguments",
   assert.deepEqual(fetches, ["fetch result from N2", "fetch argument from N2"]);
 });
 
-test("a store without room fails the wish with its size, and nothing else", () => {
+test("a fetch waits until the store has room; a replica that nobody reads gives way", () => {
   const w = new World(kib(300));
   w.want("c", get("p"));
   w.available("c", "N2");
   w.want("d", get("p"));
   w.available("d", "N2");
-  assert.deepEqual(w.asked(), ["subscribe c", "fetch c from N2", "subscribe d", "p: d failed OBJECT_STORE_FULL"]);
+  assert.deepEqual(w.asked(), ["subscribe c", "fetch c from N2", "subscribe d", "wait for writers"]);
+  w.fetched("c");
+  w.room.pump();
+  assert.deepEqual(w.asked(), ["register c", "p: c is ready", "drop c", "fetch d from N2"]);
 });
 
-test("an object that a local process is writing is waited for; if the writer dies it is fetched after all", () => {
-  const w = new World();
-  w.store.create(object("c"), kib(200), processId("w")); // the task that made it runs again here
+test("a fetch of more than the store has is refused at once", () => {
+  const w = new World(kib(100));
   w.want("c", get("p"));
   w.available("c", "N2");
-  assert.deepEqual(w.asked(), ["subscribe c"]);
-  w.store.processDied(processId("w"));
-  w.manager.writersGone();
-  assert.deepEqual(w.asked(), ["fetch c from N2"]);
-  w.fetched("c");
-  assert.deepEqual(w.asked(), ["register c", "p: c is ready"]);
-
-  w.store.create(object("d"), kib(200), processId("w"));
-  w.want("d", get("p"));
-  w.available("d", "N2");
-  w.manager.writersGone(); // of something else
-  w.store.seal(object("d"));
-  w.manager.sealedHere(object("d"));
-  assert.deepEqual(w.asked(), ["subscribe d", "p: d is ready"]);
+  assert.deepEqual(w.asked(), ["subscribe c", "p: c failed OBJECT_STORE_FULL"]);
 });
 
 test("the steps of get and of an argument are recorded where they are done", () => {

@@ -5,6 +5,7 @@
  * `returnValue`.
  *
  * One subscription and one fetch for each object, however many want it. Readers in `get` come before task arguments.
+ * What this node has on disk is fetched from there. A fetch begins when the store has room for the object.
  * Decides: which replicas are asked, when, and who is told.
  * Does not know: bytes; the port moves them and says how it went.
  *
@@ -15,6 +16,9 @@ import type { LeaseId, NodeId, ObjectId, ProcessId, TaskId } from "../../base/id
 import { MAX_CONCURRENT_FETCHES, MAX_FETCH_ATTEMPTS } from "../../base/limits.js";
 import type { Failure, NodeInfo } from "../../protocol/messages.js";
 import type { Journey } from "../journey.js";
+import type { Place } from "../store/entry.js";
+import type { Room } from "../store/room.js";
+import type { Spilling } from "../store/spilling.js";
 import type { StoreIndex } from "../store/store-index.js";
 
 /** Who wants an object: a process in `get` or `wait`, or a lease request whose task takes it as an argument. */
@@ -30,6 +34,10 @@ export interface ObjectManagerPort {
   registerReplica(object: ObjectId, sizeBytes: number): void;
   /** Copy an object from other nodes' stores into the local block at `offset`; `fetched` says how it went. */
   fetchObject(object: ObjectId, from: Sources, offset: number, sizeBytes: number): void;
+  /** Copy a spilled object from its file into the local block at `offset`; `restored` says how it went. */
+  restoreObject(object: ObjectId, offset: number, sizeBytes: number): void;
+  /** The copy of this node is gone. */
+  dropLocation(object: ObjectId): void;
   objectReady(want: Want, object: ObjectId): void;
   objectFailed(want: Want, object: ObjectId, reason: Failure): void;
 }
@@ -46,12 +54,18 @@ export interface FetchSources {
   readonly width: number;
 }
 
+export interface StoreParts {
+  readonly index: StoreIndex;
+  readonly spilling: Spilling;
+  readonly room: Room;
+}
+
 interface Pull {
   readonly wants: Want[];
   sizeBytes: number;
   sources: Sources;
-  /** "writing": a process of this node is making the same object. */
-  state: "subscribed" | "queued" | "fetching" | "writing";
+  /** "fetching": from the wait for a block on. */
+  state: "subscribed" | "queued" | "fetching";
   attempts: number;
 }
 
@@ -61,6 +75,8 @@ export class ObjectManager {
   readonly #self: NodeId;
   readonly #port: ObjectManagerPort;
   readonly #store: StoreIndex;
+  readonly #spilling: Spilling;
+  readonly #room: Room;
   readonly #journey: Journey;
   readonly #pulls = new Map<ObjectId, Pull>();
   /** What came from other nodes' stores so far. */
@@ -69,10 +85,12 @@ export class ObjectManager {
   servedBytes = 0;
   #fetching = 0;
 
-  constructor(self: NodeId, port: ObjectManagerPort, store: StoreIndex, journey: Journey) {
+  constructor(self: NodeId, port: ObjectManagerPort, store: StoreParts, journey: Journey) {
     this.#self = self;
     this.#port = port;
-    this.#store = store;
+    this.#store = store.index;
+    this.#spilling = store.spilling;
+    this.#room = store.room;
     this.#journey = journey;
   }
 
@@ -88,6 +106,8 @@ export class ObjectManager {
       pull.wants.push(want);
       return;
     }
+    const sizeBytes = this.#spilling.sizeOf(object);
+    if (sizeBytes !== undefined) return this.#restore(object, want, sizeBytes);
     this.#pulls.set(object, { wants: [want], sizeBytes: 0, sources: NOWHERE, state: "subscribed", attempts: 0 });
     this.#port.subscribeObject(object, want.kind === "argument" ? want.taskId : undefined, !isCurious(want));
   }
@@ -132,15 +152,13 @@ export class ObjectManager {
   /** A block was sealed here, by a writer of this node. */
   sealedHere(object: ObjectId): void {
     const pull = this.#pulls.get(object);
-    if (pull === undefined || pull.state === "fetching") return;
+    if (pull === undefined) return;
+    if (pull.state === "fetching") {
+      for (const want of pull.wants.splice(0)) this.#deliver(object, want); // the fetch still waits for room
+      return;
+    }
     if (pull.state === "subscribed") this.#port.unsubscribeObject(object);
     this.#finish(object, pull);
-  }
-
-  /** A writer died or gave up: what it was going to seal here is fetched after all. */
-  writersGone(): void {
-    for (const pull of this.#pulls.values()) if (pull.state === "writing") pull.state = "queued";
-    this.#startFetches();
   }
 
   /** A fetch ended. Another replica is tried, then the object table asked again. */
@@ -149,7 +167,7 @@ export class ObjectManager {
     assert(this.#fetching >= 0, "a fetch ends once");
     const pull = this.#pulls.get(object);
     if (ok) {
-      const sizeBytes = this.#store.seal(object);
+      const sizeBytes = this.#store.seal(object, "replica");
       if (sizeBytes !== undefined) {
         this.fetchedBytes += sizeBytes;
         this.#port.registerReplica(object, sizeBytes);
@@ -162,11 +180,34 @@ export class ObjectManager {
     this.#startFetches();
   }
 
+  /** A spilled object has come back into memory; or its bytes on disk are lost, or there was no room after all. */
+  restored(object: ObjectId, failure: Failure | undefined): void {
+    this.#fetching--;
+    assert(this.#fetching >= 0, "a restore ends once");
+    const pull = this.#pulls.get(object);
+    if (failure === undefined) {
+      this.#store.seal(object, "spilled");
+      if (pull !== undefined) this.#finish(object, pull);
+      if (!this.#spilling.has(object)) this.#store.free(object); // while it was read
+    } else {
+      this.#store.abort(object);
+      if (failure.code === "OBJECT_LOST") this.lost(object);
+      if (pull !== undefined && this.#spilling.has(object)) this.#fail(object, pull, failure);
+      else if (pull !== undefined) this.#retry(object, pull);
+    }
+    this.#startFetches();
+  }
+
+  /** The bytes on disk are not what was written: without a copy in memory the object is not here any more. */
+  lost(object: ObjectId): void {
+    if (this.#spilling.has(object) && this.#spilling.lose(object) === "lost") this.#port.dropLocation(object);
+  }
+
   check(): void {
     assert(this.#fetching <= MAX_CONCURRENT_FETCHES, "fetches under way are bounded");
     for (const [object, pull] of this.#pulls) {
       assert(pull.wants.length > 0 || pull.state === "fetching", "nobody's object is not pulled");
-      assert(!this.#store.has(object), "an object that is here is not pulled");
+      assert(pull.wants.length === 0 || !this.#store.has(object), "an object that is here is not pulled");
     }
   }
 
@@ -182,28 +223,77 @@ export class ObjectManager {
     this.#startFetches();
   }
 
+  #restore(object: ObjectId, want: Want, sizeBytes: number): void {
+    if (isCurious(want)) return this.#port.objectReady(want, object);
+    this.#pulls.set(object, { wants: [want], sizeBytes, sources: NOWHERE, state: "queued", attempts: 0 });
+    this.#startFetches();
+  }
+
   #startFetches(): void {
     while (this.#fetching < MAX_CONCURRENT_FETCHES) {
-      const queued = [...this.#pulls].filter(([, pull]) => pull.state === "queued");
-      const next = queued.find(([, pull]) => pull.wants.some((want) => want.kind === "get")) ?? queued[0];
+      const next = this.#next();
       if (next === undefined) return;
       this.#startFetch(next[0], next[1]);
     }
   }
 
-  /** Lecture, `fetchArgument` and `fetchResult`. */
-  #startFetch(object: ObjectId, pull: Pull): void {
-    if (pull.sources.locations.length === 0) return this.#retry(object, pull);
-    const block = this.#store.create(object, pull.sizeBytes, this.#self as string as ProcessId);
-    if (block === "full") return this.#fail(object, pull, storeFull(object, pull.sizeBytes, this.#store));
-    if (block === "exists") {
-      pull.state = "writing"; // its seal will end the pull
-      return;
+  /** Whoever waits in `get` or `wait` comes before a task that has not started. */
+  #next(): [ObjectId, Pull] | undefined {
+    let first: [ObjectId, Pull] | undefined;
+    for (const each of this.#pulls) {
+      if (each[1].state !== "queued") continue;
+      if (each[1].wants.some((want) => want.kind === "get")) return each;
+      first ??= each;
     }
+    return first;
+  }
+
+  /** Lecture, `fetchArgument` and `fetchResult`: as soon as there is room. */
+  #startFetch(object: ObjectId, pull: Pull): void {
+    const isNowhere = pull.sources.locations.length === 0;
+    if (isNowhere && !this.#spilling.has(object)) return this.#retry(object, pull);
     pull.state = "fetching";
     this.#fetching++;
+    this.#room.ask({
+      process: this.#self as string as ProcessId,
+      objectId: object,
+      sizeBytes: pull.sizeBytes,
+      take: (place) => this.#take(object, pull, place),
+      refuse: (reason) => {
+        this.#fetching--;
+        this.#fail(object, pull, reason);
+        this.#startFetches();
+      },
+    });
+  }
+
+  /** There may be room for it. True when nothing more is wanted of the room. */
+  #take(object: ObjectId, pull: Pull, place: Place): boolean {
+    if (pull.wants.length === 0) {
+      this.#fetching--; // everybody left while it waited
+      this.#pulls.delete(object);
+      return true;
+    }
+    const block = this.#store.create(object, pull.sizeBytes, this.#self as string as ProcessId, place);
+    if (block === "full") return false;
+    if (block === "exists") {
+      this.#fetching--;
+      assert(this.#store.has(object), "what is here has been sealed: an object is fetched once at a time");
+      this.#finish(object, pull);
+      return true;
+    }
     this.#record(object, pull);
-    this.#port.fetchObject(object, rotated(pull.sources, pull.attempts), block.offset, pull.sizeBytes);
+    if (this.#spilling.has(object)) this.#port.restoreObject(object, block.offset, pull.sizeBytes);
+    else if (pull.sources.locations.length === 0) this.#vanished(object, pull);
+    else this.#port.fetchObject(object, rotated(pull.sources, pull.attempts), block.offset, pull.sizeBytes);
+    return true;
+  }
+
+  /** It was freed on disk while its restore waited for room. */
+  #vanished(object: ObjectId, pull: Pull): void {
+    this.#fetching--;
+    this.#store.abort(object);
+    this.#retry(object, pull);
   }
 
   #record(object: ObjectId, pull: Pull): void {
@@ -255,11 +345,4 @@ function isCurious(want: Want): boolean {
 function rotated({ locations, width }: Sources, by: number): Sources {
   const first = by % locations.length;
   return { locations: [...locations.slice(first), ...locations.slice(0, first)], width };
-}
-
-export function storeFull(object: ObjectId, sizeBytes: number, store: StoreIndex): Failure {
-  return {
-    code: "OBJECT_STORE_FULL",
-    message: `object ${object} of ${sizeBytes} bytes does not fit: the store has ${store.usedBytes} of ${store.capacityBytes} bytes in use. Drop refs, or give the node more with objectStoreMemory`,
-  };
 }

@@ -2,8 +2,9 @@
 // Method: send the raylet what processes, the GCS and the world say, and read what it sends to whom, in order.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { Lines, leaseRequest, line, nodeInfo } from "../../../test/support/messages.js";
+import { Lines, leaseRequest, line, nodeInfo, sealObject } from "../../../test/support/messages.js";
 import { failure, job, kib, lease, node, object, process, task } from "../../../test/support/names.js";
+import { NO_DISK } from "../../../test/support/no-disk.js";
 import { GCS, type ProcessRef } from "../../base/ids.js";
 import { HEARTBEAT_MS } from "../../base/limits.js";
 import type { Message } from "../../protocol/messages.js";
@@ -19,12 +20,15 @@ class World {
   readonly journey = new Journey("N1", () => 0);
   readonly #lines = new Lines();
   readonly #workers: ProcessRef[] = [];
+  /** Why the last object was refused. */
+  refusal = "";
 
   /** Node N1 with driver d; workers are called w1, w2 … as they start. */
   constructor({ cpus = 1, storeBytes = kib(64), alone = true } = {}) {
     const say = (text: string) => this.#lines.add(this.#named(text));
     const port = {
       send: (to: ProcessRef, message: Message) => {
+        if (message.type === "extentRefused") this.refusal = message.reason.message;
         if (message.type === "reportResources")
           say(`GCS: ${(message.available.get("CPU") ?? 0) / 10_000} CPUs are free`);
         else say(`${to.processId === GCS.processId ? "GCS" : to.processId}: ${line(message)}`);
@@ -34,8 +38,9 @@ class World {
         say(`start ${worker.processId}`);
       },
       killWorker: (worker: ProcessRef, why: string) => say(`kill ${worker.processId}: ${why}`),
-      reserveSpace: () => true,
       fetchObject: (id: string, from: FetchSources) => say(`fetch ${id} from ${from.nodes[0]?.nodeId}`),
+      refuse: (process: ProcessRef, why: string) => say(`refuse ${process.processId}: ${why}`),
+      disk: { ...NO_DISK, wakeUpAfter: () => {} },
       stop: (reason: string) => say(`stop: ${reason}`),
     };
     this.raylet = new Raylet(nodeInfo("N1", cpus), storeBytes, 0, port, this.journey);
@@ -142,35 +147,78 @@ test("the worker of a task that outlived its time is killed", () => {
 
 // ── Objects ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
-function create(w: World, name: string, sizeBytes = kib(4)): void {
-  w.send(D, { type: "createObject", objectId: object(name), sizeBytes });
+/** The driver has an extent that begins with the store; it makes the object at this offset. */
+function seal(w: World, name: string, offset = 0): void {
+  w.send(D, { type: "leaseExtent", request: 1, minBytes: kib(4), last: false });
+  w.send(D, sealObject(name, { offset }));
 }
 
-function seal(w: World, name: string): void {
-  w.send(D, { type: "sealObject", objectId: object(name), holder: D, contains: [] });
-}
-
-test("an object is created, sealed and registered; its writer hears so when the GCS has confirmed", () => {
+test("an object is sealed in its writer's extent and registered; its writer hears so when the GCS has confirmed", () => {
   const w = new World();
-  create(w, "c");
   seal(w, "c");
-  assert.deepEqual(w.asked(), ["d: objectCreated c", "GCS: registerObject c"]);
+  assert.deepEqual(w.asked(), ["d: extentLeased", "GCS: registerObject c"]);
   w.send(GCS, { type: "objectRegistered", objectId: object("c") });
   w.send(GCS, { type: "objectRegistered", objectId: object("c") });
   assert.deepEqual(w.asked(), ["d: objectSealed c"]);
-  create(w, "c"); // its task ran again: the first result stands
-  assert.deepEqual(w.asked(), ["d: objectSealed c"]);
+  seal(w, "c", kib(4)); // its task ran again: the first result stands
+  assert.deepEqual(w.asked(), ["d: extentLeased", "d: objectSealed c"]);
 });
 
-test("a store without room refuses with the sizes", () => {
+test("two attempts of one task that seal at the same time both hear when the GCS has confirmed", () => {
+  const w = new World();
+  w.running("L1");
+  seal(w, "c");
+  w.send(w.worker(1), { type: "leaseExtent", request: 1, minBytes: kib(4), last: false });
+  w.send(w.worker(1), sealObject("c", { offset: kib(4) }));
+  w.asked();
+  w.send(GCS, { type: "objectRegistered", objectId: object("c") });
+  assert.deepEqual(w.asked(), ["d: objectSealed c", "w1: objectSealed c"]);
+});
+
+test("who seals or returns what it does not hold is cut off", () => {
+  const w = new World();
+  w.send(D, sealObject("c"));
+  w.send(D, { type: "returnExtent", offset: 0, sizeBytes: kib(4) });
+  assert.deepEqual(
+    w.asked().map((said) => said.split(":")[0]),
+    ["refuse d", "refuse d"],
+  );
+});
+
+test("a store without room refuses with the sizes; a last request waits, and others are asked to make room", () => {
   const w = new World({ storeBytes: kib(8) });
-  create(w, "large", kib(12));
-  assert.deepEqual(w.asked(), ["d: objectRefused large OBJECT_STORE_FULL"]);
+  w.running("L1");
+  w.send(D, { type: "leaseExtent", request: 1, minBytes: kib(12), last: true }); // never
+  w.send(w.worker(1), { type: "leaseExtent", request: 1, minBytes: kib(8), last: false });
+  w.asked();
+  w.send(D, { type: "leaseExtent", request: 2, minBytes: kib(8), last: false });
+  assert.deepEqual(w.asked(), ["d: extentRefused OBJECT_STORE_FULL"]);
+  w.send(D, { type: "leaseExtent", request: 3, minBytes: kib(8), last: true });
+  assert.deepEqual(w.asked(), ["w1: extentsWanted"]);
+  w.send(w.worker(1), { type: "returnExtent", offset: 0, sizeBytes: kib(8) });
+  assert.deepEqual(w.asked(), ["d: extentLeased"]);
+});
+
+test("a writer for which nothing gives way is refused when there is no disk; one that waits gets what a dead one held", () => {
+  const w = new World({ storeBytes: kib(8) });
+  w.running("L1");
+  w.raylet.storage.diskHas(0);
+  w.send(w.worker(1), { type: "leaseExtent", request: 1, minBytes: kib(8), last: false });
+  const ask = (request: number) => w.send(D, { type: "leaseExtent", request, minBytes: kib(8), last: true });
+  ask(1);
+  w.asked();
+  w.raylet.storage.wakeUp();
+  assert.deepEqual(
+    w.asked().filter((said) => said.startsWith("d:")),
+    ["d: extentRefused OBJECT_STORE_FULL"],
+  );
+  ask(2);
+  w.raylet.processDied(w.worker(1), failure("WORKER_CRASHED"));
+  assert.ok(w.asked().includes("d: extentLeased"));
 });
 
 test("get(c): a local object is pinned while it is read, and freed under the reader only afterwards", () => {
   const w = new World();
-  create(w, "c");
   seal(w, "c");
   w.asked();
   w.send(D, { type: "getObject", objectId: object("c"), fetch: true });
@@ -223,11 +271,11 @@ test("a lease's missing argument is fetched before the grant; a lost one refuses
 
 // ── Deaths and ends ─────────────────────────────────────────────────────────────────────────────────────────────────
 
-test("a worker's death is told once, with its leases; its blocks, pins and wishes go with it", () => {
+test("a worker's death is told once, with its leases; its extents, pins and wishes go with it", () => {
   const w = new World();
   w.running("L1");
   const w1 = w.worker(1);
-  w.send(w1, { type: "createObject", objectId: object("unfinished"), sizeBytes: kib(4) });
+  w.send(w1, { type: "leaseExtent", request: 1, minBytes: kib(4), last: false });
   w.send(w1, { type: "getObject", objectId: object("c"), fetch: true });
   w.asked();
   w.raylet.processDied(w1, failure("WORKER_CRASHED"));
@@ -238,17 +286,6 @@ test("a worker's death is told once, with its leases; its blocks, pins and wishe
     "GCS: processDied w1 WORKER_CRASHED",
   ]);
   assert.equal(w.raylet.store.usedBytes, 0);
-});
-
-test("what a dead writer was going to make is fetched from elsewhere for those who want it", () => {
-  const w = new World();
-  w.running("L1");
-  w.send(w.worker(1), { type: "createObject", objectId: object("c"), sizeBytes: kib(4) });
-  w.send(D, { type: "getObject", objectId: object("c"), fetch: true });
-  w.send(GCS, { type: "objectAvailable", objectId: object("c"), sizeBytes: kib(4), locations: [node("N2")], width: 1 });
-  w.asked();
-  w.raylet.processDied(w.worker(1), failure("WORKER_CRASHED"));
-  assert.ok(w.asked().includes("fetch c from N2"));
 });
 
 test("a driver's death takes its requests back and closes its leases", () => {
@@ -324,8 +361,9 @@ test("every process here is told what the cluster has, when it connects and when
     send: (_: ProcessRef, message: Message) => void (message.type === "clusterTotals" && totals.push(message)),
     startWorker: () => {},
     killWorker: () => {},
-    reserveSpace: () => true,
+    refuse: () => {},
     fetchObject: () => {},
+    disk: NO_DISK,
     stop: () => {},
   };
   const raylet = new Raylet(nodeInfo("N1", 2), kib(64), 0, port, new Journey("N1", () => 0));
@@ -336,4 +374,17 @@ test("every process here is told what the cluster has, when it connects and when
     { type: "clusterTotals", nodes: 1, total: amountsOf({ CPU: 2 }), largest: amountsOf({ CPU: 2 }) },
     { type: "clusterTotals", nodes: 2, total: amountsOf({ CPU: 8 }), largest: amountsOf({ CPU: 6 }) },
   ]);
+});
+
+test("the error of a full store names the largest objects in use, their readers and the tasks that these run", () => {
+  const w = new World({ storeBytes: kib(8) });
+  w.running("train");
+  w.raylet.storage.diskHas(0);
+  const reader = w.worker(1);
+  w.send(reader, { type: "leaseExtent", request: 1, minBytes: kib(8), last: false });
+  w.send(reader, sealObject("c", { sizeBytes: kib(8), holder: reader }));
+  w.send(reader, { type: "getObject", objectId: object("c"), fetch: true });
+  w.send(D, { type: "leaseExtent", request: 1, minBytes: kib(4), last: true });
+  const words = `c of 8192 bytes, read by worker ${reader.processId} (train)`;
+  assert.ok(w.refusal.includes(words), w.refusal);
 });

@@ -13,27 +13,30 @@ import {
   type ProcessId,
   type ProcessRef,
 } from "../../base/ids.js";
+import { RESOURCE_UNITS } from "../../base/limits.js";
 import type { Failure, LeaseRequest, Message, MessageBody, NodeInfo, Role } from "../../protocol/messages.js";
 import { isActorLease } from "../actor-lease.js";
 import { Collector } from "../collector.js";
 import type { Journey } from "../journey.js";
 import { type Amounts, NodeResources } from "../resources.js";
-import { StoreIndex } from "../store/store-index.js";
+import type { SpillFileId } from "../store/spilling.js";
+import type { StoreIndex } from "../store/store-index.js";
 import { KeptLadders } from "./kept-ladders.js";
 import { LocalScheduler } from "./local-scheduler.js";
-import { type FetchSources, ObjectManager, type Sources, type Want } from "./object-manager.js";
-import { StoreDesk } from "./store-desk.js";
-import { journeyView, totalsOf, trafficView, workersView } from "./views.js";
+import { type DiskPort, NodeStore } from "./node-store.js";
+import type { FetchSources, Sources } from "./object-manager.js";
+import { journeyView, storeView, totalsOf, trafficView, workersView } from "./views.js";
 import { WorkerPool, type WorkerSlot } from "./worker-pool.js";
 
 export interface RayletPort {
+  readonly disk: DiskPort;
   send(to: ProcessRef, message: Message): void;
   startWorker(worker: ProcessRef): void;
   killWorker(worker: ProcessRef, why: string): void;
-  /** Take space in the file system for a block of the store, before anybody writes there. False when there is none. */
-  reserveSpace(offset: number, sizeBytes: number): boolean;
   /** Copy an object's bytes from other nodes, the best first, into the local block; answered with `fetched`. */
   fetchObject(object: ObjectId, from: FetchSources, offset: number, sizeBytes: number): void;
+  /** A process of this node broke the protocol: its connection ends, and it is told why. */
+  refuse(process: ProcessRef, why: string): void;
   /** The node is done: everything on it ends. */
   stop(reason: string): void;
 }
@@ -47,8 +50,7 @@ interface Local {
 }
 
 export class Raylet {
-  readonly store: StoreIndex;
-  readonly objects: ObjectManager;
+  readonly storage: NodeStore;
   readonly scheduler: LocalScheduler;
   readonly pool: WorkerPool;
   readonly #info: NodeInfo;
@@ -62,7 +64,6 @@ export class Raylet {
   readonly #kept = new KeptLadders();
   /** Jobs whose workers are being asked for their last words. */
   readonly #ending = new Set<JobId>();
-  readonly #blocks: StoreDesk;
   #reported = "";
   #draining = false;
   #nowMs = 0;
@@ -72,17 +73,15 @@ export class Raylet {
     this.#port = port;
     this.#journey = journey;
     this.#resources = new NodeResources(info.total);
-    this.store = new StoreIndex(storeBytes, (offset, sizeBytes) => port.reserveSpace(offset, sizeBytes));
-    this.objects = new ObjectManager(info.nodeId, this.#objectPort(), this.store, journey);
-    this.#blocks = new StoreDesk(this.store, this.objects, journey, {
-      send: (to, message) => this.#port.send(to, message),
-      sendToLocal: (process, message) => this.#sendTo(process, message),
-    });
+    this.storage = new NodeStore(info.nodeId, storeBytes, this.#storePort(), journey);
     this.pool = new WorkerPool(info.nodeId, warmWorkers, port);
     this.scheduler = new LocalScheduler(info.nodeId, this.#schedulerPort(), this.#resources, this.pool, journey);
   }
 
-  /** The node joins the cluster. */
+  get store(): StoreIndex {
+    return this.storage.index;
+  }
+
   start(): void {
     this.#port.send(GCS, { ...this.#info, type: "registerNode" });
   }
@@ -100,9 +99,7 @@ export class Raylet {
     const slot = this.pool.remove(ref.processId);
     if (!this.#locals.delete(ref.processId) && slot === undefined) return;
     this.#collector.died(ref.processId);
-    this.store.processDied(ref.processId);
-    this.objects.processDied(ref.processId);
-    this.objects.writersGone();
+    this.storage.processDied(ref.processId);
     this.scheduler.workerDied(ref.processId, reason);
     if (local?.role === "worker") this.scheduler.workerOwnerDied(ref.processId);
     else this.scheduler.ownerDied(ref.processId);
@@ -114,7 +111,7 @@ export class Raylet {
   /** A message for this raylet. The shell has checked that the sender's role may send it. */
   receive(from: ProcessRef, message: Message): void {
     if (this.#isDead(from)) return;
-    if (!this.#receiveForLeases(from, message) && !this.#blocks.receive(from, message)) {
+    if (!this.#receiveForLeases(from, message) && !this.storage.receive(from, message)) {
       this.#receiveForNode(from, message);
     }
     this.#report();
@@ -122,7 +119,19 @@ export class Raylet {
 
   /** A transfer that `fetchObject` began has ended. */
   fetched(object: ObjectId, ok: boolean): void {
-    this.objects.fetched(object, ok);
+    this.storage.fetched(object, ok);
+    this.#report();
+  }
+
+  /** `writeSpill` has ended: without a failure, the file is complete. */
+  spilled(file: SpillFileId, failure: Failure | undefined): void {
+    this.storage.written(file, failure);
+    this.#report();
+  }
+
+  /** `restoreSpill` has ended. */
+  restored(object: ObjectId, failure: Failure | undefined): void {
+    this.storage.restored(object, failure);
     this.#report();
   }
 
@@ -131,13 +140,13 @@ export class Raylet {
     this.pool.tick(nowMs);
     this.#collector.tick(nowMs);
     this.#kept.tick(nowMs);
+    this.storage.tick(nowMs);
     // A heartbeat, and news in case a report crossed a placement.
     this.#port.send(GCS, { type: "reportResources", available: this.#available() });
   }
 
   check(): void {
-    this.store.check();
-    this.objects.check();
+    this.storage.check();
     this.scheduler.check();
     this.#kept.check();
   }
@@ -267,8 +276,9 @@ export class Raylet {
     const answer = (answers: readonly string[]) =>
       this.#port.send(from, { type: "collected", query, json: answers.join(",") || "[]", last: true });
     if (subject === "#workers") return answer([workersView(this.#info.nodeId, this.pool)]);
+    if (subject === "#store") return answer([storeView(this.#info.nodeId, this.storage)]);
     const local = [...this.#locals.values()].filter((l) => l.role !== "tool").map((l) => l.ref);
-    const own = subject === "#traffic" ? trafficView(this.objects) : journeyView(this.#journey, subject);
+    const own = subject === "#traffic" ? trafficView(this.storage.objects) : journeyView(this.#journey, subject);
     const asked = local.map((ref) => ref.processId);
     const number = this.#collector.ask(this.#nowMs, asked, [own, ...this.#kept.about(subject)], answer);
     for (const ref of local) this.#port.send(ref, { type: "collect", query: number, subject });
@@ -286,7 +296,8 @@ export class Raylet {
 
   #available(): Amounts {
     const available = new Map(this.#resources.available);
-    available.set("objectStoreMemory", Math.max(0, (this.store.capacityBytes - this.store.usedBytes) * 10_000));
+    const total = this.#info.total.get("objectStoreMemory") ?? 0;
+    available.set("objectStoreMemory", Math.max(0, total - this.store.usedBytes * RESOURCE_UNITS));
     return available;
   }
 
@@ -294,36 +305,30 @@ export class Raylet {
     if (this.scheduler.isIdle) this.#port.stop("the node was removed");
   }
 
-  #objectPort(): ConstructorParameters<typeof ObjectManager>[1] {
+  #storePort(): ConstructorParameters<typeof NodeStore>[2] {
     return {
-      subscribeObject: (objectId, forTask, fetch) => {
-        if (forTask === undefined) this.#journey.record("subscribeObject", objectId);
-        else this.#journey.record("locateArgument", forTask, objectId);
-        this.#port.send(GCS, { type: "subscribeObject", objectId, forTask, fetch });
-      },
-      unsubscribeObject: (objectId) => this.#port.send(GCS, { type: "unsubscribeObject", objectId }),
-      registerReplica: (objectId, sizeBytes) =>
-        this.#port.send(GCS, { type: "registerObject", objectId, sizeBytes, holder: undefined, contains: [] }),
+      send: (to, message) => this.#port.send(to, message),
+      sendToLocal: (process, message) => this.#sendTo(process, message),
       fetchObject: (objectId, from, offset, sizeBytes) => this.#fetch(objectId, from, offset, sizeBytes),
-      objectReady: (want, objectId) => this.#objectReady(want, objectId),
-      objectFailed: (want, objectId, reason) => {
-        if (want.kind === "argument") return this.scheduler.argumentFailed(want.leaseId, reason);
-        this.#sendTo(want.process, { type: "objectFailed", objectId, reason });
-      },
+      disk: this.#port.disk,
+      refuse: (process, why) => this.#port.refuse(process, why),
+      argumentReady: ({ leaseId }, objectId) => this.scheduler.argumentReady(leaseId, objectId),
+      argumentFailed: ({ leaseId }, reason) => this.scheduler.argumentFailed(leaseId, reason),
+      nameOf: (process) => this.#nameOf(process),
     };
+  }
+
+  #nameOf(process: ProcessId): string {
+    if ((process as string) === this.#info.nodeId) return "a transfer between nodes";
+    const role = this.#locals.get(process)?.role ?? "process";
+    const tasks = this.scheduler.tasksOn(process);
+    return `${role} ${process}${tasks.length === 0 ? "" : ` (${tasks.join(", ")})`}`;
   }
 
   /** A node that this one has not heard of yet cannot be dialled: its fetch fails, and is tried again. */
   #fetch(objectId: ObjectId, { locations, width }: Sources, offset: number, sizeBytes: number): void {
     const nodes = locations.map((nodeId) => this.#cluster.get(nodeId) ?? { ...this.#info, nodeId, host: "", port: 0 });
     this.#port.fetchObject(objectId, { nodes, width }, offset, sizeBytes);
-  }
-
-  #objectReady(want: Want, objectId: ObjectId): void {
-    if (want.kind === "argument") return this.scheduler.argumentReady(want.leaseId, objectId);
-    const block = want.fetch ? this.store.pin(objectId, want.process) : undefined;
-    const { offset, sizeBytes } = block ?? { offset: 0, sizeBytes: 0 };
-    this.#sendTo(want.process, { type: "objectReady", objectId, local: block !== undefined, offset, sizeBytes });
   }
 
   #sendTo(process: ProcessId, message: Message): void {
@@ -339,10 +344,10 @@ export class Raylet {
       },
       spill: (request) => this.#port.send(GCS, { type: "leaseSpilled", request, available: this.#resources.available }),
       wantArgument: (request, objectId) =>
-        this.objects.want(objectId, { kind: "argument", leaseId: request.leaseId, taskId: request.taskId }),
+        this.storage.objects.want(objectId, { kind: "argument", leaseId: request.leaseId, taskId: request.taskId }),
       dropArguments: (request) => {
         for (const { objectId } of request.arguments) {
-          this.objects.cancel(objectId, (want) => want.kind === "argument" && want.leaseId === request.leaseId);
+          this.storage.objects.cancel(objectId, (want) => want.kind === "argument" && want.leaseId === request.leaseId);
         }
       },
       hasObject: (objectId) => this.store.has(objectId),

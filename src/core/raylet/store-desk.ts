@@ -4,27 +4,38 @@
  * Lecture: steps `storeResult` and `registerObject`.
  */
 import { GCS, type ObjectId, type ProcessId, type ProcessRef } from "../../base/ids.js";
-import type { Message, MessageBody } from "../../protocol/messages.js";
+import type { Failure, Message, MessageBody } from "../../protocol/messages.js";
 import type { Journey } from "../journey.js";
+import type { Place } from "../store/entry.js";
+import type { Room, RoomRequest } from "../store/room.js";
+import type { Spilling } from "../store/spilling.js";
 import type { StoreIndex } from "../store/store-index.js";
-import { type ObjectManager, storeFull } from "./object-manager.js";
+import type { ObjectManager, StoreParts } from "./object-manager.js";
 
 export interface StoreDeskPort {
   send(to: ProcessRef, message: Message): void;
   /** To a process of this node, if it is still there. */
   sendToLocal(process: ProcessId, message: Message): void;
+  /** The process broke the protocol: its connection ends. */
+  refuse(process: ProcessRef, why: string): void;
 }
+
+const NOT_NOW: Failure = { code: "OBJECT_STORE_FULL", message: "no room is free now" };
 
 export class StoreDesk {
   readonly #store: StoreIndex;
+  readonly #spilling: Spilling;
+  readonly #room: Room;
   readonly #objects: ObjectManager;
   readonly #journey: Journey;
   readonly #port: StoreDeskPort;
-  /** Who sealed an object that the GCS has not confirmed yet. */
-  readonly #sealing = new Map<ObjectId, ProcessId>();
+  /** Who sealed an object that the GCS has not confirmed yet: two, when its task ran twice. */
+  readonly #sealing = new Map<ObjectId, Set<ProcessId>>();
 
-  constructor(store: StoreIndex, objects: ObjectManager, journey: Journey, port: StoreDeskPort) {
-    this.#store = store;
+  constructor(store: StoreParts, objects: ObjectManager, journey: Journey, port: StoreDeskPort) {
+    this.#store = store.index;
+    this.#spilling = store.spilling;
+    this.#room = store.room;
     this.#objects = objects;
     this.#journey = journey;
     this.#port = port;
@@ -32,20 +43,30 @@ export class StoreDesk {
 
   /** True when the message was about objects. */
   receive(from: ProcessRef, message: Message): boolean {
+    return this.#receiveFromWriter(from, message) || this.#receiveAboutObject(from, message);
+  }
+
+  #receiveFromWriter(from: ProcessRef, message: Message): boolean {
     switch (message.type) {
-      case "createObject":
-        this.#createObject(from, message);
+      case "leaseExtent":
+        this.#leaseExtent(from, message);
+        return true;
+      case "returnExtent":
+        this.#returnExtent(from, message);
         return true;
       case "sealObject":
         this.#sealObject(from, message);
         return true;
-      case "abortObject":
-        this.#store.abort(message.objectId);
-        this.#objects.writersGone();
-        return true;
       case "objectRegistered":
         this.#objectRegistered(message.objectId);
         return true;
+      default:
+        return false;
+    }
+  }
+
+  #receiveAboutObject(from: ProcessRef, message: Message): boolean {
+    switch (message.type) {
       case "getObject":
         this.#objects.want(message.objectId, { kind: "get", process: from.processId, fetch: message.fetch });
         return true;
@@ -62,39 +83,78 @@ export class StoreDesk {
         this.#objects.objectGone(message.objectId, message.reason);
         return true;
       case "freeObject":
+        this.#spilling.free(message.objectId);
         this.#store.free(message.objectId);
+        return true;
+      case "becomePrimary":
+        if (this.#store.has(message.objectId) && !this.#spilling.has(message.objectId)) {
+          this.#store.setCopy(message.objectId, "primary");
+        }
         return true;
       default:
         return false;
     }
   }
 
-  #createObject(from: ProcessRef, { objectId, sizeBytes }: MessageBody<"createObject">): void {
-    const block = this.#store.create(objectId, sizeBytes, from.processId);
-    if (block === "full") {
-      this.#port.send(from, { type: "objectRefused", objectId, reason: storeFull(objectId, sizeBytes, this.#store) });
-    } else if (block === "exists") {
-      this.#port.send(from, { type: "objectSealed", objectId }); // a task ran again: the first result stands
-    } else {
-      this.#port.send(from, { type: "objectCreated", objectId, offset: block.offset });
-    }
+  /** Room that is free is given at once. For more than that the writer, which has tried all it can, waits its turn. */
+  #leaseExtent(from: ProcessRef, { request, minBytes, last }: MessageBody<"leaseExtent">): void {
+    const asked: RoomRequest = {
+      process: from.processId,
+      objectId: undefined,
+      sizeBytes: minBytes,
+      take: (place) => this.#lease(from, request, minBytes, place),
+      refuse: (reason) => this.#port.send(from, { type: "extentRefused", request, reason }),
+    };
+    if (last) this.#room.ask(asked);
+    else if (!this.#room.askNow(asked)) asked.refuse(NOT_NOW);
+  }
+
+  #lease(writer: ProcessRef, request: number, minBytes: number, place: Place): boolean {
+    const extent = this.#store.leaseExtent(writer.processId, minBytes, place);
+    if (extent === undefined) return false;
+    this.#port.send(writer, { type: "extentLeased", request, offset: extent.offset, sizeBytes: extent.sizeBytes });
+    return true;
+  }
+
+  #returnExtent(from: ProcessRef, { offset, sizeBytes }: MessageBody<"returnExtent">): void {
+    if (this.#store.returnExtent(from.processId, offset, sizeBytes)) return;
+    this.#port.refuse(from, `it returned ${sizeBytes} bytes at ${offset} of the store, which it does not hold`);
   }
 
   /** Lecture, `storeResult`: the object is in the store from here on; then `registerObject` tells the GCS. */
-  #sealObject(from: ProcessRef, { objectId, holder, contains }: MessageBody<"sealObject">): void {
-    if (this.#store.has(objectId)) return; // said twice: its holder may have let go of it since
-    const sizeBytes = this.#store.seal(objectId);
-    if (sizeBytes === undefined) return;
+  #sealObject(from: ProcessRef, message: MessageBody<"sealObject">): void {
+    const { objectId, offset, sizeBytes, holder, contains } = message;
+    const adopted = this.#adopt(from.processId, message);
+    if (adopted === "foreign") {
+      const why = `it sealed object ${objectId} of ${sizeBytes} bytes at ${offset} of the store, outside of its extents`;
+      return this.#port.refuse(from, why);
+    }
+    if (adopted === "known") {
+      // Said twice, or its task ran again: the first result stands. Its holder may have let go of it since.
+      const sealers = this.#sealing.get(objectId);
+      if (sealers === undefined) this.#port.send(from, { type: "objectSealed", objectId });
+      else sealers.add(from.processId);
+      return;
+    }
     this.#journey.record("storeResult", objectId);
     this.#journey.record("registerObject", objectId);
-    this.#sealing.set(objectId, from.processId);
+    this.#sealing.set(objectId, new Set([from.processId]));
     this.#port.send(GCS, { type: "registerObject", objectId, sizeBytes, holder, contains });
     this.#objects.sealedHere(objectId);
   }
 
+  #adopt(
+    writer: ProcessId,
+    { objectId, offset, sizeBytes, pins }: MessageBody<"sealObject">,
+  ): "sealed" | "known" | "foreign" {
+    if (!this.#spilling.has(objectId)) return this.#store.adopt(objectId, writer, { offset, sizeBytes }, pins);
+    this.#store.discard(objectId, writer, { offset, sizeBytes }, pins);
+    return "known";
+  }
+
   #objectRegistered(objectId: ObjectId): void {
-    const sealer = this.#sealing.get(objectId);
+    const sealers = this.#sealing.get(objectId) ?? [];
     this.#sealing.delete(objectId);
-    if (sealer !== undefined) this.#port.sendToLocal(sealer, { type: "objectSealed", objectId });
+    for (const sealer of sealers) this.#port.sendToLocal(sealer, { type: "objectSealed", objectId });
   }
 }

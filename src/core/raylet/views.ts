@@ -3,6 +3,7 @@ import type { NodeId } from "../../base/ids.js";
 import type { Message, NodeInfo } from "../../protocol/messages.js";
 import type { Journey } from "../journey.js";
 import { sum } from "../resources.js";
+import type { NodeStore } from "./node-store.js";
 import type { ObjectManager } from "./object-manager.js";
 import type { WorkerPool } from "./worker-pool.js";
 
@@ -25,6 +26,19 @@ export function workersView(nodeId: NodeId, pool: WorkerPool): string {
     leases: leases.size,
   }));
   return JSON.stringify(workers);
+}
+
+/** What the node's objects take, of memory and of disk. */
+export function storeView(nodeId: NodeId, { index, spilling, room }: NodeStore): string {
+  const view = {
+    nodeId,
+    capacityBytes: index.capacityBytes,
+    usedBytes: index.usedBytes,
+    spilledBytes: spilling.spilledBytes,
+    fallbackBytes: index.fallbackBytes,
+    waiting: room.waiting,
+  };
+  return JSON.stringify([view]);
 }
 
 /** Data plane: object bytes that came from other stores. Bytes of calls are known to the processes that sent them. */

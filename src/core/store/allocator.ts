@@ -1,14 +1,15 @@
 /**
- * Space in the arena: which byte ranges are free.
+ * Space in the arena: which byte ranges are free. The raylet has one for the whole arena, and one for what each writer
+ * holds; a writer has one for what it may still fill.
  *
  * Freed ranges are joined with their neighbours; the range freed last is tried first, because its pages are warm.
- * Lives in the raylet's own memory, never in the arena: a process that is killed in the middle of a write spoils
+ * Lives in its process's own memory, never in the arena: a process that is killed in the middle of a write spoils
  * nothing.
  */
 import { assert } from "../../base/assert.js";
 import { STORE_PAGE_BYTES } from "../../base/limits.js";
 
-interface Range {
+export interface Range {
   readonly offset: number;
   readonly length: number;
 }
@@ -27,9 +28,16 @@ export class Allocator {
 
   constructor(capacityBytes: number, reserve: Reserve = () => true) {
     this.#reserve = reserve;
-    this.capacityBytes = pages(capacityBytes - STORE_PAGE_BYTES + 1);
+    this.capacityBytes = wholePages(capacityBytes - STORE_PAGE_BYTES + 1);
     this.#freeBytes = this.capacityBytes;
     this.#add({ offset: 0, length: this.capacityBytes });
+  }
+
+  /** An allocator of an arena of this size that has nothing of it yet: space comes with `free`. */
+  static empty(capacityBytes: number): Allocator {
+    const allocator = new Allocator(capacityBytes);
+    allocator.allocate(allocator.capacityBytes);
+    return allocator;
   }
 
   get freeBytes(): number {
@@ -38,7 +46,7 @@ export class Allocator {
 
   /** The offset of a page-aligned block; undefined when no free range is long enough, or the file system is full. */
   allocate(sizeBytes: number): number | undefined {
-    const length = pages(sizeBytes);
+    const length = wholePages(sizeBytes);
     const range = this.#find(length);
     if (range === undefined || !this.#reserve(range.offset, length)) return undefined;
     this.#remove(range);
@@ -48,7 +56,7 @@ export class Allocator {
   }
 
   free(offset: number, sizeBytes: number): void {
-    let range: Range = { offset, length: pages(sizeBytes) };
+    let range: Range = { offset, length: wholePages(sizeBytes) };
     this.#freeBytes += range.length;
     assert(!this.#byStart.has(offset), "a block is freed once");
     const before = this.#byEnd.get(offset);
@@ -64,6 +72,29 @@ export class Allocator {
     this.#add(range);
   }
 
+  /** Take exactly this range. False when not all of it is free. */
+  take(offset: number, sizeBytes: number): boolean {
+    const length = wholePages(sizeBytes);
+    const range = this.#covering(offset, length);
+    if (range === undefined || offset % STORE_PAGE_BYTES !== 0) return false;
+    this.#remove(range);
+    const end = range.offset + range.length;
+    if (offset > range.offset) this.#add({ offset: range.offset, length: offset - range.offset });
+    if (end > offset + length) this.#add({ offset: offset + length, length: end - offset - length });
+    this.#freeBytes -= length;
+    return true;
+  }
+
+  /** Whether all of the range is free. */
+  covers(offset: number, sizeBytes: number): boolean {
+    return this.#covering(offset, wholePages(sizeBytes)) !== undefined;
+  }
+
+  /** Every free range, the one freed last at the end. */
+  ranges(): Iterable<Range> {
+    return this.#recent;
+  }
+
   check(): void {
     let free = 0;
     let end = -1;
@@ -73,6 +104,16 @@ export class Allocator {
       free += range.length;
     }
     assert(free === this.#freeBytes && end <= this.capacityBytes, "free bytes add up");
+  }
+
+  /** The free range in which this one lies. */
+  #covering(offset: number, length: number): Range | undefined {
+    const exact = this.#byStart.get(offset);
+    if (exact !== undefined) return exact.length >= length ? exact : undefined;
+    for (const range of this.#recent) {
+      if (range.offset < offset && range.offset + range.length >= offset + length) return range;
+    }
+    return undefined;
   }
 
   #find(length: number): Range | undefined {
@@ -94,6 +135,7 @@ export class Allocator {
   }
 }
 
-function pages(sizeBytes: number): number {
+/** What a block of so many bytes takes of the arena: whole PGS, at least one. */
+export function wholePages(sizeBytes: number): number {
   return Math.max(1, Math.ceil(sizeBytes / STORE_PAGE_BYTES)) * STORE_PAGE_BYTES;
 }

@@ -1,0 +1,29 @@
+/** What a process's table of refs asks of the world. */
+import type { ObjectId } from "../../base/ids.js";
+import type { Message } from "../../protocol/messages.js";
+import type { ObjectEntry, Opaque, Task } from "./records.js";
+
+export interface ReferenceTablePort {
+  sendToRaylet(message: Message): void;
+  sendToGcs(message: Message): void;
+  /** Seal an inline value in the local store; `stored` or `storeFailed` follow. */
+  storeValue(entry: ObjectEntry): void;
+  /** Hand the block of a local object over to the raylet, sealed; `stored` follows. */
+  announceLocal(entry: ObjectEntry): void;
+  /** The value of a local object, which is pinned where it is. */
+  readLocal(entry: ObjectEntry): Opaque;
+  /** The one who waited was given it. The block is free to go when the last is done with it. */
+  doneReadingLocal(entry: ObjectEntry, value: Opaque): void;
+  /** Nobody needs the local object any more. */
+  freeLocal(entry: ObjectEntry): void;
+  /** The value of an object in the local store, where its block is pinned. */
+  readObject(id: ObjectId, offset: number, sizeBytes: number): Opaque;
+  /** All who waited were given the value (undefined: nobody did). The block goes when the last is done with it. */
+  doneReading(id: ObjectId, offset: number, value: Opaque): void;
+  /** The object lives outside this process: `dropRef` must follow when the user's ref object is garbage. */
+  track(entry: ObjectEntry, handle: object): void;
+  /** Every object that the task waits for here can be sent now. */
+  dependencyReady(task: Task): void;
+  /** Call `flush` at the end of this turn. */
+  wakeUp(): void;
+}

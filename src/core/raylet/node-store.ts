@@ -1,0 +1,220 @@
+/**
+ * The store of a node: index, spilling, room and object manager as one, between the raylet and the world.
+ *
+ * Decides: nothing itself; it takes what the world says to the part that it concerns, and lets waiting requests go on
+ * after everything that may have made room.
+ * Does not know: object bytes, sockets, leases.
+ */
+import { GCS, type NodeId, type ObjectId, type ProcessId, type ProcessRef, type TaskId } from "../../base/ids.js";
+import type { Failure, Message } from "../../protocol/messages.js";
+import type { Journey } from "../journey.js";
+import type { Block } from "../store/entry.js";
+import { holdersInWords } from "../store/holders.js";
+import { Room } from "../store/room.js";
+import { type SpillFileId, Spilling, type SpillPart } from "../store/spilling.js";
+import { StoreIndex } from "../store/store-index.js";
+import { ObjectManager, type ObjectManagerPort, type Sources, type Want } from "./object-manager.js";
+import { StoreDesk } from "./store-desk.js";
+
+/** What the store asks of the disk, and of the arena's file system. */
+export interface DiskPort {
+  /** Take space for a range of the arena, before anybody writes there. False when there is none. */
+  reserveSpace(offset: number, sizeBytes: number): boolean;
+  /** Write blocks of the arena into a new file; answered with `written`. */
+  writeSpill(file: SpillFileId, parts: readonly SpillPart[]): void;
+  /** Copy an object from its file into the block at `offset`; answered with `restored`. */
+  restoreSpill(object: ObjectId, file: SpillFileId, offset: number, sizeBytes: number): void;
+  deleteSpill(file: SpillFileId): void;
+  /** No block lies in the fallback file any more. */
+  emptyFallback(): void;
+  /** Answered with `wakeUp`. */
+  wakeUpAfter(delayMs: number): void;
+}
+
+export interface NodeStorePort {
+  readonly disk: DiskPort;
+  send(to: ProcessRef, message: Message): void;
+  /** To a process of this node, if it is still there. */
+  sendToLocal(process: ProcessId, message: Message): void;
+  fetchObject(object: ObjectId, from: Sources, offset: number, sizeBytes: number): void;
+  argumentReady(want: Want & { readonly kind: "argument" }, object: ObjectId): void;
+  argumentFailed(want: Want & { readonly kind: "argument" }, reason: Failure): void;
+  /** The process broke the protocol: its connection ends. */
+  refuse(process: ProcessRef, why: string): void;
+  /** A process of this node in words, with the tasks that it runs. */
+  nameOf(process: ProcessId): string;
+}
+
+/** Where a puller's bytes come from. */
+export type PullSource =
+  | { readonly kind: "memory"; readonly offset: number; readonly sizeBytes: number }
+  | { readonly kind: "file"; readonly file: SpillFileId; readonly sizeBytes: number };
+
+export class NodeStore {
+  readonly index: StoreIndex;
+  readonly spilling: Spilling;
+  readonly room: Room;
+  readonly objects: ObjectManager;
+  readonly #desk: StoreDesk;
+  readonly #self: NodeId;
+  readonly #port: NodeStorePort;
+  readonly #journey: Journey;
+  /** Files from which objects are being read into memory. */
+  readonly #restoring = new Map<ObjectId, SpillFileId>();
+  #usesFallback = false;
+
+  constructor(self: NodeId, capacityBytes: number, port: NodeStorePort, journey: Journey) {
+    this.#self = self;
+    this.#port = port;
+    this.#journey = journey;
+    this.index = new StoreIndex(capacityBytes, (offset, sizeBytes) => port.disk.reserveSpace(offset, sizeBytes));
+    this.spilling = new Spilling(this.index, port.disk);
+    this.room = new Room(this.index, this.spilling, {
+      revoke: (except) => this.#revoke(except),
+      dropLocation: (objectId) => this.#dropLocation(objectId),
+      wakeUpAfter: (delayMs) => port.disk.wakeUpAfter(delayMs),
+      holders: () => holdersInWords(this.index, (process) => port.nameOf(process)),
+    });
+    this.objects = new ObjectManager(self, this.#objectPort(), this, journey);
+    this.#desk = new StoreDesk(this, this.objects, journey, port);
+  }
+
+  /** True when the message was about objects. */
+  receive(from: ProcessRef, message: Message): boolean {
+    if (!this.#desk.receive(from, message)) return false;
+    this.settle();
+    return true;
+  }
+
+  processDied(process: ProcessId): void {
+    this.index.processDied(process);
+    this.room.processDied(process);
+    this.objects.processDied(process);
+    this.settle();
+  }
+
+  /** A fetch from another node has ended. */
+  fetched(object: ObjectId, ok: boolean): void {
+    this.objects.fetched(object, ok);
+    this.settle();
+  }
+
+  /** A spill file is complete, or could not be written. */
+  written(file: SpillFileId, failure: Failure | undefined): void {
+    this.spilling.written(file, failure);
+    this.settle();
+  }
+
+  /** A restore has ended. `OBJECT_LOST`: the bytes could not be read, or are not those that were written. */
+  restored(object: ObjectId, failure: Failure | undefined): void {
+    const file = this.#restoring.get(object);
+    this.#restoring.delete(object);
+    this.objects.restored(object, failure);
+    if (file !== undefined) this.spilling.close(file);
+    this.settle();
+  }
+
+  /** A puller reads the object; matched by one `closePull`. */
+  openPull(object: ObjectId, reader: ProcessId): PullSource | undefined {
+    const block = this.index.pin(object, reader);
+    if (block !== undefined) return { kind: "memory", offset: block.offset, sizeBytes: block.sizeBytes };
+    const sizeBytes = this.spilling.sizeOf(object);
+    const file = this.spilling.open(object);
+    return file === undefined || sizeBytes === undefined ? undefined : { kind: "file", file, sizeBytes };
+  }
+
+  closePull(object: ObjectId, reader: ProcessId, source: PullSource): void {
+    if (source.kind === "file") this.spilling.close(source.file);
+    else this.index.unpin(object, reader, source.offset);
+    this.settle();
+  }
+
+  /** A puller has found that the bytes on disk are not those that were written. */
+  damaged(object: ObjectId): void {
+    this.objects.lost(object);
+    this.settle();
+  }
+
+  diskHas(freeBytes: number): void {
+    this.spilling.diskHas(freeBytes);
+    this.room.pump();
+  }
+
+  wakeUp(): void {
+    this.room.wakeUp();
+    this.settle();
+  }
+
+  tick(nowMs: number): void {
+    this.room.tick(nowMs);
+    this.settle();
+  }
+
+  /** Something has changed: who waits for room goes on, and what should be on disk is written. */
+  settle(): void {
+    this.room.pump();
+    const usesFallback = this.index.fallbackBytes > 0;
+    if (this.#usesFallback && !usesFallback) this.#port.disk.emptyFallback();
+    this.#usesFallback = usesFallback;
+  }
+
+  check(): void {
+    this.index.check();
+    this.spilling.check();
+    this.room.check();
+    this.objects.check();
+  }
+
+  #objectPort(): ObjectManagerPort {
+    return {
+      subscribeObject: (objectId, forTask, fetch) => this.#subscribe(objectId, forTask, fetch),
+      unsubscribeObject: (objectId) => this.#port.send(GCS, { type: "unsubscribeObject", objectId }),
+      registerReplica: (objectId, sizeBytes) =>
+        this.#port.send(GCS, { type: "registerObject", objectId, sizeBytes, holder: undefined, contains: [] }),
+      fetchObject: (objectId, from, offset, sizeBytes) => this.#port.fetchObject(objectId, from, offset, sizeBytes),
+      restoreObject: (objectId, offset, sizeBytes) => this.#restore(objectId, { offset, sizeBytes }),
+      dropLocation: (objectId) => this.#dropLocation(objectId),
+      objectReady: (want, objectId) => this.#objectReady(want, objectId),
+      objectFailed: (want, objectId, reason) => {
+        if (want.kind === "argument") return this.#port.argumentFailed(want, reason);
+        this.#port.sendToLocal(want.process, { type: "objectFailed", objectId, reason });
+      },
+    };
+  }
+
+  #subscribe(objectId: ObjectId, forTask: TaskId | undefined, fetch: boolean): void {
+    if (forTask === undefined) this.#journey.record("subscribeObject", objectId);
+    else this.#journey.record("locateArgument", forTask, objectId);
+    this.#port.send(GCS, { type: "subscribeObject", objectId, forTask, fetch });
+  }
+
+  #restore(objectId: ObjectId, { offset, sizeBytes }: Block): void {
+    const file = this.spilling.open(objectId);
+    if (file === undefined) return;
+    this.#restoring.set(objectId, file);
+    this.#port.disk.restoreSpill(objectId, file, offset, sizeBytes);
+  }
+
+  #revoke(except: ProcessId): void {
+    for (const [writer] of this.index.holdings()) {
+      if (writer !== except) this.#port.sendToLocal(writer, { type: "extentsWanted" });
+    }
+  }
+
+  #dropLocation(objectId: ObjectId): void {
+    this.#port.send(GCS, { type: "dropLocation", objectId, nodeId: this.#self });
+  }
+
+  #objectReady(want: Want, objectId: ObjectId): void {
+    if (want.kind === "argument") return this.#port.argumentReady(want, objectId);
+    const block = want.fetch ? this.index.pin(objectId, want.process) : undefined;
+    const { offset, sizeBytes } = block ?? { offset: 0, sizeBytes: 0 };
+    this.#port.sendToLocal(want.process, {
+      type: "objectReady",
+      objectId,
+      local: block !== undefined,
+      offset,
+      sizeBytes,
+    });
+  }
+}

@@ -1,0 +1,193 @@
+// Every request for a block is answered: with a block of the arena, with one on disk, or with the reason why not.
+// Method: a small store whose writers, readers and disk the test plays by hand; read who was given what, in order.
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { Lines } from "../../../test/support/messages.js";
+import { failure, kib, object, processId } from "../../../test/support/names.js";
+import { ALLOCATION_WAIT_MS, FALLBACK_OFFSET } from "../../base/limits.js";
+import { holdersInWords } from "./holders.js";
+import { Room } from "./room.js";
+import { Spilling } from "./spilling.js";
+import { StoreIndex } from "./store-index.js";
+
+const w = processId("w");
+const r = processId("r");
+
+class World {
+  readonly store = new StoreIndex(kib(16));
+  readonly spilling: Spilling;
+  readonly room: Room;
+  readonly refusals: string[] = [];
+  readonly #lines = new Lines();
+
+  constructor() {
+    const say = this.#lines.add;
+    this.spilling = new Spilling(this.store, {
+      writeSpill: (file, parts) => say(`write ${parts.map((part) => part.objectId)} to ${file}`),
+      deleteSpill: (file) => say(`delete ${file}`),
+    });
+    this.room = new Room(this.store, this.spilling, {
+      revoke: () => {},
+      dropLocation: (id) => say(`drop ${id}`),
+      wakeUpAfter: () => say("wake up later"),
+      holders: () => holdersInWords(this.store, (process) => `process ${process}`),
+    });
+  }
+
+  ask(name: string, sizeBytes = kib(4), process = w): void {
+    this.room.ask({
+      process,
+      objectId: object(name),
+      sizeBytes,
+      take: (place) => {
+        const block = this.store.create(object(name), sizeBytes, process, place);
+        if (typeof block !== "object") return false;
+        this.#lines.add(`${name} in ${block.offset < FALLBACK_OFFSET ? "memory" : "the file"}`);
+        return true;
+      },
+      refuse: ({ code, message }) => {
+        this.#lines.add(`${name}: ${code}`);
+        this.refusals.push(message);
+      },
+    });
+  }
+
+  seal(name: string, copy: "primary" | "replica" = "primary"): void {
+    this.ask(name);
+    this.store.seal(object(name), copy);
+  }
+
+  fill(copy: "primary" | "replica" = "primary"): void {
+    for (const name of ["a", "b", "c", "d"]) this.seal(name, copy);
+    this.asked();
+  }
+
+  written(file: number, code?: string): void {
+    this.spilling.written(file, code === undefined ? undefined : failure(code));
+    this.room.pump();
+  }
+
+  asked(): string[] {
+    this.store.check();
+    this.spilling.check();
+    this.room.check();
+    return this.#lines.take();
+  }
+}
+
+test("replicas that nobody reads give way at once, the least recently used first", () => {
+  const w = new World();
+  w.fill("replica");
+  w.store.pin(object("a"), r);
+  w.ask("x");
+  w.ask("y", kib(8));
+  assert.deepEqual(w.asked(), ["drop b", "x in memory", "drop c", "drop d", "y in memory"]);
+});
+
+test("without replicas a request waits until primaries are on disk; the order of asking holds", () => {
+  const w = new World();
+  w.fill();
+  w.ask("large", kib(12));
+  w.ask("small");
+  assert.deepEqual(w.asked(), ["write a to 1", "write b to 2"]);
+  w.written(1);
+  assert.deepEqual(w.asked(), ["write c to 3"]);
+  w.written(3);
+  w.written(2);
+  assert.deepEqual(w.asked().at(-1), "large in memory");
+  assert.equal(w.room.waiting, 1);
+  w.written(4);
+  assert.deepEqual(w.asked(), ["small in memory"]);
+});
+
+test("what is larger than the whole store is refused at once", () => {
+  const w = new World();
+  w.ask("x", kib(16) + 1);
+  assert.deepEqual(w.asked(), ["x: OBJECT_STORE_FULL"]);
+  assert.match(w.refusals[0] ?? "", /larger than the whole store of 16384/);
+});
+
+test("everything is read: the new block lies in the file on disk", () => {
+  const w = new World();
+  w.fill();
+  for (const name of ["a", "b", "c", "d"]) w.store.pin(object(name), r);
+  w.ask("x");
+  assert.deepEqual(w.asked(), ["x in the file"]);
+  w.store.seal(object("x"));
+  assert.equal(w.store.fallbackBytes, kib(4));
+  w.store.free(object("x"));
+  assert.equal(w.store.fallbackBytes, 0);
+});
+
+test("blocks that are being written may be sealed soon: that is waited for, and not for long", () => {
+  const w = new World();
+  for (const name of ["a", "b", "c", "d"]) w.ask(name);
+  w.ask("x");
+  w.ask("y");
+  w.asked();
+  w.store.seal(object("a"));
+  w.room.pump();
+  assert.deepEqual(w.asked(), ["write a to 1"]);
+  w.written(1);
+  assert.deepEqual(w.asked(), ["x in memory", "wake up later"]);
+  w.room.wakeUp();
+  assert.deepEqual(w.asked(), ["y in the file"]);
+});
+
+test("a full disk is told as such when something could have been spilled", () => {
+  const w = new World();
+  w.fill();
+  w.spilling.diskHas(kib(3));
+  w.ask("x");
+  assert.deepEqual(w.asked(), ["x: OUT_OF_DISK"]);
+  assert.match(w.refusals[0] ?? "", /object x of 4096 bytes .* disk/);
+});
+
+test("a disk that refuses a write although it seemed to have room: the request goes to the fallback file", () => {
+  const w = new World();
+  w.fill();
+  w.ask("x");
+  w.written(1, "OUT_OF_DISK");
+  w.written(2, "OUT_OF_DISK");
+  assert.deepEqual(w.asked(), ["write a to 1", "write b to 2", "delete 1", "delete 2", "x in the file"]);
+});
+
+test("nothing can be spilled and there is no disk: the error names the largest and who reads them", () => {
+  const w = new World();
+  w.ask("big", kib(12));
+  w.store.seal(object("big"));
+  w.store.pin(object("big"), r);
+  w.spilling.diskHas(0);
+  w.asked();
+  w.ask("x", kib(8));
+  assert.deepEqual(w.asked(), ["x: OBJECT_STORE_FULL"]);
+  assert.match(w.refusals[0] ?? "", /12288 of 16384 bytes in use.*big of 12288 bytes, read by process r/);
+});
+
+test("a request ends with its process, and when nothing is done for a time", () => {
+  const w = new World();
+  w.fill();
+  w.ask("x", kib(4), r);
+  w.ask("y");
+  w.asked();
+  w.room.processDied(r);
+  assert.equal(w.room.waiting, 1);
+  w.room.tick(1);
+  w.room.tick(1 + ALLOCATION_WAIT_MS);
+  assert.deepEqual(w.asked(), []);
+  w.room.tick(2 + ALLOCATION_WAIT_MS);
+  assert.deepEqual(w.asked(), ["y: OBJECT_STORE_FULL"]);
+});
+
+test("a long queue on a slow disk is no reason to refuse anybody: what counts is that something is done", () => {
+  const w = new World();
+  w.fill();
+  for (const name of ["w", "x", "y"]) w.ask(name, kib(8));
+  for (const file of [1, 2]) {
+    w.room.tick(file * ALLOCATION_WAIT_MS);
+    w.written(file);
+  }
+  w.room.tick(3 * ALLOCATION_WAIT_MS);
+  assert.equal(w.room.waiting, 2);
+  assert.ok(!w.asked().some((line) => line.endsWith("FULL")));
+});

@@ -1,0 +1,132 @@
+/**
+ * This process's way into its node's store: values are written straight into blocks of its extents, stay known to it
+ * alone, and are handed over when others may ask for them. The machine in core decides; this page moves bytes.
+ *
+ * Lecture: step `storeResult`.
+ */
+import type { ObjectId, ProcessRef } from "../base/ids.js";
+import type { Held, ObjectEntry } from "../core/owner/records.js";
+import type { ReferenceTable } from "../core/owner/reference-table.js";
+import { LocalBlock } from "../core/store/extent-space.js";
+import { ObjectWriter, type ObjectWriterPort } from "../core/store/object-writer.js";
+import { errorFromCode } from "../errors.js";
+import type { Arena } from "../io/arena.js";
+import type { Message } from "../protocol/messages.js";
+import { readStored, type StoredObject } from "./stored-value.js";
+
+/** What a value names, and must be kept alive with it. */
+export interface Naming {
+  readonly contains: readonly ObjectId[];
+  readonly held: readonly Held[];
+}
+
+/** A value in a block of this process. */
+export class LocalValue implements Naming {
+  readonly block: LocalBlock;
+  readonly contains: readonly ObjectId[];
+  readonly held: readonly Held[];
+
+  constructor(block: LocalBlock, { contains, held }: Naming) {
+    this.block = block;
+    this.contains = contains;
+    this.held = held;
+  }
+
+  get sizeBytes(): number {
+    return this.block.sizeBytes;
+  }
+}
+
+export interface LocalStoreOptions {
+  readonly arena: () => Arena;
+  /** What a value names is kept from its placing on, until the object table knows what the object contains. */
+  readonly keep: (held: Held) => void;
+  readonly letGo: (held: Held) => void;
+  readonly port: Omit<ObjectWriterPort, "wakeUpAfter">;
+}
+
+export class LocalStore {
+  readonly #options: LocalStoreOptions;
+  readonly #writer: ObjectWriter;
+  #timer: NodeJS.Timeout | undefined;
+  #closed = false;
+
+  constructor(options: LocalStoreOptions) {
+    this.#options = options;
+    this.#writer = new ObjectWriter({
+      ...options.port,
+      wakeUpAfter: (delayMs) => {
+        this.#timer = setTimeout(() => this.#writer.tick(), delayMs).unref();
+      },
+    });
+  }
+
+  /**
+   * Write a value into a block of its own, before anybody's code runs again. `free` or `handOver` follows.
+   *
+   * @throws ObjectStoreFullError when the store cannot take it, after waiting for room.
+   */
+  place(pieces: readonly Uint8Array[], naming: Naming): LocalValue {
+    for (const each of naming.held) this.#options.keep(each);
+    try {
+      return new LocalValue(this.#write(pieces), naming);
+    } catch (error) {
+      for (const each of naming.held) this.#options.letGo(each);
+      throw error;
+    }
+  }
+
+  /** The value where it lies, pinned like any in the store: the caller `release`s it; mappings keep the block longer. */
+  read({ block }: LocalValue): StoredObject {
+    this.#writer.pin(block);
+    return readStored(this.#options.arena(), block.offset, block.sizeBytes, () => this.#unpin(block));
+  }
+
+  free(value: LocalValue): void {
+    this.#writer.free(value.block);
+    for (const each of value.held) this.#options.letGo(each);
+  }
+
+  /** `done` is called once the object table has the object, with `holder`'s hold. */
+  handOver(value: LocalValue, objectId: ObjectId, holder: ProcessRef, done: () => void): void {
+    this.#writer.handOver(value.block, objectId, holder, value.contains, () => {
+      done();
+      for (const each of value.held) this.#options.letGo(each);
+    });
+  }
+
+  /** True when the message was for a writer. */
+  receive(message: Message): boolean {
+    return this.#writer.receive(message);
+  }
+
+  close(): void {
+    this.#closed = true;
+    clearTimeout(this.#timer);
+  }
+
+  /** A mapping may outlive the connection: then the raylet has this process's extents and pins back. */
+  #unpin(block: LocalBlock): void {
+    if (!this.#closed) this.#writer.unpin(block);
+  }
+
+  #write(pieces: readonly Uint8Array[]): LocalBlock {
+    const block = this.#writer.allocate(pieces.reduce((sum, piece) => sum + piece.length, 0));
+    if (!(block instanceof LocalBlock)) throw errorFromCode(block.code, block.message);
+    try {
+      this.#options.arena().write(block.offset, pieces);
+    } catch (error) {
+      this.#writer.free(block);
+      throw error;
+    }
+    this.#writer.written(block);
+    return block;
+  }
+}
+
+/** A new object of this process has its value. What names others is everybody's at once: its entry keeps them alive. */
+export function resolvePut(references: ReferenceTable, entry: ObjectEntry, value: LocalValue): void {
+  value.block.owner = entry;
+  references.resolveLocal(entry, value);
+  if (value.contains.length > 0) references.announce(entry);
+}
