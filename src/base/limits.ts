@@ -22,6 +22,8 @@ export const MAX_CONTAINED_REFS = 1_000_000;
 export const MAX_FETCH_ATTEMPTS = 5;
 /** Objects that one raylet fetches at the same time. */
 export const MAX_CONCURRENT_FETCHES = 8;
+/** Their bytes together, unless one object alone has more. */
+export const MAX_FETCHING_BYTES = GIB;
 export const STORE_PAGE_BYTES = 4 * KIB;
 /** Space of the arena's file is reserved in pieces of this size, before blocks in it are handed out. */
 export const ARENA_RESERVE_BYTES = 16 * MIB;

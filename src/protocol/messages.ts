@@ -246,8 +246,8 @@ export const MESSAGES = {
   /** Others need room: what is free goes back, and what nobody else knows is sealed, so that it can be spilled. */
   extentsWanted: message(["raylet"], OWNERS, struct({})),
   objectSealed: message(["raylet"], OWNERS, struct({ objectId })),
-  /** Make an object local (`fetch`), or just say when it exists. `forTask` names the journey the steps belong to. */
-  getObject: message(OWNERS, ["raylet"], struct({ objectId, fetch: flag })),
+  /** Make an object local (`fetch`), or just say when it exists. `waits`: the process is in `wait`, and those in `get` come first. `forTask` names the journey the steps belong to. */
+  getObject: message(OWNERS, ["raylet"], struct({ objectId, fetch: flag, waits: flag })),
   objectReady: message(["raylet"], OWNERS, struct({ objectId, local: flag, offset: size, sizeBytes: size })),
   objectFailed: message(["raylet"], OWNERS, struct({ objectId, reason: failure })),
   cancelGet: message(OWNERS, ["raylet"], struct({ objectId })),

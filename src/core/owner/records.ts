@@ -30,6 +30,8 @@ export interface Waiter {
   entryReady(entry: ObjectEntry, value: Opaque): void;
   /** Only existence matters, not the bytes. */
   readonly onlyExistence: boolean;
+  /** In `wait`: others come first. */
+  readonly isPatient?: boolean;
 }
 
 /**

@@ -204,7 +204,8 @@ export class ReferenceTable {
 
   /** Read an argument of a task that runs here. */
   readArgument(id: ObjectId, reader: Reader): void {
-    if (this.#readers.add(id, reader)) this.#port.sendToRaylet({ type: "getObject", objectId: id, fetch: true });
+    if (this.#readers.add(id, reader))
+      this.#port.sendToRaylet({ type: "getObject", objectId: id, fetch: true, waits: false });
   }
 
   // ── Answers ─────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -346,7 +347,8 @@ export class ReferenceTable {
     this.#byId.set(entry.id, entry);
     entry.pulling = true;
     const fetch = entry.waiters?.some((waiter) => !waiter.onlyExistence) ?? true;
-    this.#port.sendToRaylet({ type: "getObject", objectId: entry.id, fetch });
+    const waits = entry.waiters?.every((waiter) => waiter.isPatient) ?? false;
+    this.#port.sendToRaylet({ type: "getObject", objectId: entry.id, fetch, waits });
   }
 
   #stopPulling(entry: ObjectEntry): void {

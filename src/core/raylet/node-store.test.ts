@@ -89,7 +89,7 @@ class World {
   get(name: string, who: string): void {
     if (!this.sealed.has(name) || this.lost.has(name)) return;
     this.waiting.push({ name, who, what: "get" });
-    this.send(who, { type: "getObject", objectId: object(name), fetch: true });
+    this.send(who, { type: "getObject", objectId: object(name), fetch: true, waits: false });
   }
 
   release(index: number): void {
@@ -281,7 +281,7 @@ test("a promoted replica is written to disk instead of being evicted", () => {
     },
     new Journey("N1", () => 0),
   );
-  store.receive(process("p"), { type: "getObject", objectId: object("c"), fetch: true });
+  store.receive(process("p"), { type: "getObject", objectId: object("c"), fetch: true, waits: false });
   store.receive(gcs, {
     type: "objectAvailable",
     objectId: object("c"),

@@ -4,15 +4,16 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Lines } from "../../../test/support/messages.js";
 import { failure, kib, lease, node, object, processId, task } from "../../../test/support/names.js";
-import { MAX_CONCURRENT_FETCHES, MAX_FETCH_ATTEMPTS } from "../../base/limits.js";
+import { MAX_CONCURRENT_FETCHES, MAX_FETCH_ATTEMPTS, MAX_FETCHING_BYTES } from "../../base/limits.js";
 import { Journey } from "../journey.js";
 import { Room } from "../store/room.js";
 import { Spilling } from "../store/spilling.js";
 import { StoreIndex } from "../store/store-index.js";
 import { ObjectManager, type Want } from "./object-manager.js";
 
-const get = (process: string): Want => ({ kind: "get", process: processId(process), fetch: true });
-const ask = (process: string): Want => ({ kind: "get", process: processId(process), fetch: false });
+const get = (process: string): Want => ({ kind: "get", process: processId(process), fetch: true, waits: false });
+const ask = (process: string): Want => ({ kind: "get", process: processId(process), fetch: false, waits: false });
+const patient = (process: string): Want => ({ kind: "get", process: processId(process), fetch: true, waits: true });
 const argument = (name: string): Want => ({ kind: "argument", leaseId: lease(name), taskId: task(name) });
 
 class World {
@@ -57,7 +58,11 @@ class World {
 
   /** The object table says where it is. */
   available(name: string, ...nodes: readonly string[]): void {
-    this.manager.objectAvailable(object(name), kib(200), { locations: nodes.map(node), width: 1 });
+    this.large(name, kib(200), ...nodes);
+  }
+
+  large(name: string, sizeBytes: number, ...nodes: readonly string[]): void {
+    this.manager.objectAvailable(object(name), sizeBytes, { locations: nodes.map(node), width: 1 });
   }
 
   fetched(name: string, ok = true): void {
@@ -215,11 +220,46 @@ test("a fetch waits until the store has room; a replica that nobody reads gives 
   assert.deepEqual(w.asked(), ["register c", "p: c is ready", "drop c", "fetch d from N2"]);
 });
 
+test("bytes under way are bounded; the next in turn waits, and smaller ones behind it too", () => {
+  const w = new World(MAX_FETCHING_BYTES * 4);
+  for (const [name, sizeBytes] of [
+    ["a", MAX_FETCHING_BYTES - kib(1)],
+    ["b", kib(2)],
+    ["c", kib(1)],
+    ["huge", MAX_FETCHING_BYTES * 2],
+  ] as const) {
+    w.want(name, argument(name));
+    w.large(name, sizeBytes, "N2");
+  }
+  const fetches = () => w.asked().filter((line) => line.startsWith("fetch"));
+  assert.deepEqual(fetches(), ["fetch a from N2"]);
+  w.fetched("a");
+  assert.deepEqual(fetches(), ["fetch b from N2", "fetch c from N2"]);
+  w.fetched("b");
+  assert.deepEqual(fetches(), []);
+  w.fetched("c");
+  assert.deepEqual(fetches(), ["fetch huge from N2"]);
+});
+
+test("get comes before wait, and wait before task arguments", () => {
+  const w = new World(MAX_FETCHING_BYTES * 4);
+  w.want("first", argument("first"));
+  w.large("first", MAX_FETCHING_BYTES, "N2");
+  w.want("argument", argument("L1"));
+  w.want("wait", patient("p"));
+  w.want("get", get("p"));
+  for (const name of ["argument", "wait", "get"]) w.available(name, "N2");
+  w.asked();
+  w.fetched("first");
+  const fetches = w.asked().filter((line) => line.startsWith("fetch"));
+  assert.deepEqual(fetches, ["fetch get from N2", "fetch wait from N2", "fetch argument from N2"]);
+});
+
 test("a fetch of more than the store has is refused at once", () => {
   const w = new World(kib(100));
   w.want("c", get("p"));
   w.available("c", "N2");
-  assert.deepEqual(w.asked(), ["subscribe c", "p: c failed OBJECT_STORE_FULL"]);
+  assert.deepEqual(w.asked(), ["subscribe c", "unsubscribe c", "p: c failed OBJECT_STORE_FULL"]);
 });
 
 test("the steps of get and of an argument are recorded where they are done", () => {

@@ -4,7 +4,8 @@
  * Lecture: `checkLocalStore`, `subscribeObject`, `locateArgument`, `fetchArgument`, `fetchResult`, `storeResult`,
  * `returnValue`.
  *
- * One subscription and one fetch for each object, however many want it. Readers in `get` come before task arguments.
+ * One subscription and one fetch for each object, however many want it. Readers in `get` come before those in `wait`, and these before
+ * task arguments; fetches under way are bounded in number and bytes.
  * What this node has on disk is fetched from there. A fetch begins when the store has room for the object.
  * Decides: which replicas are asked, when, and who is told.
  * Does not know: bytes; the port moves them and says how it went.
@@ -13,7 +14,7 @@
  */
 import { assert } from "../../base/assert.js";
 import type { LeaseId, NodeId, ObjectId, ProcessId, TaskId } from "../../base/ids.js";
-import { MAX_CONCURRENT_FETCHES, MAX_FETCH_ATTEMPTS } from "../../base/limits.js";
+import { MAX_CONCURRENT_FETCHES, MAX_FETCH_ATTEMPTS, MAX_FETCHING_BYTES } from "../../base/limits.js";
 import type { Failure, NodeInfo } from "../../protocol/messages.js";
 import type { Journey } from "../journey.js";
 import type { Place } from "../store/entry.js";
@@ -21,9 +22,9 @@ import type { Room } from "../store/room.js";
 import type { Spilling } from "../store/spilling.js";
 import type { StoreIndex } from "../store/store-index.js";
 
-/** Who wants an object: a process in `get` or `wait`, or a lease request whose task takes it as an argument. */
+/** Who wants an object: a process in `get` or (`waits`) in `wait`, or a lease request whose task takes it as an argument. */
 export type Want =
-  | { readonly kind: "get"; readonly process: ProcessId; readonly fetch: boolean }
+  | { readonly kind: "get"; readonly process: ProcessId; readonly fetch: boolean; readonly waits: boolean }
   | { readonly kind: "argument"; readonly leaseId: LeaseId; readonly taskId: TaskId };
 
 export interface ObjectManagerPort {
@@ -83,7 +84,9 @@ export class ObjectManager {
   fetchedBytes = 0;
   /** What went from here to other nodes' stores so far; the shell counts it. */
   servedBytes = 0;
-  #fetching = 0;
+  /** Fetches and restores under way, those that wait for room included, with their bytes. */
+  readonly #underWay = new Map<ObjectId, number>();
+  #underWayBytes = 0;
 
   constructor(self: NodeId, port: ObjectManagerPort, store: StoreParts, journey: Journey) {
     this.#self = self;
@@ -163,8 +166,7 @@ export class ObjectManager {
 
   /** A fetch ended. Another replica is tried, then the object table asked again. */
   fetched(object: ObjectId, ok: boolean): void {
-    this.#fetching--;
-    assert(this.#fetching >= 0, "a fetch ends once");
+    assert(this.#ended(object), "a fetch ends once");
     const pull = this.#pulls.get(object);
     if (ok) {
       const sizeBytes = this.#store.seal(object, "replica");
@@ -182,8 +184,7 @@ export class ObjectManager {
 
   /** A spilled object has come back into memory; or its bytes on disk are lost, or there was no room after all. */
   restored(object: ObjectId, failure: Failure | undefined): void {
-    this.#fetching--;
-    assert(this.#fetching >= 0, "a restore ends once");
+    assert(this.#ended(object), "a restore ends once");
     const pull = this.#pulls.get(object);
     if (failure === undefined) {
       this.#store.seal(object, "spilled");
@@ -204,7 +205,9 @@ export class ObjectManager {
   }
 
   check(): void {
-    assert(this.#fetching <= MAX_CONCURRENT_FETCHES, "fetches under way are bounded");
+    assert(this.#underWay.size <= MAX_CONCURRENT_FETCHES, "fetches under way are bounded");
+    const isBounded = this.#underWay.size <= 1 || this.#underWayBytes <= MAX_FETCHING_BYTES;
+    assert(isBounded, "bytes under way are bounded, unless one object is more");
     for (const [object, pull] of this.#pulls) {
       assert(pull.wants.length > 0 || pull.state === "fetching", "nobody's object is not pulled");
       assert(pull.wants.length === 0 || !this.#store.has(object), "an object that is here is not pulled");
@@ -230,20 +233,26 @@ export class ObjectManager {
   }
 
   #startFetches(): void {
-    while (this.#fetching < MAX_CONCURRENT_FETCHES) {
+    while (this.#underWay.size < MAX_CONCURRENT_FETCHES) {
       const next = this.#next();
       if (next === undefined) return;
+      // Who comes first keeps its turn: smaller ones that would fit do not pass it for ever.
+      if (this.#underWay.size > 0 && this.#underWayBytes + next[1].sizeBytes > MAX_FETCHING_BYTES) return;
       this.#startFetch(next[0], next[1]);
     }
   }
 
-  /** Whoever waits in `get` or `wait` comes before a task that has not started. */
+  #ended(object: ObjectId): boolean {
+    this.#underWayBytes -= this.#underWay.get(object) ?? 0;
+    return this.#underWay.delete(object);
+  }
+
+  /** Whoever waits in `get` comes before who waits in `wait`, and both before a task that has not started. */
   #next(): [ObjectId, Pull] | undefined {
     let first: [ObjectId, Pull] | undefined;
     for (const each of this.#pulls) {
       if (each[1].state !== "queued") continue;
-      if (each[1].wants.some((want) => want.kind === "get")) return each;
-      first ??= each;
+      if (first === undefined || urgency(each[1]) > urgency(first[1])) first = each;
     }
     return first;
   }
@@ -253,14 +262,16 @@ export class ObjectManager {
     const isNowhere = pull.sources.locations.length === 0;
     if (isNowhere && !this.#spilling.has(object)) return this.#retry(object, pull);
     pull.state = "fetching";
-    this.#fetching++;
+    this.#underWay.set(object, pull.sizeBytes);
+    this.#underWayBytes += pull.sizeBytes;
     this.#room.ask({
       process: this.#self as string as ProcessId,
       objectId: object,
       sizeBytes: pull.sizeBytes,
       take: (place) => this.#take(object, pull, place),
       refuse: (reason) => {
-        this.#fetching--;
+        this.#ended(object);
+        this.#port.unsubscribeObject(object); // nobody is to be sent here for it
         this.#fail(object, pull, reason);
         this.#startFetches();
       },
@@ -270,14 +281,15 @@ export class ObjectManager {
   /** There may be room for it. True when nothing more is wanted of the room. */
   #take(object: ObjectId, pull: Pull, place: Place): boolean {
     if (pull.wants.length === 0) {
-      this.#fetching--; // everybody left while it waited
+      this.#ended(object); // everybody left while it waited
       this.#pulls.delete(object);
+      this.#port.unsubscribeObject(object);
       return true;
     }
     const block = this.#store.create(object, pull.sizeBytes, this.#self as string as ProcessId, place);
     if (block === "full") return false;
     if (block === "exists") {
-      this.#fetching--;
+      this.#ended(object);
       assert(this.#store.has(object), "what is here has been sealed: an object is fetched once at a time");
       this.#finish(object, pull);
       return true;
@@ -291,7 +303,7 @@ export class ObjectManager {
 
   /** It was freed on disk while its restore waited for room. */
   #vanished(object: ObjectId, pull: Pull): void {
-    this.#fetching--;
+    this.#ended(object);
     this.#store.abort(object);
     this.#retry(object, pull);
   }
@@ -335,6 +347,11 @@ export class ObjectManager {
     this.#pulls.delete(object);
     for (const want of pull.wants) this.#port.objectFailed(want, object, reason);
   }
+}
+
+function urgency({ wants }: Pull): number {
+  if (!wants.some((want) => want.kind === "get")) return 0;
+  return wants.some((want) => want.kind === "get" && !want.waits) ? 2 : 1;
 }
 
 function isCurious(want: Want): boolean {

@@ -221,8 +221,8 @@ test("get(c): a local object is pinned while it is read, and freed under the rea
   const w = new World();
   seal(w, "c");
   w.asked();
-  w.send(D, { type: "getObject", objectId: object("c"), fetch: true });
-  w.send(D, { type: "getObject", objectId: object("c"), fetch: false });
+  w.send(D, { type: "getObject", objectId: object("c"), fetch: true, waits: false });
+  w.send(D, { type: "getObject", objectId: object("c"), fetch: false, waits: false });
   assert.deepEqual(w.asked(), ["d: objectReady c local", "d: objectReady c"]);
   w.send(GCS, { type: "freeObject", objectId: object("c") });
   assert.equal(w.raylet.store.usedBytes, kib(4));
@@ -232,7 +232,7 @@ test("get(c): a local object is pinned while it is read, and freed under the rea
 
 test("get(c) of an object elsewhere follows the lecture's steps", () => {
   const w = new World({ alone: false });
-  w.send(D, { type: "getObject", objectId: object("c"), fetch: true });
+  w.send(D, { type: "getObject", objectId: object("c"), fetch: true, waits: false });
   assert.deepEqual(w.asked(), ["GCS: subscribeObject c"]);
   w.send(GCS, { type: "objectAvailable", objectId: object("c"), sizeBytes: kib(4), locations: [node("N2")], width: 1 });
   assert.deepEqual(w.asked(), ["fetch c from N2"]);
@@ -247,10 +247,10 @@ test("get(c) of an object elsewhere follows the lecture's steps", () => {
 
 test("a wish that is taken back, or gone, is told", () => {
   const w = new World();
-  w.send(D, { type: "getObject", objectId: object("c"), fetch: true });
+  w.send(D, { type: "getObject", objectId: object("c"), fetch: true, waits: false });
   w.send(D, { type: "cancelGet", objectId: object("c") });
   assert.deepEqual(w.asked(), ["GCS: subscribeObject c", "GCS: unsubscribeObject c"]);
-  w.send(D, { type: "getObject", objectId: object("c"), fetch: true });
+  w.send(D, { type: "getObject", objectId: object("c"), fetch: true, waits: false });
   w.send(GCS, { type: "objectGone", objectId: object("c"), reason: failure("OBJECT_LOST") });
   assert.deepEqual(w.asked(), ["GCS: subscribeObject c", "d: objectFailed c OBJECT_LOST"]);
 });
@@ -276,7 +276,7 @@ test("a worker's death is told once, with its leases; its extents, pins and wish
   w.running("L1");
   const w1 = w.worker(1);
   w.send(w1, { type: "leaseExtent", request: 1, minBytes: kib(4), last: false });
-  w.send(w1, { type: "getObject", objectId: object("c"), fetch: true });
+  w.send(w1, { type: "getObject", objectId: object("c"), fetch: true, waits: false });
   w.asked();
   w.raylet.processDied(w1, failure("WORKER_CRASHED"));
   w.raylet.processDied(w1, failure("CONNECTION"));
@@ -383,7 +383,7 @@ test("the error of a full store names the largest objects in use, their readers 
   const reader = w.worker(1);
   w.send(reader, { type: "leaseExtent", request: 1, minBytes: kib(8), last: false });
   w.send(reader, sealObject("c", { sizeBytes: kib(8), holder: reader }));
-  w.send(reader, { type: "getObject", objectId: object("c"), fetch: true });
+  w.send(reader, { type: "getObject", objectId: object("c"), fetch: true, waits: false });
   w.send(D, { type: "leaseExtent", request: 1, minBytes: kib(4), last: true });
   const words = `c of 8192 bytes, read by worker ${reader.processId} (train)`;
   assert.ok(w.refusal.includes(words), w.refusal);

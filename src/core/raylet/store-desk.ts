@@ -68,7 +68,12 @@ export class StoreDesk {
   #receiveAboutObject(from: ProcessRef, message: Message): boolean {
     switch (message.type) {
       case "getObject":
-        this.#objects.want(message.objectId, { kind: "get", process: from.processId, fetch: message.fetch });
+        this.#objects.want(message.objectId, {
+          kind: "get",
+          process: from.processId,
+          fetch: message.fetch,
+          waits: message.waits,
+        });
         return true;
       case "cancelGet":
         this.#objects.cancel(message.objectId, (want) => want.kind === "get" && want.process === from.processId);
