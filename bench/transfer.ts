@@ -2,14 +2,15 @@
  * Objects between nodes, beside what the machine gives without mobula: `npm run bench:transfer [-- one broadcast]`.
  *
  * One: 1 GB from node to node over TCP on the loopback, and the same bytes through a plain read/write loop in C with the
- * same checksum, in turn. The clusters are of real processes; a time is that of `wait` until the object is local.
+ * same checksum, in turn. Broadcast: 256 MB to 8 nodes at once, against eight transfers one after the other, over TCP and
+ * with nodes that map each other's arenas. The clusters are of real processes; a time is that of `wait` until the object is local.
  */
 import { spawnSync } from "node:child_process";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { init, type ObjectRef, remote, shutdown, wait } from "mobula";
+import { get, init, type ObjectRef, remote, shutdown, wait } from "mobula";
 import { TestCluster } from "mobula/testing";
 
 const MB = 1_000_000;
@@ -83,8 +84,74 @@ async function benchOne(sizeBytes: number): Promise<void> {
   print(`${sizeBytes / MB} MB node to node, TCP`, figures, ratio >= 0.8, "≥ 0.8 ×");
 }
 
+// ── Broadcast ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+const RECEIVERS = 8;
+
+/** A cluster with a source and receivers, each with room for a few objects. */
+async function startReceivers(sizeBytes: number, sameHost: boolean): Promise<TestCluster> {
+  process.env["MOBULA_SAME_HOST"] = sameHost ? "1" : "0";
+  const node = { numCpus: 1, objectStoreMemory: Math.ceil(sizeBytes * 1.5) };
+  const cluster = await TestCluster.start({ nodes: Array.from({ length: RECEIVERS + 1 }, () => node) });
+  await init({ address: cluster.address });
+  return cluster;
+}
+
+const touch = remote((bytes: Uint8Array) => bytes.length);
+
+/** Seconds until the object has been an argument on all receivers at once. */
+async function broadcast(cluster: TestCluster, sizeBytes: number): Promise<number> {
+  const [source, ...receivers] = cluster.nodes.map((node) => node.nodeId);
+  using ref = await madeOn(source ?? "", sizeBytes);
+  return await secondsOf(() => get(receivers.map((nodeId) => touch.options(on(nodeId)).remote(ref))));
+}
+
+async function benchBroadcast(sizeBytes: number): Promise<void> {
+  for (const sameHost of [false, true]) {
+    const cluster = await startReceivers(sizeBytes, sameHost);
+    const [together, separate, ratios]: [number[], number[], number[]] = [[], [], []];
+    let served = 0;
+    for (let round = 0; round <= ROUNDS; round++) {
+      const one = await separateTransfers(cluster, sizeBytes);
+      await settle();
+      const tool = await cluster.tool();
+      const before = (await tool.traffic()).mostServedBytes;
+      const all = await broadcast(cluster, sizeBytes);
+      served = Math.max(served, (await tool.traffic()).mostServedBytes - before);
+      await settle();
+      if (round === 0) continue;
+      together.push(all);
+      separate.push(one);
+      ratios.push(all / one);
+    }
+    await shutdown();
+    await cluster.stop();
+    const ratio = median(ratios);
+    const figures = `${median(together).toFixed(2)} s, eight separate ${median(separate).toFixed(2)} s, ${ratio.toFixed(2)} ×; most sent by one node ${(served / sizeBytes).toFixed(1)} copies`;
+    const bar = sameHost ? 0.3 : 1.1;
+    print(
+      `${sizeBytes / MB} MB to ${RECEIVERS}, ${sameHost ? "same host" : "TCP"}`,
+      figures,
+      ratio <= bar,
+      `≤ ${bar} ×`,
+    );
+  }
+}
+
+/** A fresh object for each receiver: each transfer has the source for itself. */
+async function separateTransfers(cluster: TestCluster, sizeBytes: number): Promise<number> {
+  const [source, ...receivers] = cluster.nodes.map((node) => node.nodeId);
+  let seconds = 0;
+  for (const nodeId of receivers) {
+    using ref = await madeOn(source ?? "", sizeBytes);
+    seconds += await secondsOf(() => get(touch.options(on(nodeId)).remote(ref)));
+  }
+  return seconds;
+}
+
 const BENCHES: Readonly<Record<string, () => Promise<void>>> = {
   one: () => benchOne(GB),
+  broadcast: () => benchBroadcast(256 * MB),
 };
 
 for (const name of process.argv.length > 2 ? process.argv.slice(2) : Object.keys(BENCHES)) {

@@ -190,6 +190,9 @@ export const MAX_PULL_SOURCES = 4;
 /** A replica is slow that gave less than this part of what another gave meanwhile; it is replaced for a rest this long. */
 export const SLOW_REPLICA_FACTOR = 4;
 export const MIN_TAKE_OVER_BYTES = MIB;
+/** A node on the same host copies so much from the peer's arena before it asks whether the block is still kept for it. */
+export const SAME_HOST_COPY_BYTES = 32 * MIB;
+export const MAX_PEER_PATH_BYTES = 255;
 /** Transfer connections that wait for the next pull: of one peer, of all, and how long. */
 export const MAX_IDLE_TRANSFERS_PER_PEER = 2;
 export const MAX_IDLE_TRANSFERS = 32;

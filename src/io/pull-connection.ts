@@ -4,13 +4,14 @@
  * its place in the mapped arena.
  */
 import { ByteWriter } from "../base/bytes.js";
-import { TRANSFER_CHUNK_BYTES, TRANSFER_IDLE_MS } from "../base/limits.js";
+import { MAX_PEER_PATH_BYTES, SAME_HOST_COPY_BYTES, TRANSFER_CHUNK_BYTES, TRANSFER_IDLE_MS } from "../base/limits.js";
 import { ConnectionError, ObjectLostError, ProtocolError } from "../errors.js";
 import { beginFrame, endFrame, FRAME_HEADER_BYTES } from "../protocol/frames.js";
 import type { Arena } from "./arena.js";
 import type { Checksum, Checksums } from "./checksum.js";
 import { deadline } from "./deadline.js";
-import { DATA, FOUND, MISSING, PULL } from "./transfer-frames.js";
+import { type HostPlace, openPeer } from "./same-host.js";
+import { DATA, FOUND, HERE, MISSING, PULL, STILL } from "./transfer-frames.js";
 import type { Wire } from "./wire.js";
 
 /** A range of an object to pull, and where the object's bytes go. */
@@ -27,9 +28,16 @@ export interface Order {
   arrived(bytes: number): void;
 }
 
+const HERE_BYTES = 4 * 8 + MAX_PEER_PATH_BYTES;
 /** How many bytes follow the header of each frame before its payload. */
-const FIXED_BYTES: Readonly<Record<number, number>> = { [FOUND]: 9, [MISSING]: 0, [DATA]: 4 };
-const LONGEST_HEAD_BYTES = FRAME_HEADER_BYTES + 9;
+const FIXED_BYTES: Readonly<Record<number, number>> = {
+  [FOUND]: 9,
+  [MISSING]: 0,
+  [DATA]: 4,
+  [HERE]: HERE_BYTES,
+  [STILL]: 0,
+};
+const LONGEST_HEAD_BYTES = FRAME_HEADER_BYTES + HERE_BYTES;
 /** What is read while it is not known which frame comes: the head of a piece, and no byte of it. */
 const DATA_HEAD_BYTES = FRAME_HEADER_BYTES + 4;
 
@@ -56,6 +64,13 @@ export class PullConnection {
   /** Memory for pieces whose place is not mapped. */
   #memory: Uint8Array | undefined;
   #checksum: Checksum | undefined;
+  /** Our `hostIdentity`, while nodes of this host may be copied from. */
+  #host: string;
+  /** The peer's arena, on the same host. */
+  #peerArena: Arena | undefined;
+  /** What is copied from there, and how far it has been without the peer's word that it was right. */
+  #place: HostPlace | undefined;
+  #copied = 0;
   #order: Order | undefined;
   /** The pieces before this byte of the object are there. */
   #at = 0;
@@ -64,11 +79,12 @@ export class PullConnection {
   #gone: Error | undefined;
   #idleTimer: NodeJS.Timeout | undefined;
 
-  constructor(wire: Wire, peer: string, checksums: Checksums) {
+  constructor(wire: Wire, peer: string, checksums: Checksums, host = "") {
     this.#wire = wire;
+    this.#host = host;
     this.#peer = peer;
     this.#checksums = checksums;
-    wire.place = () => this.#place();
+    wire.place = () => this.#nextPlace();
     wire.receive = (chunk) => this.#receive(chunk);
     wire.socket.on("error", (cause) => this.destroy(this.#lost(cause.message, cause)));
     wire.socket.on("close", () => this.destroy(this.#lost("the peer closed it")));
@@ -82,15 +98,9 @@ export class PullConnection {
     this.#order = order;
     this.#at = order.from;
     this.#checksum = undefined;
+    this.#place = undefined;
     this.hasAnswered = false;
-    const writer = new ByteWriter();
-    const at = beginFrame(writer, PULL);
-    writer.text(order.objectId);
-    writer.f64(order.from);
-    writer.f64(order.end);
-    writer.u8(this.#checksums.offer);
-    endFrame(writer, at);
-    this.#wire.socket.write(writer.written());
+    this.#ask(order);
     return new Promise((resolve, reject) => {
       const lift = this.#watchForStall(order.stallMs);
       this.#settle = (error) => {
@@ -104,6 +114,24 @@ export class PullConnection {
     });
   }
 
+  #ask(order: Order): void {
+    this.#send(PULL, (writer) => {
+      writer.text(order.objectId);
+      writer.f64(order.from);
+      writer.f64(order.end);
+      writer.u8(this.#checksums.offer);
+      writer.text(this.#host);
+    });
+  }
+
+  #send(type: number, write: (writer: ByteWriter) => void): void {
+    const writer = new ByteWriter();
+    const at = beginFrame(writer, type);
+    write(writer);
+    endFrame(writer, at);
+    this.#wire.socket.write(writer.written());
+  }
+
   /** Wait for the next pull, for a while. */
   rest(onGone: () => void): void {
     this.#onGone = onGone;
@@ -115,6 +143,8 @@ export class PullConnection {
     this.#gone ??= error ?? this.#lost("it was closed");
     clearTimeout(this.#idleTimer);
     this.#wire.release().destroy();
+    this.#peerArena?.close();
+    this.#peerArena = undefined;
     this.#settle?.(this.#gone);
     this.#onGone?.();
   }
@@ -138,7 +168,7 @@ export class PullConnection {
   }
 
   /** Where the next read goes: never an empty place. */
-  #place(): Uint8Array {
+  #nextPlace(): Uint8Array {
     this.#readsInPlace = this.#piece !== undefined;
     if (this.#piece !== undefined) return this.#piece.subarray(this.#pieceHave);
     const isKnown = this.#headHave >= FRAME_HEADER_BYTES;
@@ -193,13 +223,70 @@ export class PullConnection {
       this.#settle?.(new ObjectLostError(`the node at ${this.#peer} does not hold object ${order.objectId}`));
       return;
     }
+    if (type === STILL) return this.#stillThere(order);
     const size = this.#view.getFloat64(FRAME_HEADER_BYTES, true);
     if (size !== order.sizeBytes) {
       throw new ObjectLostError(`object ${order.objectId} has ${size} bytes at ${this.#peer}, not ${order.sizeBytes}`);
     }
+    if (type === HERE) return this.#takePlace(order);
     this.#checksum = this.#checksums.get(this.#head[FRAME_HEADER_BYTES + 8] as number);
     if (order.from === order.end) this.#settle?.();
   }
+
+  // ── On the same host ──────────────────────────────────────────────────────────────────────────────────────────────
+
+  /** The peer keeps the object in its place until we say that we are done. */
+  #takePlace(order: Order): void {
+    const number = (index: number) => this.#view.getFloat64(FRAME_HEADER_BYTES + 8 * index, true);
+    const bytes = this.#head.subarray(FRAME_HEADER_BYTES + 4 * 8, FRAME_HEADER_BYTES + HERE_BYTES);
+    const path = Buffer.from(bytes.subarray(0, bytes.indexOf(0) < 0 ? bytes.length : bytes.indexOf(0))).toString();
+    const place = { path, offset: number(1), capacity: number(2), inode: number(3) };
+    this.#peerArena ??= openPeer(place);
+    this.#place = this.#canCopy(order, place) ? place : undefined;
+    this.#copied = order.from;
+    if (this.#place === undefined) this.#askStill(true);
+    else this.#copy(order, place);
+  }
+
+  #canCopy(order: Order, place: HostPlace): boolean {
+    const isValid = place.offset >= 0 && place.offset + order.sizeBytes <= place.capacity;
+    if (!isValid || this.#peerArena?.path !== place.path || this.#peerArena.capacity !== place.capacity) return false;
+    const from = this.#peerArena.readable(place.offset, order.sizeBytes);
+    return from !== undefined && order.arena.writable(order.offset, 1) !== undefined;
+  }
+
+  /** So much that the event loop goes on turning; then the peer is asked. */
+  #copy(order: Order, place: HostPlace): void {
+    const length = Math.min(SAME_HOST_COPY_BYTES, order.end - this.#copied);
+    const from = this.#peerArena?.readable(place.offset + this.#copied, length);
+    const to = order.arena.writable(order.offset + this.#copied, length);
+    if (from === undefined || to === undefined) throw this.#lost("its arena cannot be mapped any more");
+    to.set(from);
+    this.#copied += length;
+    this.#askStill(this.#copied === order.end);
+  }
+
+  #askStill(isLast: boolean): void {
+    this.#send(STILL, (writer) => {
+      writer.f64(this.#copied);
+      writer.u8(isLast ? 1 : 0);
+    });
+  }
+
+  /** What we have copied until we asked is right. */
+  #stillThere(order: Order): void {
+    if (this.#place === undefined) {
+      this.#host = ""; // its arena cannot be mapped here: it is to send the bytes
+      return this.#ask(order);
+    }
+    const copied = this.#copied - this.#at;
+    this.#at = this.#copied;
+    if (copied > 0) order.arrived(copied);
+    if (this.#at === order.end) this.#settle?.();
+    else this.#copy(order, this.#place);
+  }
+
+  // ── Pieces ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
   #beginPiece(order: Order, length: number): void {
     if (length < 1 || length > TRANSFER_CHUNK_BYTES || this.#at + length > order.end || !this.#checksum) {

@@ -11,6 +11,8 @@ import { type Order, PullConnection } from "./pull-connection.js";
 export interface TransferClientOptions {
   readonly identity: ClientIdentity;
   readonly secret: Uint8Array;
+  /** Our `hostIdentity`, if arenas of nodes on the same host may be mapped. */
+  readonly host?: string;
 }
 
 /** One range's way over connections. */
@@ -80,7 +82,7 @@ export class TransferClient {
       Checksums.load(),
       dialWire(address, { ...this.#options, purpose: "objects", readsInPlace: true }),
     ]);
-    return new PullConnection(wire, formatAddress(address), checksums);
+    return new PullConnection(wire, formatAddress(address), checksums, this.#options.host);
   }
 
   async #run(key: string, connection: PullConnection, order: Order, attempt: Attempt): Promise<void> {

@@ -1,7 +1,7 @@
 /**
  * Bulk transfer: how an object's bytes go from one node's store to another's.
  *
- *     puller ──▶ PULL { object id, f64 from, f64 end, u8 checksums that it knows }
+ *     puller ──▶ PULL { object id, f64 from, f64 end, u8 checksums that it knows, host }
  *            ◀── FOUND { f64 size, u8 checksum }, then DATA { u32 checksum, at most 1 MiB }, …      or  MISSING
  *
  * The puller dials, on a connection of its own, so that a large object never stands in the way of messages. The server
@@ -9,16 +9,20 @@
  * copy is made but the kernel's. Without the addon pieces pass through memory of the process at either end. The server
  * begins a piece when the kernel has taken an earlier one, so a slow reader costs it little. One pull at a time on a
  * connection; idle ones are kept for the next.
+ *
+ * A puller on the same host is told the place of the bytes instead (HERE), copies them by itself, and asks now and then
+ * whether they were still kept for it (STILL); what it copied before the answer is right.
  */
 import { ByteReader } from "../base/bytes.js";
 import { isHexId, OBJECT_ID_DIGITS } from "../base/ids.js";
-import { SPILL_PIECE_BYTES, TRANSFER_CHUNK_BYTES } from "../base/limits.js";
+import { MAX_ID_BYTES, MAX_PEER_PATH_BYTES, SPILL_PIECE_BYTES, TRANSFER_CHUNK_BYTES } from "../base/limits.js";
 import { ProtocolError } from "../errors.js";
 import type { Arena } from "./arena.js";
 import { type Checksum, Checksums } from "./checksum.js";
 import type { Connection } from "./connection.js";
 import type { PartialCopy } from "./partial-copy.js";
-import { DATA, FOUND, MISSING, PULL } from "./transfer-frames.js";
+import { placeOnHost } from "./same-host.js";
+import { DATA, FOUND, HERE, MISSING, PULL, STILL } from "./transfer-frames.js";
 
 export { TransferClient } from "./transfer-client.js";
 
@@ -52,20 +56,23 @@ interface FileBlock {
 }
 
 export class TransferServer {
-  readonly #arena: Arena;
-  readonly #source: TransferSource;
+  readonly arena: Arena;
+  readonly source: TransferSource;
+  readonly host: string;
   readonly #serving = new Set<Connection>();
 
-  constructor(arena: Arena, source: TransferSource) {
-    this.#arena = arena;
-    this.#source = source;
+  /** `host`: our `hostIdentity`, if nodes of the same host may map our arena. */
+  constructor(arena: Arena, source: TransferSource, host = "") {
+    this.arena = arena;
+    this.source = source;
+    this.host = host;
   }
 
   /** Answer the pulls that come in on a connection whose purpose is objects. */
   serve(connection: Connection): void {
     this.#serving.add(connection);
     const closed = () => this.#serving.delete(connection);
-    void Checksums.load().then((sums) => new Serving(connection, this.#arena, this.#source, sums, closed));
+    void Checksums.load().then((sums) => new Serving(connection, this, sums, closed));
   }
 
   /** Before the arena is closed, from which they send. */
@@ -83,13 +90,20 @@ interface Asked {
   readonly from: number;
   readonly end: number;
   readonly number: number;
+  readonly isHere: boolean;
   readonly checksum: Checksum;
+}
+
+/** What all connections of a node have in common. */
+interface Server {
+  readonly arena: Arena;
+  readonly source: TransferSource;
+  readonly host: string;
 }
 
 class Serving {
   readonly #connection: Connection;
-  readonly #arena: Arena;
-  readonly #source: TransferSource;
+  readonly #server: Server;
   readonly #checksums: Checksums;
   /** Memory for pieces that cannot be sent from where they lie. */
   readonly #memory: Uint8Array[] = [];
@@ -100,13 +114,14 @@ class Serving {
   #next = 0;
   #end = 0;
   #inFlight = 0;
+  /** The puller copies from our arena by itself. */
+  #isHere = false;
   /** A piece is being read from a file. */
   #reading = false;
 
-  constructor(connection: Connection, arena: Arena, source: TransferSource, checksums: Checksums, closed: () => void) {
+  constructor(connection: Connection, server: Server, checksums: Checksums, closed: () => void) {
     this.#connection = connection;
-    this.#arena = arena;
-    this.#source = source;
+    this.#server = server;
     this.#checksums = checksums;
     connection.start({
       frame: (type, bytes, start, end) => this.#pull(type, new ByteReader(bytes, start, end)),
@@ -118,18 +133,21 @@ class Serving {
   }
 
   #pull(type: number, reader: ByteReader): void {
+    if (type === STILL && this.#isHere) return this.#still(reader);
     if (type !== PULL || this.#asked !== undefined) throw new ProtocolError(`frame ${type} where a pull was expected`);
     const objectId = reader.text(OBJECT_ID_DIGITS);
     const from = reader.f64();
     const end = reader.f64();
     const number = this.#checksums.choose(reader.u8());
+    const host = reader.text(MAX_ID_BYTES);
     reader.finish();
     if (!isHexId(objectId, OBJECT_ID_DIGITS)) throw new ProtocolError("a pull of something that is no object id");
     if (!(Number.isSafeInteger(from) && Number.isSafeInteger(end) && from >= 0 && from <= end)) {
       throw new ProtocolError(`a pull of the bytes from ${from} to ${end}`);
     }
-    this.#asked = { objectId, from, end, number, checksum: this.#checksums.get(number) as Checksum };
-    const coming = this.#begin(this.#asked) ? undefined : this.#source.coming(objectId);
+    const isHere = host !== "" && host === this.#server.host;
+    this.#asked = { objectId, from, end, number, isHere, checksum: this.#checksums.get(number) as Checksum };
+    const coming = this.#begin(this.#asked) ? undefined : this.#server.source.coming(objectId);
     if (coming === undefined) return this.#answer();
     void coming.then(() => {
       if (this.#asked !== undefined) this.#begin(this.#asked);
@@ -138,7 +156,7 @@ class Serving {
   }
 
   #begin({ objectId, from, end }: Asked): boolean {
-    const block = this.#source.open(objectId);
+    const block = this.#server.source.open(objectId);
     if (block === undefined) return false;
     // A range that does not fit the size: the puller sees from the answer that this is not what it wants.
     this.#end = end <= block.sizeBytes ? end : 0;
@@ -157,6 +175,7 @@ class Serving {
       this.#connection.endFrame();
       return;
     }
+    if (asked.isHere && this.#answerPlace(this.#block)) return;
     const writer = this.#connection.beginFrame(FOUND);
     writer.f64(this.#block.sizeBytes);
     writer.u8(asked.number);
@@ -164,10 +183,36 @@ class Serving {
     this.#sendPieces();
   }
 
+  /** On the same host the puller copies by itself. A growing copy is sent instead, as it grows. */
+  #answerPlace(block: TransferBlock): boolean {
+    if (!("offset" in block) || block.partial?.has(0, block.sizeBytes) === false) return false;
+    const place = placeOnHost(this.#server.arena, block.offset, block.sizeBytes);
+    if (place === undefined) return false;
+    this.#isHere = true;
+    const writer = this.#connection.beginFrame(HERE);
+    for (const number of [block.sizeBytes, place.offset, place.capacity, place.inode]) writer.f64(number);
+    const path = Buffer.alloc(MAX_PEER_PATH_BYTES);
+    path.write(place.path);
+    writer.raw(path);
+    this.#connection.endFrame();
+    return true;
+  }
+
+  /** The block has been kept for the puller until now. */
+  #still(reader: ByteReader): void {
+    const copied = reader.f64();
+    const isLast = reader.u8() !== 0;
+    reader.finish();
+    this.#next = Math.min(this.#end, Math.max(this.#next, copied));
+    this.#connection.beginFrame(STILL);
+    this.#connection.endFrame();
+    if (isLast) this.#finish();
+  }
+
   /** What arrives here goes on; when it does not arrive any more, its place may be another's: nothing is sent from there. */
   #moreArrived(partial: PartialCopy | undefined): void {
     if (partial?.isLost) this.#connection.destroy();
-    else if (this.#asked !== undefined) this.#sendPieces();
+    else if (!this.#isHere) this.#sendPieces();
   }
 
   #sendPieces(): void {
@@ -185,10 +230,10 @@ class Serving {
     const length = Math.min(TRANSFER_CHUNK_BYTES, this.#end - this.#next);
     if (partial?.has(this.#next, this.#next + length) === false) return false;
     try {
-      const mapped = this.#arena.readable(offset + this.#next, length);
+      const mapped = this.#server.arena.readable(offset + this.#next, length);
       const memory = mapped === undefined ? this.#takeMemory() : undefined;
       const piece = mapped ?? (memory as Uint8Array).subarray(0, length);
-      if (memory !== undefined) this.#arena.readInto(offset + this.#next, piece);
+      if (memory !== undefined) this.#server.arena.readInto(offset + this.#next, piece);
       this.#send(piece, memory, checksum);
       return true;
     } catch (error) {
@@ -247,10 +292,11 @@ class Serving {
     const [asked, block] = [this.#asked, this.#block];
     this.#asked = undefined;
     this.#block = undefined;
+    this.#isHere = false;
     this.#memory.length = 0;
     this.#unwatch?.();
     this.#unwatch = undefined;
     if (asked !== undefined && block !== undefined)
-      this.#source.close(asked.objectId, block, this.#next - Math.min(asked.from, this.#end));
+      this.#server.source.close(asked.objectId, block, this.#next - Math.min(asked.from, this.#end));
   }
 }

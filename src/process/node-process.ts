@@ -18,6 +18,7 @@ import type { Connection } from "../io/connection.js";
 import { dial } from "../io/dial.js";
 import { type Listener, listen } from "../io/listener.js";
 import type { Logger } from "../io/log.js";
+import { hostIdentity } from "../io/same-host.js";
 import { sweepSessions } from "../io/session.js";
 import { TransferClient, TransferServer } from "../io/transfer.js";
 import { type Envelope, mayReceive, maySend, readEnvelope, writeEnvelope } from "../protocol/codec.js";
@@ -95,14 +96,16 @@ export class NodeProcess {
       route: (target, socket, bytes) => this.#spawner.passSocket(target as ProcessId, socket, bytes),
       log: logLine,
     });
+    const host = config.sameHost ? hostIdentity() : "";
     this.#served = new ServedObjects(this.#self.nodeId, this.#disk, {
       raylet: () => this.#raylet,
       enter: (action) => this.#enter(action),
     });
-    this.#transferServer = new TransferServer(this.#arena, this.#served);
+    this.#transferServer = new TransferServer(this.#arena, this.#served, host);
     this.#transferClient = new TransferClient({
       identity: { role: "raylet", nodeId: config.nodeId, processId: config.nodeId },
       secret: this.#secret,
+      host,
     });
     this.#spawner = new WorkerSpawner(config, places, {
       exited: (worker, reason) => this.#enter(() => this.#raylet?.processDied(worker, reason)),

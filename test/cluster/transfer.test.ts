@@ -82,3 +82,16 @@ test("a node that is killed while it hands on what it has got: those behind it g
   await wait([doomed], { timeoutMs: 20_000 }); // done or dead
   assert.deepEqual(new Set(await get(wanted, { timeoutMs: 20_000 })), new Set([sumOf(length)]));
 });
+
+test("nodes on one host copy from each other's arenas when they are told to", async () => {
+  process.env["MOBULA_SAME_HOST"] = "1";
+  try {
+    const ids = await start(3);
+    const length = (48 * MIB) / 8;
+    const made = make.options(on(ids[0] as string)).remote(length);
+    const sums = await get(ids.map((nodeId) => sum.options(on(nodeId)).remote(made)));
+    assert.deepEqual(new Set(sums), new Set([sumOf(length)]));
+  } finally {
+    delete process.env["MOBULA_SAME_HOST"];
+  }
+});

@@ -55,22 +55,27 @@ export async function servingNode(serve: (connection: Connection) => void) {
 export function testStore(
   arena: Arena,
   blocks: ReadonlyMap<string, { readonly offset: number; readonly sizeBytes: number }>,
+  host = "",
 ) {
   let open = 0;
-  const server = new TransferServer(arena, {
-    open: (id) => {
-      const block = blocks.get(id);
-      if (block !== undefined) open++;
-      return block;
+  const server = new TransferServer(
+    arena,
+    {
+      open: (id) => {
+        const block = blocks.get(id);
+        if (block !== undefined) open++;
+        return block;
+      },
+      close: () => open--,
+      coming: () => undefined,
     },
-    close: () => open--,
-    coming: () => undefined,
-  });
+    host,
+  );
   return { server, openBlocks: () => open };
 }
 
-export function testClient(): TransferClient {
-  const made = new TransferClient({ identity, secret });
+export function testClient(host = ""): TransferClient {
+  const made = new TransferClient({ identity, secret, host });
   after(() => made.close());
   return made;
 }
