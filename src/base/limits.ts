@@ -183,7 +183,8 @@ export const TRANSFER_RANGE_BYTES = 16 * MIB;
 export const MAX_PULLERS_PER_COPY = 2;
 /** Smaller objects are pulled from wherever they are. */
 export const MIN_DISTRIBUTED_BYTES = 4 * MIB;
-/** A node that is going to pull an object itself lets a puller wait for the beginning this long. */
+/** A node that is going to pull an object itself lets a puller wait for the beginning this long; a puller of
+ * the same host also for the end, to copy the whole. */
 export const PARTIAL_COPY_WAIT_MS = 1_000;
 /** So many replicas at most. */
 export const MAX_PULL_SOURCES = 4;

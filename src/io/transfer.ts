@@ -15,7 +15,13 @@
  */
 import { ByteReader } from "../base/bytes.js";
 import { isHexId, OBJECT_ID_DIGITS } from "../base/ids.js";
-import { MAX_ID_BYTES, MAX_PEER_PATH_BYTES, SPILL_PIECE_BYTES, TRANSFER_CHUNK_BYTES } from "../base/limits.js";
+import {
+  MAX_ID_BYTES,
+  MAX_PEER_PATH_BYTES,
+  PARTIAL_COPY_WAIT_MS,
+  SPILL_PIECE_BYTES,
+  TRANSFER_CHUNK_BYTES,
+} from "../base/limits.js";
 import { ProtocolError } from "../errors.js";
 import type { Arena } from "./arena.js";
 import { type Checksum, Checksums } from "./checksum.js";
@@ -114,6 +120,9 @@ class Serving {
   #next = 0;
   #end = 0;
   #inFlight = 0;
+  /** A puller of this host waits, or has waited, for a growing copy to be whole. */
+  #impatience: NodeJS.Timeout | undefined;
+  #isPatient = false;
   /** The puller copies from our arena by itself. */
   #isHere = false;
   /** A piece is being read from a file. */
@@ -168,6 +177,8 @@ class Serving {
 
   #answer(): void {
     const asked = this.#asked;
+    clearTimeout(this.#impatience);
+    this.#impatience = undefined;
     if (asked === undefined) return; // the connection was lost
     if (this.#block === undefined) {
       this.#asked = undefined;
@@ -175,12 +186,22 @@ class Serving {
       this.#connection.endFrame();
       return;
     }
+    if (asked.isHere && this.#waitForWhole(this.#block)) return;
     if (asked.isHere && this.#answerPlace(this.#block)) return;
     const writer = this.#connection.beginFrame(FOUND);
     writer.f64(this.#block.sizeBytes);
     writer.u8(asked.number);
     this.#connection.endFrame();
     this.#sendPieces();
+  }
+
+  /** Whether a growing copy may soon be whole: on the same host copying it then costs less than sending it as it grows. */
+  #waitForWhole(block: TransferBlock): boolean {
+    const isPartial = "offset" in block && block.partial?.has(0, block.sizeBytes) === false;
+    if (!isPartial || this.#isPatient) return false;
+    this.#isPatient = true;
+    this.#impatience = setTimeout(() => this.#answer(), PARTIAL_COPY_WAIT_MS);
+    return true;
   }
 
   /** On the same host the puller copies by itself. A growing copy is sent instead, as it grows. */
@@ -212,7 +233,9 @@ class Serving {
   /** What arrives here goes on; when it does not arrive any more, its place may be another's: nothing is sent from there. */
   #moreArrived(partial: PartialCopy | undefined): void {
     if (partial?.isLost) this.#connection.destroy();
-    else if (!this.#isHere) this.#sendPieces();
+    else if (this.#impatience === undefined) {
+      if (!this.#isHere) this.#sendPieces();
+    } else if (this.#block !== undefined && partial?.has(0, partial.sizeBytes)) this.#answer();
   }
 
   #sendPieces(): void {
@@ -293,6 +316,9 @@ class Serving {
     this.#asked = undefined;
     this.#block = undefined;
     this.#isHere = false;
+    this.#isPatient = false;
+    clearTimeout(this.#impatience);
+    this.#impatience = undefined;
     this.#memory.length = 0;
     this.#unwatch?.();
     this.#unwatch = undefined;
