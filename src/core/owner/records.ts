@@ -242,3 +242,9 @@ export function upstreamFailure(task: Task): Outcome | undefined {
   }
   return undefined;
 }
+
+/** What those who wait for an object want of it: its bytes, or only to know that it exists; in `wait`, others come first. */
+export function wishOf({ waiters }: ObjectEntry): { readonly fetch: boolean; readonly waits: boolean } {
+  const fetch = waiters?.some((waiter) => !waiter.onlyExistence) ?? true;
+  return { fetch, waits: waiters?.every((waiter) => waiter.isPatient) ?? false };
+}

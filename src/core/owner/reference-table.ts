@@ -15,7 +15,7 @@ import type { Failure } from "../../protocol/messages.js";
 import { ArgumentReaders, type Reader } from "./argument-readers.js";
 import { Holds } from "./holds.js";
 import type { Task } from "./records.js";
-import { describeAwaited, ObjectEntry, type Opaque, type Waiter } from "./records.js";
+import { describeAwaited, ObjectEntry, type Opaque, type Waiter, wishOf } from "./records.js";
 import type { ReferenceTablePort } from "./reference-port.js";
 
 export class ReferenceTable {
@@ -346,9 +346,7 @@ export class ReferenceTable {
     if (entry.pulling) return;
     this.#byId.set(entry.id, entry);
     entry.pulling = true;
-    const fetch = entry.waiters?.some((waiter) => !waiter.onlyExistence) ?? true;
-    const waits = entry.waiters?.every((waiter) => waiter.isPatient) ?? false;
-    this.#port.sendToRaylet({ type: "getObject", objectId: entry.id, fetch, waits });
+    this.#port.sendToRaylet({ type: "getObject", objectId: entry.id, ...wishOf(entry) });
   }
 
   #stopPulling(entry: ObjectEntry): void {

@@ -24,8 +24,8 @@ import type { StoreIndex } from "../store/store-index.js";
 import { KeptLadders } from "./kept-ladders.js";
 import { LocalScheduler } from "./local-scheduler.js";
 import { type DiskPort, NodeStore } from "./node-store.js";
-import type { FetchSources, Sources } from "./object-manager.js";
-import { journeyView, storeView, totalsOf, trafficView, workersView } from "./views.js";
+import type { FetchSources } from "./object-manager.js";
+import { journeyView, storeView, totalsOf, trafficView, withAddresses, workersView } from "./views.js";
 import { WorkerPool, type WorkerSlot } from "./worker-pool.js";
 
 export interface RayletPort {
@@ -309,7 +309,8 @@ export class Raylet {
     return {
       send: (to, message) => this.#port.send(to, message),
       sendToLocal: (process, message) => this.#sendTo(process, message),
-      fetchObject: (objectId, from, offset, sizeBytes) => this.#fetch(objectId, from, offset, sizeBytes),
+      fetchObject: (objectId, from, offset, sizeBytes) =>
+        this.#port.fetchObject(objectId, withAddresses(from, this.#cluster, this.#info), offset, sizeBytes),
       disk: this.#port.disk,
       refuse: (process, why) => this.#port.refuse(process, why),
       argumentReady: ({ leaseId }, objectId) => this.scheduler.argumentReady(leaseId, objectId),
@@ -323,12 +324,6 @@ export class Raylet {
     const role = this.#locals.get(process)?.role ?? "process";
     const tasks = this.scheduler.tasksOn(process);
     return `${role} ${process}${tasks.length === 0 ? "" : ` (${tasks.join(", ")})`}`;
-  }
-
-  /** A node that this one has not heard of yet cannot be dialled: its fetch fails, and is tried again. */
-  #fetch(objectId: ObjectId, { locations, width }: Sources, offset: number, sizeBytes: number): void {
-    const nodes = locations.map((nodeId) => this.#cluster.get(nodeId) ?? { ...this.#info, nodeId, host: "", port: 0 });
-    this.#port.fetchObject(objectId, { nodes, width }, offset, sizeBytes);
   }
 
   #sendTo(process: ProcessId, message: Message): void {

@@ -4,7 +4,7 @@ import type { Message, NodeInfo } from "../../protocol/messages.js";
 import type { Journey } from "../journey.js";
 import { sum } from "../resources.js";
 import type { NodeStore } from "./node-store.js";
-import type { ObjectManager } from "./object-manager.js";
+import type { FetchSources, ObjectManager, Sources } from "./object-manager.js";
 import type { WorkerPool } from "./worker-pool.js";
 
 /** What owners need to know of the cluster: how many leases of one demand it could hold. */
@@ -39,6 +39,16 @@ export function storeView(nodeId: NodeId, { index, spilling, room }: NodeStore):
     waiting: room.waiting,
   };
   return JSON.stringify([view]);
+}
+
+/** Where to dial: a node that this one has not heard of yet cannot be, so that its fetch fails and is tried again. */
+export function withAddresses(
+  { locations, width }: Sources,
+  cluster: ReadonlyMap<NodeId, NodeInfo>,
+  self: NodeInfo,
+): FetchSources {
+  const nodes = locations.map((nodeId) => cluster.get(nodeId) ?? { ...self, nodeId, host: "", port: 0 });
+  return { nodes, width };
 }
 
 /** Data plane: object bytes that came from other stores. Bytes of calls are known to the processes that sent them. */
