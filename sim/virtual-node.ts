@@ -292,7 +292,10 @@ export class VirtualNode extends VirtualProcess implements NodeDoor {
       killWorker: (worker, why) => {
         if (!this.#around.killWorker(worker, why)) this.workerExited(worker, why);
       },
-      fetchObject: (objectId, from, offset, sizeBytes) => this.#fetch(objectId, from.nodeId, offset, sizeBytes),
+      fetchObject: (objectId, from, offset, sizeBytes) => {
+        const nodes = from.nodes.map(({ nodeId }) => nodeId);
+        this.#fetch(objectId, nodes, offset, sizeBytes);
+      },
       refuse: (process, why) => assert(false, `process ${process.processId} broke the protocol: ${why}`),
       disk: this.disk,
       stop: (reason) => this.soon(() => this.kill(reason)),
@@ -300,23 +303,25 @@ export class VirtualNode extends VirtualProcess implements NodeDoor {
   }
 
   /** Lecture, `fetchArgument` and `fetchResult`: bytes go from store to store on a connection of their own. */
-  #fetch(objectId: ObjectId, from: NodeId, offset: number, sizeBytes: number): void {
+  #fetch(objectId: ObjectId, from: readonly NodeId[], offset: number, sizeBytes: number): void {
+    const [first, ...others] = from;
+    if (first === undefined) return this.#machine(() => this.raylet.fetched(objectId, false));
     let link: LinkEnd<TransferFrame> | undefined;
-    const ended = (ok: boolean) => this.#machine(() => this.raylet.fetched(objectId, ok));
+    const failed = () => this.#fetch(objectId, others, offset, sizeBytes);
     const events: LinkEvents<TransferFrame> = {
       frame: (frame) => {
         if (frame.kind !== "bytes") return;
         link?.close();
-        if (frame.value === undefined) return ended(false);
+        if (frame.value === undefined) return failed();
         assert(frame.value.sizeBytes === sizeBytes, "a replica is as large as its original");
         this.store.write(offset, objectId, frame.value);
-        ended(true);
+        this.#machine(() => this.raylet.fetched(objectId, true));
       },
-      closed: () => ended(false),
+      closed: failed,
     };
     this.after(this.#around.network.localDelayMs(), () => {
-      const source = this.#around.node(from);
-      if (source === undefined) return ended(false);
+      const source = this.#around.node(first);
+      if (source === undefined) return failed();
       link = source.connectTransfer(this, events);
       link.send({ kind: "pull", objectId });
     });

@@ -269,6 +269,7 @@ class GetCall extends PendingCall<unknown[]> {
 }
 
 class WaitCall extends PendingCall<ReadonlySet<ObjectEntry>> implements Waiter {
+  readonly isPatient = true;
   readonly onlyExistence: boolean;
   readonly #entries: readonly ObjectEntry[];
   readonly #ready = new Set<ObjectEntry>();

@@ -34,6 +34,8 @@ export const MAX_HOLDS_PER_MESSAGE = 100_000;
 export const MAX_FETCH_ATTEMPTS = 5;
 /** Objects that one raylet fetches at the same time. */
 export const MAX_CONCURRENT_FETCHES = 8;
+/** Their bytes together, unless one object alone has more. */
+export const MAX_FETCHING_BYTES = GIB;
 /** Specs of tasks that the GCS keeps to make lost objects again; beyond it the oldest go. */
 export const MAX_LINEAGE_BYTES = GIB;
 /** Forgotten specs whose names the GCS keeps, to say why an object cannot be made again. */
@@ -246,8 +248,27 @@ export const CLOSE_TIMEOUT_MS = 5_000;
 export const MAX_SEND_QUEUE_BYTES = GIB;
 /** Object bytes travel between nodes in pieces of this size, each with a checksum. */
 export const TRANSFER_CHUNK_BYTES = MIB;
-/** A transfer whose peer is silent for this long has failed. */
+/** A transfer whose peer is silent for this long has failed; sooner where another replica can take over. */
 export const TRANSFER_STALL_MS = 10_000;
+export const REPLACED_STALL_MS = 3_000;
+/** A larger object is pulled from several replicas at the same time, in ranges of the second size. */
+export const MULTI_SOURCE_BYTES = 64 * MIB;
+export const TRANSFER_RANGE_BYTES = 16 * MIB;
+/** A complete or growing copy is sent so many pullers at a time; others are sent to those. */
+export const MAX_PULLERS_PER_COPY = 2;
+/** Smaller objects are pulled from wherever they are. */
+export const MIN_DISTRIBUTED_BYTES = 4 * MIB;
+/** A node that is going to pull an object itself lets a puller wait for the beginning this long; a puller of
+ * the same host also for the end, to copy the whole. */
+export const PARTIAL_COPY_WAIT_MS = 1_000;
+/** So many replicas at most. */
+export const MAX_PULL_SOURCES = 4;
+/** A replica is slow that gave less than this part of what another gave meanwhile; it is replaced for a rest this long. */
+export const SLOW_REPLICA_FACTOR = 4;
+export const MIN_TAKE_OVER_BYTES = MIB;
+/** A node on the same host copies so much from the peer's arena before it asks whether the block is still kept for it. */
+export const SAME_HOST_COPY_BYTES = 32 * MIB;
+export const MAX_PEER_PATH_BYTES = 255;
 /** Transfer connections that wait for the next pull: of one peer, of all, and how long. */
 export const MAX_IDLE_TRANSFERS_PER_PEER = 2;
 export const MAX_IDLE_TRANSFERS = 32;

@@ -21,8 +21,8 @@ export interface DialOptions {
   /** Who must answer. An address may have passed to somebody else since it was learned. */
   readonly expect?: Partial<ServerIdentity>;
   readonly timeoutMs?: number;
-  /** Reads go here instead of into the buffer shared by all connections. */
-  readonly readBuffer?: Uint8Array;
+  /** The wire's `place` says where reads go, once there is one; else they go into the buffer shared by all. */
+  readonly readsInPlace?: boolean;
 }
 
 /**
@@ -74,7 +74,7 @@ class Dialling {
 
     const timeoutMs = options.timeoutMs ?? HANDSHAKE_TIMEOUT_MS;
     this.#liftDeadline = deadline(timeoutMs, () => this.#fail(this.#unreachable(`no answer within ${timeoutMs} ms`)));
-    this.#wire = Wire.dialled(address, options.readBuffer);
+    this.#wire = Wire.dialled(address, options.readsInPlace);
     this.#wire.receive = (chunk) => this.#receive(chunk);
     this.#wire.socket
       .on("error", (error: NodeJS.ErrnoException) => {

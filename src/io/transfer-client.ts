@@ -1,16 +1,24 @@
-/** The pulling side of bulk transfer: one call per object, over connections that are kept for a while. */
-import { MAX_IDLE_TRANSFERS, MAX_IDLE_TRANSFERS_PER_PEER, TRANSFER_CHUNK_BYTES } from "../base/limits.js";
+/** The pulling side of bulk transfer: one call per object, from all that have it, over connections that are kept for a while. */
+import { MAX_IDLE_TRANSFERS, MAX_IDLE_TRANSFERS_PER_PEER } from "../base/limits.js";
 import { ConnectionError } from "../errors.js";
 import type { ClientIdentity } from "../protocol/handshake.js";
 import { type Address, formatAddress } from "./address.js";
-import type { Arena } from "./arena.js";
-import { loadCrc32 } from "./crc32.js";
+import { Checksums } from "./checksum.js";
 import { dialWire } from "./dial.js";
+import { ObjectPull, type PullJob, type RangePull } from "./object-pull.js";
 import { type Order, PullConnection } from "./pull-connection.js";
 
 export interface TransferClientOptions {
   readonly identity: ClientIdentity;
   readonly secret: Uint8Array;
+  /** Our `hostIdentity`, if arenas of nodes on the same host may be mapped. */
+  readonly host?: string;
+}
+
+/** One range's way over connections. */
+interface Attempt {
+  connection: PullConnection | undefined;
+  isCancelled: boolean;
 }
 
 export class TransferClient {
@@ -25,27 +33,13 @@ export class TransferClient {
   }
 
   /**
-   * Copy an object from the store of the node at `address` into our arena at `offset`, where `size` bytes are ours.
+   * Copy an object from the stores of other nodes into our arena.
    *
-   * @throws (rejects) ObjectLostError when that node does not have it, ConnectionError when the transfer fails (ask
-   *   another replica), ObjectStoreFullError when there is no room here. The block's content is undefined then.
+   * @throws (rejects) ObjectLostError when no node has it, ConnectionError when the transfer failed with all of them,
+   *   ObjectStoreFullError when there is no room here. The block's content is undefined then, and nobody writes to it.
    */
-  async pull(address: Address, objectId: string, size: number, arena: Arena, offset: number): Promise<void> {
-    const key = formatAddress(address);
-    const order = { objectId, size, arena, offset };
-    const kept = this.#takeIdle(key);
-    if (kept !== undefined) {
-      const done = await this.#run(key, kept, order).then(
-        () => true,
-        // The peer may have closed it while it was idle; that says nothing about the object.
-        (error: unknown) => {
-          if (kept.hasAnswered || this.#closed) throw error;
-          return false;
-        },
-      );
-      if (done) return;
-    }
-    await this.#run(key, await this.#dial(address), order);
+  pull(job: PullJob): Promise<void> {
+    return new ObjectPull(job, (address, order) => this.#pullRange(address, order)).run();
   }
 
   /** Close every connection; pulls under way fail. */
@@ -57,16 +51,43 @@ export class TransferClient {
     this.#idle.clear();
   }
 
-  async #dial(address: Address): Promise<PullConnection> {
-    const readBuffer = new Uint8Array(TRANSFER_CHUNK_BYTES);
-    const [crc32, { wire }] = await Promise.all([
-      loadCrc32(),
-      dialWire(address, { ...this.#options, purpose: "objects", readBuffer }),
-    ]);
-    return new PullConnection(wire, formatAddress(address), crc32);
+  #pullRange(address: Address, order: Order): RangePull {
+    const attempt: Attempt = { connection: undefined, isCancelled: false };
+    const cancel = () => {
+      attempt.isCancelled = true;
+      attempt.connection?.destroy();
+    };
+    return { ended: this.#try(address, order, attempt), cancel };
   }
 
-  async #run(key: string, connection: PullConnection, order: Order): Promise<void> {
+  async #try(address: Address, order: Order, attempt: Attempt): Promise<void> {
+    const key = formatAddress(address);
+    const kept = this.#takeIdle(key);
+    if (kept !== undefined) {
+      const done = await this.#run(key, kept, order, attempt).then(
+        () => true,
+        // The peer may have closed it while it was idle; that says nothing about the object.
+        (error: unknown) => {
+          if (kept.hasAnswered || this.#closed) throw error;
+          return false;
+        },
+      );
+      if (done) return;
+    }
+    await this.#run(key, await this.#dial(address), order, attempt);
+  }
+
+  async #dial(address: Address): Promise<PullConnection> {
+    const [checksums, { wire }] = await Promise.all([
+      Checksums.load(),
+      dialWire(address, { ...this.#options, purpose: "objects", readsInPlace: true }),
+    ]);
+    return new PullConnection(wire, formatAddress(address), checksums, this.#options.host);
+  }
+
+  async #run(key: string, connection: PullConnection, order: Order, attempt: Attempt): Promise<void> {
+    attempt.connection = connection;
+    if (attempt.isCancelled) connection.destroy();
     if (this.#closed) connection.destroy(new ConnectionError("this node is stopping"));
     this.#busy.add(connection);
     try {

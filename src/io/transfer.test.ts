@@ -2,76 +2,33 @@
 // Method: two arenas and a real TCP connection; bad servers send frames by hand.
 import assert from "node:assert/strict";
 import { randomBytes } from "node:crypto";
-import { mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
-import { after, test } from "node:test";
+import { test } from "node:test";
+import {
+  MIB,
+  objectId,
+  pullJob,
+  sendFound,
+  sendPiece,
+  servingNode,
+  testArena,
+  testClient,
+  testStore,
+  until,
+} from "../../test/support/transfers.js";
 import { MAX_IDLE_TRANSFERS_PER_PEER } from "../base/limits.js";
 import { ConnectionError, type MobulaError, ObjectLostError, ProtocolError } from "../errors.js";
-import { Acceptor } from "./acceptor.js";
-import { Arena } from "./arena.js";
+import type { Address } from "./address.js";
 import type { Connection } from "./connection.js";
 import { loadCrc32, slowCrc32 } from "./crc32.js";
-import { listen } from "./listener.js";
-import { TransferClient, TransferServer } from "./transfer.js";
-import { DATA, FOUND } from "./transfer-frames.js";
+import { FOUND } from "./transfer-frames.js";
 
-const directory = mkdtempSync(join(tmpdir(), "mobula-test-"));
-const MIB = 1024 * 1024;
-const theirs = Arena.create(join(directory, "theirs"), 64 * MIB);
-const ours = Arena.create(join(directory, "ours"), 64 * MIB);
-after(() => {
-  theirs.close();
-  ours.close();
-  rmSync(directory, { recursive: true });
-});
-const secret = Buffer.from("0123456789abcdef");
-const identity = { role: "raylet", nodeId: "n1", processId: "0123456789ab" } as const;
-const objectId = (n: number) => n.toString(16).padStart(36, "0");
-
-/** A node on a free port that gives each transfer connection to `serve`. */
-async function node(serve: (connection: Connection) => void) {
-  const opened: Connection[] = [];
-  const acceptor = new Acceptor({
-    identity: { role: "raylet", nodeId: "n2", processId: "0123456789cd" },
-    secret,
-    accept: (connection) => {
-      assert.equal(connection.purpose, "objects");
-      opened.push(connection);
-      serve(connection);
-    },
-  });
-  const listener = await listen({ host: "127.0.0.1", port: 0 }, acceptor);
-  after(() => {
-    listener.close();
-    for (const connection of opened) connection.destroy();
-  });
-  return { address: listener.address, opened, listener };
-}
-
-/** A store with objects at given places, which counts what is open. */
-function store(blocks: ReadonlyMap<string, { offset: number; sizeBytes: number }>) {
-  let open = 0;
-  const server = new TransferServer(theirs, {
-    open: (id) => {
-      const block = blocks.get(id);
-      if (block !== undefined) open++;
-      return block;
-    },
-    close: () => open--,
-  });
-  return { server, openBlocks: () => open };
-}
-
-function client(): TransferClient {
-  const made = new TransferClient({ identity, secret });
-  after(() => made.close());
-  return made;
-}
-
-async function until(condition: () => boolean): Promise<void> {
-  while (!condition()) await new Promise((resolve) => setTimeout(resolve, 2));
-}
+const theirs = testArena(64 * MIB);
+const ours = testArena(64 * MIB);
+const client = testClient;
+const node = servingNode;
+const store = (blocks: ReadonlyMap<string, { offset: number; sizeBytes: number }>) => testStore(theirs, blocks);
+const job = (sources: readonly Address[], id: string, sizeBytes: number, offset: number) =>
+  pullJob(ours, sizeBytes, sources, { objectId: id, offset });
 
 test("objects of every awkward size arrive byte for byte, over one kept connection", async () => {
   const sizes = [0, 1, 4096, MIB - 1, MIB, MIB + 1, 5 * MIB + 12_345];
@@ -82,7 +39,7 @@ test("objects of every awkward size arrive byte for byte, over one kept connecti
   const { address, opened } = await node((connection) => server.serve(connection));
   const transfers = client();
   for (const [i, size] of sizes.entries()) {
-    await transfers.pull(address, objectId(i), size, ours, 4096);
+    await transfers.pull(job([address], objectId(i), size, 4096));
     assert.ok(Buffer.from(ours.read(4096, size)).equals(contents[i] as Buffer), `${size} bytes`);
   }
   assert.equal(opened.length, 1);
@@ -95,7 +52,7 @@ test("pulls at the same time use connections of their own, of which a few are ke
   const { address, opened } = await node((connection) => server.serve(connection));
   const transfers = client();
   const many = () =>
-    Promise.all(Array.from({ length: 6 }, (_, i) => transfers.pull(address, objectId(1), 3 * MIB, ours, i * 4 * MIB)));
+    Promise.all(Array.from({ length: 6 }, (_, i) => transfers.pull(job([address], objectId(1), 3 * MIB, i * 4 * MIB))));
   await many();
   assert.equal(opened.length, 6);
   await many();
@@ -107,21 +64,21 @@ test("an object that is not there, or has another size, is lost; the connection'
   const { server, openBlocks } = store(new Map([[objectId(1), { offset: 0, sizeBytes: 10 }]]));
   const { address, listener } = await node((connection) => server.serve(connection));
   const transfers = client();
-  await assert.rejects(transfers.pull(address, objectId(2), 10, ours, 0), ObjectLostError);
-  await assert.rejects(transfers.pull(address, objectId(1), 11, ours, 0), ObjectLostError);
-  await transfers.pull(address, objectId(1), 10, ours, 0);
+  await assert.rejects(transfers.pull(job([address], objectId(2), 10, 0)), ObjectLostError);
+  await assert.rejects(transfers.pull(job([address], objectId(1), 11, 0)), ObjectLostError);
+  await transfers.pull(job([address], objectId(1), 10, 0));
   await until(() => openBlocks() === 0);
   listener.close();
-  await assert.rejects(client().pull(address, objectId(1), 10, ours, 0), ConnectionError);
+  await assert.rejects(client().pull(job([address], objectId(1), 10, 0)), ConnectionError);
 });
 
 test("a kept connection that the peer has closed is replaced", async () => {
   const { server } = store(new Map([[objectId(1), { offset: 0, sizeBytes: 10 }]]));
   const { address, opened } = await node((connection) => server.serve(connection));
   const transfers = client();
-  await transfers.pull(address, objectId(1), 10, ours, 0);
+  await transfers.pull(job([address], objectId(1), 10, 0));
   opened[0]?.destroy();
-  await transfers.pull(address, objectId(1), 10, ours, 0);
+  await transfers.pull(job([address], objectId(1), 10, 0));
   assert.equal(opened.length, 2);
 });
 
@@ -129,7 +86,7 @@ test("a puller that goes away in the middle leaves no block open", async () => {
   const { server, openBlocks } = store(new Map([[objectId(1), { offset: 0, sizeBytes: 60 * MIB }]]));
   const { address } = await node((connection) => server.serve(connection));
   const transfers = client();
-  const pull = transfers.pull(address, objectId(1), 60 * MIB, ours, 0);
+  const pull = transfers.pull(job([address], objectId(1), 60 * MIB, 0));
   const failed = assert.rejects(pull, ConnectionError);
   await until(() => openBlocks() === 1);
   transfers.close();
@@ -142,34 +99,30 @@ function answering(answer: (connection: Connection) => void) {
   return node((connection) => connection.start({ frame: () => answer(connection), closed: () => {} }));
 }
 
-function data(connection: Connection, bytes: Uint8Array, crc: number): void {
-  connection.beginFrame(FOUND).f64(4);
-  connection.endFrame();
-  const writer = connection.beginFrame(DATA);
-  writer.u32(crc);
-  writer.raw(bytes);
-  connection.endFrame();
+function data(connection: Connection, bytes: Uint8Array, sum?: number): void {
+  sendFound(connection, 4);
+  sendPiece(connection, bytes, sum);
 }
 
 test("a damaged piece, too many bytes, unknown frames and an early end are errors", async () => {
   const bytes = Uint8Array.of(1, 2, 3, 4);
   const bad: readonly [(connection: Connection) => void, typeof MobulaError][] = [
     [(connection) => data(connection, bytes, 1), ConnectionError],
-    [(connection) => data(connection, new Uint8Array(5), slowCrc32(new Uint8Array(5), 0)), ProtocolError],
+    [(connection) => data(connection, new Uint8Array(5)), ProtocolError],
     [(connection) => connection.send(77, bytes), ProtocolError],
     [(connection) => connection.send(FOUND, bytes), ProtocolError],
     [(connection) => connection.close(), ConnectionError],
   ];
   for (const [answer, type] of bad) {
     const { address } = await answering(answer);
-    await assert.rejects(client().pull(address, objectId(1), 4, ours, 0), type);
+    await assert.rejects(client().pull(job([address], objectId(1), 4, 0)), type);
   }
 });
 
 test("what the server refuses: no id, a second pull", async () => {
   const { server } = store(new Map());
   const { address } = await node((connection) => server.serve(connection));
-  await assert.rejects(client().pull(address, "not an id", 4, ours, 0), ConnectionError);
+  await assert.rejects(client().pull(job([address], "not an id", 4, 0)), ConnectionError);
 });
 
 test("our own checksum is zlib's", async () => {

@@ -11,6 +11,11 @@ import type { Address } from "./address.js";
 const READ_BYTES = 64 * 1024;
 let shared: Uint8Array | undefined;
 
+function sharedBuffer(): Uint8Array {
+  shared ??= new Uint8Array(READ_BYTES);
+  return shared;
+}
+
 export class Wire {
   readonly socket: Socket;
   /**
@@ -18,28 +23,32 @@ export class Wire {
    * would give a view where that of a `Uint8Array` gives a copy.
    */
   receive: (chunk: Uint8Array) => void = nothing;
+  /**
+   * Of a socket that was dialled to read in place: where its next read goes. Asked after each read has been received,
+   * and never to be empty, which the socket would take for a lack of memory and die of.
+   */
+  place: () => Uint8Array = sharedBuffer;
 
-  private constructor(open: (receive: (chunk: Uint8Array) => void) => Socket) {
-    this.socket = open((chunk) => this.receive(chunk));
+  private constructor(open: (wire: Wire) => Socket) {
+    this.socket = open(this);
     if (this.socket.remoteFamily !== undefined) this.socket.setNoDelay(true);
   }
 
   /** A socket that came in. Reading begins at once, so `receive` is to be set in the same turn. */
   static accepted(socket: Socket): Wire {
-    return new Wire((receive) =>
-      socket.on("data", (chunk) => receive(new Uint8Array(chunk.buffer, chunk.byteOffset, chunk.length))),
+    return new Wire((wire) =>
+      socket.on("data", (chunk) => wire.receive(new Uint8Array(chunk.buffer, chunk.byteOffset, chunk.length))),
     );
   }
 
-  /** A new socket to this address, not yet connected. Reads go into `buffer`, by default the one shared by all. */
-  static dialled(address: Address, buffer?: Uint8Array): Wire {
-    shared ??= new Uint8Array(READ_BYTES);
-    const into = buffer ?? shared;
-    return new Wire((receive) => {
+  /** A new socket to this address, not yet connected. Reads go into the buffer shared by all, or `inPlace`. */
+  static dialled(address: Address, inPlace = false): Wire {
+    return new Wire((wire) => {
+      let into = sharedBuffer();
       const onread = {
-        buffer: into,
+        buffer: inPlace ? () => (into = wire.place()) : into,
         callback: (length: number) => {
-          receive(into.subarray(0, length));
+          wire.receive(into.subarray(0, length));
           return true;
         },
       };
@@ -52,6 +61,7 @@ export class Wire {
   /** Stop reading, and let the owner so far hear nothing more; the next one sets `receive` and resumes the socket. */
   hold(): void {
     this.receive = nothing;
+    this.place = sharedBuffer;
     this.socket.pause().removeAllListeners("error").removeAllListeners("close").on("error", nothing);
   }
 

@@ -33,9 +33,11 @@ export interface Traffic {
   readonly objectBytes: number;
   /** Calls with their small arguments, and answers with small results. */
   readonly callBytes: number;
+  /** Object bytes that one node has sent to others: of the node that has sent most. */
+  readonly mostServedBytes: number;
 }
 
-const NO_TRAFFIC: Traffic = { objectBytes: 0, callBytes: 0 };
+const NO_TRAFFIC: Traffic = { objectBytes: 0, callBytes: 0, mostServedBytes: 0 };
 
 export class ClusterTool {
   readonly headNodeId: string;
@@ -131,5 +133,9 @@ export class ClusterTool {
 }
 
 function add(a: Traffic, b: Traffic): Traffic {
-  return { objectBytes: a.objectBytes + b.objectBytes, callBytes: a.callBytes + b.callBytes };
+  return {
+    objectBytes: a.objectBytes + b.objectBytes,
+    callBytes: a.callBytes + b.callBytes,
+    mostServedBytes: Math.max(a.mostServedBytes, b.mostServedBytes),
+  };
 }

@@ -17,6 +17,8 @@ export interface NodeConfig {
   readonly resources: Readonly<Record<string, number>>;
   readonly labels: Readonly<Record<string, string>>;
   readonly objectStoreBytes: number;
+  /** Objects of nodes on the same host are copied from their mapped arenas. */
+  readonly sameHost: boolean;
   readonly workerEntry: string;
   readonly execArgv: readonly string[];
   /** The cluster belongs to the process that started it and ends with it. */

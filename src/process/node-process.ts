@@ -7,7 +7,7 @@ import { GCS, isRaylet, type NodeId, type ObjectId, type ProcessId, type Process
 import { HEARTBEAT_MS } from "../base/limits.js";
 import { Gcs } from "../core/gcs/gcs.js";
 import { Journey } from "../core/journey.js";
-import type { PullSource } from "../core/raylet/node-store.js";
+import type { FetchSources } from "../core/raylet/pull.js";
 import { Raylet } from "../core/raylet/raylet.js";
 import { amountsOf } from "../core/resources.js";
 import { ProtocolError } from "../errors.js";
@@ -18,8 +18,9 @@ import type { Connection } from "../io/connection.js";
 import { dial } from "../io/dial.js";
 import { type Listener, listen } from "../io/listener.js";
 import type { Logger } from "../io/log.js";
+import { hostIdentity } from "../io/same-host.js";
 import { sweepSessions } from "../io/session.js";
-import { type TransferBlock, TransferClient, TransferServer } from "../io/transfer.js";
+import { TransferClient, TransferServer } from "../io/transfer.js";
 import { type Envelope, mayReceive, maySend, readEnvelope, writeEnvelope } from "../protocol/codec.js";
 import type { Message, MessageType, NodeInfo, OutputLine, Role } from "../protocol/messages.js";
 import { nowMs } from "./clock.js";
@@ -27,6 +28,7 @@ import type { NodeConfig, NodePlaces } from "./config.js";
 import { FRAME } from "./frame-types.js";
 import { NodeDisk } from "./node-disk.js";
 import { OutputRelay } from "./output-relay.js";
+import { ServedObjects } from "./served-objects.js";
 import type { WorkerChild } from "./worker-child.js";
 import { WorkerSpawner } from "./worker-spawner.js";
 
@@ -43,9 +45,8 @@ export class NodeProcess {
   readonly #journey: Journey;
   readonly #arena: Arena;
   readonly #disk: NodeDisk;
-  /** What pullers are reading now. */
-  readonly #pulls = new Map<TransferBlock, PullSource>();
   readonly #acceptor: Acceptor;
+  readonly #served: ServedObjects;
   readonly #transferServer: TransferServer;
   readonly #transferClient: TransferClient;
   readonly #spawner: WorkerSpawner;
@@ -96,11 +97,14 @@ export class NodeProcess {
       route: (target, socket, bytes) => this.#spawner.passSocket(target as ProcessId, socket, bytes),
       log: (line) => log.warn(line),
     });
-    this.#transferServer = new TransferServer(this.#arena, {
-      open: (objectId) => this.#openPull(objectId as ObjectId),
-      close: (objectId, block) => this.#closePull(objectId as ObjectId, block),
+    const host = config.sameHost ? hostIdentity() : "";
+    this.#served = new ServedObjects(this.#self.nodeId, this.#disk, {
+      raylet: () => this.#raylet,
+      enter: (action) => this.#enter(action),
     });
-    this.#transferClient = new TransferClient({ identity: { role: "raylet", ...identity }, secret: this.#secret });
+    this.#transferServer = new TransferServer(this.#arena, this.#served, host);
+    const asRaylet = { role: "raylet", ...identity } as const;
+    this.#transferClient = new TransferClient({ identity: asRaylet, secret: this.#secret, host });
     this.#output = new OutputRelay(this.#self, (to, message) => this.#route({ to, from: this.#self, message }));
     this.#spawner = new WorkerSpawner(config, places, {
       exited: (worker, reason) => {
@@ -146,6 +150,7 @@ export class NodeProcess {
     for (const connection of this.#nodes.values()) connection.close();
     this.#head?.close();
     this.#transferClient.close();
+    this.#transferServer.close();
     this.#disk.close();
     this.#arena.close();
     this.#arena.unlink();
@@ -353,27 +358,22 @@ export class NodeProcess {
     };
   }
 
-  #openPull(objectId: ObjectId): TransferBlock | undefined {
-    const source = this.#raylet?.storage.openPull(objectId, this.#self.processId);
-    if (source === undefined) return undefined;
-    const block = source.kind === "memory" ? source : this.#disk.reader(objectId, source);
-    this.#pulls.set(block, source);
-    return block;
-  }
-
-  #closePull(objectId: ObjectId, block: TransferBlock): void {
-    const source = this.#pulls.get(block);
-    this.#pulls.delete(block);
-    if (source === undefined) return;
-    this.#enter(() => this.#raylet?.storage.closePull(objectId, this.#self.processId, source));
-  }
-
   /** Lecture, `fetchArgument` and `fetchResult`: bytes go from store to store on a connection of their own. */
-  #fetch(objectId: ObjectId, from: NodeInfo, offset: number, sizeBytes: number): void {
-    this.#transferClient.pull(from, objectId, sizeBytes, this.#arena, offset).then(
-      () => this.#enter(() => this.#raylet?.fetched(objectId, true)),
+  #fetch(objectId: ObjectId, { nodes, width }: FetchSources, offset: number, sizeBytes: number): void {
+    const sources = nodes.map(({ host, port }) => ({ host, port }));
+    const partial = this.#served.begin(objectId, offset, sizeBytes);
+    const arrived = (from: number, end: number) => partial.arrived(from, end);
+    const job = { objectId, sizeBytes, sources, width, arena: this.#arena, offset, arrived };
+    this.#transferClient.pull(job).then(
+      () =>
+        this.#enter(() => {
+          this.#raylet?.fetched(objectId, true);
+          this.#served.sealed(objectId, partial);
+        }),
       (error: Error) => {
-        this.#log.warn(`object ${objectId} could not be fetched from node ${from.nodeId}: ${error.message}`);
+        const from = nodes.map(({ nodeId }) => `node ${nodeId}`).join(", ");
+        this.#log.warn(`object ${objectId} could not be fetched from ${from}: ${error.message}`);
+        this.#served.lost(objectId, partial);
         this.#enter(() => this.#raylet?.fetched(objectId, false));
       },
     );

@@ -35,6 +35,6 @@ function wordsAbout(core: Asked, role: "driver" | "worker", subject: string): un
     return processReport(who, core.owner, core.store.localEntries(), placing());
   }
   // A driver or worker has TCP connections only to processes of other nodes: calls, and their answers.
-  if (subject === "#traffic") return [{ objectBytes: 0, callBytes: tcpTraffic.bytesSent }];
+  if (subject === "#traffic") return [{ objectBytes: 0, callBytes: tcpTraffic.bytesSent, mostServedBytes: 0 }];
   return [...core.journey.records()].filter((record) => record.subject.startsWith(subject));
 }

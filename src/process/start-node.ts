@@ -35,6 +35,8 @@ export interface NodeStart extends NodeRequest {
   readonly host?: string;
   readonly port?: number;
   readonly endsWithParent: boolean;
+  /** Nodes on one host map each other's arenas: false for those that stand for separate machines. Default: true. */
+  readonly sameHost?: boolean;
   /** An open file for what the process prints: for a node that is to live on without us. */
   readonly outputFd?: number;
 }
@@ -106,12 +108,21 @@ function configOf(start: NodeStart): NodeConfig {
     },
     labels,
     objectStoreBytes: Math.floor(objectStoreMemory ?? defaultStoreBytes()),
+    sameHost: mapsOthers(start.sameHost ?? true),
     workerEntry: WORKER_ENTRY,
     execArgv: [],
     endsWithParent: start.endsWithParent,
     spillDirectory: start.spillDirectory === undefined ? "" : resolve(start.spillDirectory),
     spillBytes: spillLimit(),
   };
+}
+
+/** `MOBULA_SAME_HOST`: 0 and 1 say whether nodes of one host map each other's arenas. */
+function mapsOthers(byDefault: boolean): boolean {
+  const text = process.env["MOBULA_SAME_HOST"] ?? "";
+  if (text === "") return byDefault;
+  if (text === "0" || text === "1") return text === "1";
+  throw new InvalidOptionError(`MOBULA_SAME_HOST must be 0 or 1, got ${JSON.stringify(text)}`);
 }
 
 /** `MOBULA_SPILL_BYTES`: the most that the spill files of one node may take. Without it, what the disk has. */

@@ -161,10 +161,11 @@ export const MESSAGES = {
   /** The object table has no room for the object: nobody could ever find it, and its block is free again. */
   objectRefused: message(["raylet", "gcs"], ["driver", "worker", "raylet"], struct({ objectId, reason: failure })),
   /**
-   * Make an object local (`fetch`), or just say when it exists. `mustBeHere`: a task that holds resources takes it, which
-   * its raylet has brought before; if it is gone since, the task goes back instead of waiting.
+   * Make an object local (`fetch`), or just say when it exists. `waits`: the process is in `wait`, and those in `get` come
+   * first. `mustBeHere`: a task that holds resources takes it, which its raylet has brought before; if it is gone since,
+   * the task goes back instead of waiting.
    */
-  getObject: message(OWNERS, ["raylet"], struct({ objectId, fetch: flag, mustBeHere: flag })),
+  getObject: message(OWNERS, ["raylet"], struct({ objectId, fetch: flag, waits: flag, mustBeHere: flag })),
   objectReady: message(["raylet"], OWNERS, struct({ objectId, local: flag, offset: size, sizeBytes: size })),
   /** From its owner to the GCS: no store takes the value, so nobody else will have it. */
   objectFailed: message(
@@ -190,17 +191,21 @@ export const MESSAGES = {
     }),
   ),
   objectRegistered: message(["gcs"], ["raylet"], struct({ objectId })),
-  /** `failedAt`: the copy there could not be fetched; another is wanted, or a little time. */
+  /**
+   * `fetch`: this node is going to pull the object, and may be asked for what it has got of it. `failedAt`: the copy there
+   * could not be fetched; another is wanted, or a little time.
+   */
   subscribeObject: message(
     ["raylet"],
     ["gcs"],
-    struct({ objectId, forTask: optional(taskId), failedAt: optional(nodeId) }),
+    struct({ objectId, forTask: optional(taskId), fetch: flag, failedAt: optional(nodeId) }),
   ),
   unsubscribeObject: message(["raylet"], ["gcs"], struct({ objectId })),
+  /** Where to pull it from, the best first; the first `width` may be used at the same time. */
   objectAvailable: message(
     ["gcs"],
     ["raylet"],
-    struct({ objectId, sizeBytes: size, attempt: u16, locations: list(id<NodeId>(), MAX_NODES) }),
+    struct({ objectId, sizeBytes: size, attempt: u16, locations: list(id<NodeId>(), MAX_NODES), width: u32 }),
   ),
   objectGone: message(["gcs"], ["raylet"], struct({ objectId, reason: failure })),
   freeObject: message(["gcs"], ["raylet"], struct({ objectId })),

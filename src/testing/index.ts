@@ -33,6 +33,9 @@ export interface TestNode {
 /** How long a node may take to end by itself when the cluster stops. */
 const STOP_TIMEOUT_MS = 5_000;
 
+/** Nodes share nothing, as if each were a machine of its own. */
+const LIKE_MACHINES = { endsWithParent: true, sameHost: false };
+
 export class TestCluster implements AsyncDisposable {
   /** For `init({ address })`. */
   readonly address: string;
@@ -46,7 +49,7 @@ export class TestCluster implements AsyncDisposable {
     const [head = {}, ...others] = options.nodes ?? [{}];
     checkOptions("node", head);
     const secret = loadSecret();
-    const started = await startNode({ ...head, secretHex: hexOf(secret), endsWithParent: true });
+    const started = await startNode({ ...head, secretHex: hexOf(secret), ...LIKE_MACHINES });
     const cluster = new TestCluster(started, secret);
     try {
       for (const node of others) await cluster.addNode(node);
@@ -72,7 +75,7 @@ export class TestCluster implements AsyncDisposable {
   async addNode(options: NodeOptions = {}): Promise<TestNode> {
     checkOptions("node", options);
     const head = { address: this.address, clusterId: this.#clusterId };
-    const started = await startNode({ ...options, head, secretHex: hexOf(this.#secret), endsWithParent: true });
+    const started = await startNode({ ...options, head, secretHex: hexOf(this.#secret), ...LIKE_MACHINES });
     const node = new Node(started, this);
     this.#nodes.push(node);
     await waitForCondition(async () => (await (await this.tool()).nodeIds()).includes(node.nodeId));

@@ -98,7 +98,7 @@ test("functions, objects and leases go to their tables, and the answers to who a
   w.send(D, { type: "registerFunction", functionId: func("f"), name: "add", payload: Uint8Array.of(1) });
   assert.deepEqual(w.asked(), ["w: functionFound f"]);
 
-  w.send(N1, { type: "subscribeObject", objectId: object("c"), forTask: undefined, failedAt: undefined });
+  w.send(N1, { type: "subscribeObject", objectId: object("c"), forTask: undefined, fetch: true, failedAt: undefined });
   w.register("c");
   assert.deepEqual(w.asked(), ["N1: objectAvailable c", "N2: objectRegistered c"]);
 
@@ -244,6 +244,7 @@ test("who holds a ref whose owner died before its word of the object is told, wh
     type: "subscribeObject",
     objectId: object("c"),
     forTask: undefined,
+    fetch: true,
     failedAt: undefined,
   } as const;
   w.send(N2, { type: "processDied", process: W, reason: failure("WORKER_CRASHED") });
@@ -264,7 +265,7 @@ test("who holds a ref whose owner died before its word of the object is told, wh
 test("an owner that is busy says late what it makes: nobody is told that it died", () => {
   const w = new World();
   w.hold(D, "c");
-  w.send(N1, { type: "subscribeObject", objectId: object("c"), forTask: undefined, failedAt: undefined });
+  w.send(N1, { type: "subscribeObject", objectId: object("c"), forTask: undefined, fetch: true, failedAt: undefined });
   w.gcs.tick(2 * HEARTBEAT_MS);
   w.gcs.tick(2 * HEARTBEAT_MS + DECLARATION_WAIT_MS);
   assert.deepEqual(w.asked(), ["d: holdsAdded", "d: flushHolds 1", "w: flushHolds 1"]);
@@ -359,7 +360,7 @@ test("a driver's death ends its job on every node, its actors and its objects", 
 test("a node that is silent for its time is dead, and takes its processes, copies and requests along", () => {
   const w = new World();
   w.register("c");
-  w.send(N1, { type: "subscribeObject", objectId: object("d"), forTask: undefined, failedAt: undefined });
+  w.send(N1, { type: "subscribeObject", objectId: object("d"), forTask: undefined, fetch: true, failedAt: undefined });
   w.send(N1, { ...leaseRequest("L1", { strategy: { kind: "node", nodeId: "N2", soft: true } }), type: "placeLease" });
   w.asked();
   w.gcs.tick(HEARTBEAT_MS + NODE_TIMEOUT_MS);
@@ -373,7 +374,7 @@ test("a node that is silent for its time is dead, and takes its processes, copie
   ]);
   w.gcs.nodeDied(node("N2"), "again");
   assert.deepEqual(w.asked(), []);
-  w.send(N1, { type: "subscribeObject", objectId: object("c"), forTask: undefined, failedAt: undefined });
+  w.send(N1, { type: "subscribeObject", objectId: object("c"), forTask: undefined, fetch: true, failedAt: undefined });
   assert.deepEqual(w.asked(), ["N1: objectGone c OBJECT_LOST"]);
   assert.equal(w.gcs.nodeCount, 1);
 });

@@ -110,7 +110,7 @@ class World {
   }
 
   want(name: string): void {
-    this.table.subscribe(node("N1"), resultOf(name));
+    this.table.subscribe(node("N1"), resultOf(name), true);
     this.lineage.settle();
   }
 
@@ -296,7 +296,7 @@ test("a result whose ref leaves its owner after the spec is made again as well",
   w.handSeveral("a", 2);
   w.table.register(node("N2"), resultOf("a", 1), 10, D.processId, []);
   w.lose();
-  w.table.subscribe(node("N1"), resultOf("a", 1));
+  w.table.subscribe(node("N1"), resultOf("a", 1), true);
   w.lineage.settle();
   assert.deepEqual(w.asked(), ["run a as a.1, run 1"]);
 });

@@ -54,7 +54,7 @@ export class ObjectDesk {
         this.#registerObject(from.nodeId, message);
         return true;
       case "subscribeObject":
-        this.#objects.subscribe(from.nodeId, message.objectId, message.failedAt);
+        this.#objects.subscribe(from.nodeId, message.objectId, message.fetch, message.failedAt);
         return true;
       case "unsubscribeObject":
         this.#objects.unsubscribe(from.nodeId, message.objectId);
@@ -120,10 +120,13 @@ export class ObjectDesk {
     this.#port.send(rayletOf(node), { type: "objectRegistered", objectId });
   }
 
-  /** A copy that its own raylet gave up, or that another could not read: then it must not be read again. */
+  /**
+   * A copy that its own raylet gave up, or that another could not read: then it must not be read again. A node that was
+   * only handing on what it had got keeps what it pulls.
+   */
   #dropLocation(from: ProcessRef, { nodeId, objectId }: MessageBody<"dropLocation">): void {
-    this.#objects.dropLocation(nodeId, objectId);
-    if (from.nodeId !== nodeId) this.#port.send(rayletOf(nodeId), { type: "freeObject", objectId });
+    const wasCopy = this.#objects.dropLocation(nodeId, objectId);
+    if (wasCopy && from.nodeId !== nodeId) this.#port.send(rayletOf(nodeId), { type: "freeObject", objectId });
   }
 
   #addHold(from: ProcessRef, object: ObjectId, { declare, runner }: MessageBody<"addHolds">): void {
@@ -150,13 +153,14 @@ export function objectTablePort(
 ): ObjectTablePort {
   const send = (to: ProcessRef, message: Message) => port.send(to, message);
   return {
-    objectAvailable: (waiter, objectId, { sizeBytes, attempt, locations }) =>
+    objectAvailable: (waiter, objectId, { sizeBytes, attempt }, { locations, width }) =>
       send(rayletOf(waiter), {
         type: "objectAvailable",
         objectId,
         sizeBytes,
         attempt,
-        locations: [...locations],
+        locations,
+        width,
       }),
     objectGone: (waiter, objectId, reason) => send(rayletOf(waiter), { type: "objectGone", objectId, reason }),
     freeObject: (node, objectId) => send(rayletOf(node), { type: "freeObject", objectId }),

@@ -1,6 +1,7 @@
 /** What the object table asks of the world, and what it shows of itself. */
 import type { ActorId, NodeId, ObjectId, ProcessId, ProcessRef, TaskId } from "../../base/ids.js";
 import type { Failure } from "../../protocol/messages.js";
+import type { Sources } from "./distribution.js";
 
 /** A process, an object that contains the ref, or a task that may have to run again with it. */
 export type HolderId = ProcessId | ObjectId | TaskId;
@@ -8,7 +9,7 @@ export type HolderId = ProcessId | ObjectId | TaskId;
 /** What the table asks of the world. A port never calls back into the machine within the same call. */
 export interface ObjectTablePort {
   /** Tell a waiting node where an object can be fetched. */
-  objectAvailable(waiter: NodeId, object: ObjectId, entry: ObjectEntry): void;
+  objectAvailable(waiter: NodeId, object: ObjectId, entry: ObjectEntry, sources: Sources): void;
   /** Tell a waiting node that an object will never be there. */
   objectGone(waiter: NodeId, object: ObjectId, reason: Failure): void;
   /** Tell a node to drop its copy; nobody can reach the object any more. */

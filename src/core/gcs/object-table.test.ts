@@ -6,6 +6,7 @@ import fc from "fast-check";
 import { Lines } from "../../../test/support/messages.js";
 import { failure, kib, node, object, process, processId, task } from "../../../test/support/names.js";
 import type { ObjectId } from "../../base/ids.js";
+import { MIN_DISTRIBUTED_BYTES } from "../../base/limits.js";
 import { ObjectTable } from "./object-table.js";
 
 class World {
@@ -15,7 +16,7 @@ class World {
   constructor() {
     const say = this.#lines.add;
     this.table = new ObjectTable({
-      objectAvailable: (to, id, { locations }) => say(`${to}: ${id} is on ${[...locations].join(", ")}`),
+      objectAvailable: (to, id, _entry, { locations }) => say(`${to}: ${id} is on ${[...locations].join(", ")}`),
       objectGone: (to, id, { code }) => say(`${to}: ${id} is gone, ${code}`),
       freeObject: (on, id) => say(`${on}: free ${id}`),
       promoteResult: (worker, id) => say(`${worker.processId}: promote ${id}`),
@@ -26,13 +27,13 @@ class World {
   }
 
   /** A store sealed a copy. Without a holder it is a replica. */
-  register(on: string, name: string, holder?: string, contains: readonly string[] = []): boolean {
+  register(on: string, name: string, holder?: string, contains: readonly string[] = [], sizeBytes = kib(200)): boolean {
     const by = holder === undefined ? undefined : processId(holder);
-    return this.table.register(node(on), object(name), kib(200), by, contains.map(object));
+    return this.table.register(node(on), object(name), sizeBytes, by, contains.map(object));
   }
 
-  subscribe(from: string, name: string): string {
-    return this.table.subscribe(node(from), object(name));
+  subscribe(from: string, name: string, fetch = true): string {
+    return this.table.subscribe(node(from), object(name), fetch);
   }
 
   hold(holder: string, name: string): void {
@@ -70,6 +71,29 @@ test("a waiter is told when the object is registered, and only once", () => {
   assert.deepEqual(w.asked(), ["N1: c is on N2"]);
   assert.equal(w.subscribe("N3", "c"), "answered");
   assert.deepEqual(w.asked(), ["N3: c is on N2, N1"]);
+});
+
+test("a large object is handed on by those who are pulling it; who only asks pulls nothing", () => {
+  const w = new World();
+  w.register("S", "c", "d", [], MIN_DISTRIBUTED_BYTES);
+  w.subscribe("ask", "c", false);
+  for (const name of ["N1", "N2", "N3", "N4"]) w.subscribe(name, "c");
+  assert.deepEqual(w.asked(), [
+    "ask: c is on S",
+    "N1: c is on S",
+    "N2: c is on S",
+    "N3: c is on N1, S",
+    "N4: c is on N1, S",
+  ]);
+  w.table.nodeDied(node("N1"));
+  w.table.unsubscribe(node("N2"), object("c"));
+  w.subscribe("N5", "c");
+  w.register("N5", "c", undefined, [], MIN_DISTRIBUTED_BYTES);
+  w.subscribe("N6", "c");
+  assert.deepEqual(w.asked(), ["N5: c is on S", "N6: c is on S, N5"]);
+  w.release("d", "c");
+  w.subscribe("N3", "c");
+  assert.deepEqual(w.asked(), ["S: free c", "N5: free c", "c is unreachable"]);
 });
 
 test("who took its wish back is not told", () => {
@@ -258,18 +282,18 @@ test("a raylet that cannot read its copy any more takes it back", () => {
 test("who could not fetch a copy gets another, or the same when time has passed", () => {
   const w = new World();
   w.register("N2", "c", "d");
-  w.table.subscribe(node("N1"), object("c"), node("N2"));
+  w.table.subscribe(node("N1"), object("c"), true, node("N2"));
   assert.deepEqual(w.asked(), []);
   w.table.tick();
   w.table.tick();
   assert.deepEqual(w.asked(), ["N1: c is on N2"]);
   w.register("N3", "c");
-  w.table.subscribe(node("N1"), object("c"), node("N2"));
+  w.table.subscribe(node("N1"), object("c"), true, node("N2"));
   assert.deepEqual(w.asked(), ["N1: c is on N3"]);
-  w.table.subscribe(node("N3"), object("c"), node("N2"));
+  w.table.subscribe(node("N3"), object("c"), true, node("N2"));
   w.table.dropLocation(node("N3"), object("c"));
   w.asked();
-  w.table.subscribe(node("N1"), object("c"), node("N2"));
+  w.table.subscribe(node("N1"), object("c"), true, node("N2"));
   w.table.nodeDied(node("N2"));
   assert.deepEqual(w.asked(), ["c is lost and wanted"]);
 });
@@ -399,4 +423,18 @@ test("whatever is held, contained, let go and lost, exactly what can be reached 
     }),
     { numRuns: 300 },
   );
+});
+
+test("who pulls what another run has made is not sent to those who still pull what the first had made", () => {
+  const w = new World();
+  const copy = (on: string, attempt: number) =>
+    w.table.register(node(on), object("c"), MIN_DISTRIBUTED_BYTES, processId("d"), [], attempt);
+  copy("S", 0);
+  for (const name of ["N1", "N2", "N3"]) w.table.subscribe(node(name), object("c"), true);
+  assert.deepEqual(w.asked(), ["N1: c is on S", "N2: c is on S", "N3: c is on N1, S"]);
+  assert.equal(w.table.dropLocation(node("N1"), object("c")), false);
+  w.table.nodeDied(node("S"));
+  copy("T", 1);
+  for (const name of ["N4", "N5", "N6"]) w.table.subscribe(node(name), object("c"), true);
+  assert.deepEqual(w.asked(), ["N4: c is on T", "N5: c is on T", "N6: c is on N4, T"]);
 });

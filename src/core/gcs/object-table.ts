@@ -13,8 +13,9 @@
  */
 import { assert } from "../../base/assert.js";
 import { type NodeId, type ObjectId, type ProcessId, type ProcessRef, TASK_ID_DIGITS } from "../../base/ids.js";
-import { MAX_OBJECTS, MAX_WAITERS_PER_OBJECT } from "../../base/limits.js";
+import { MAX_OBJECTS, MAX_WAITERS_PER_OBJECT, MIN_DISTRIBUTED_BYTES } from "../../base/limits.js";
 import type { Failure } from "../../protocol/messages.js";
+import { Distribution } from "./distribution.js";
 import { lost, tooManyWait } from "./object-failures.js";
 import type { HolderId, ObjectEntry, ObjectTablePort, TableEntry } from "./object-port.js";
 
@@ -26,6 +27,8 @@ interface Row {
   primary: NodeId | undefined;
   readonly holders: Set<HolderId>;
   contains: readonly ObjectId[];
+  /** Who pulls it now, if it is large. */
+  distribution: Distribution | undefined;
   /** The process that will make the value, while there is none. */
   maker: ProcessId | undefined;
   /** The worker that the maker had pushed the task to before the ref left. */
@@ -39,8 +42,8 @@ interface Row {
 export class ObjectTable {
   readonly #port: ObjectTablePort;
   readonly #rows = new Map<ObjectId, Row>();
-  /** Nodes waiting for an object that is not registered yet: the lecture's callbacks. */
-  readonly #waiters = new Map<ObjectId, Set<NodeId>>();
+  /** Nodes waiting for an object that is not registered yet: the lecture's callbacks. True: they are going to pull it. */
+  readonly #waiters = new Map<ObjectId, Map<NodeId, boolean>>();
   /** Nodes that could not fetch the only copy: told again when time has passed. */
   readonly #later = new Map<ObjectId, Set<NodeId>>();
   readonly #heldBy = new Map<HolderId, Set<ObjectId>>();
@@ -75,36 +78,37 @@ export class ObjectTable {
 
   /**
    * Lecture, `subscribeObject`: answer at once if the object exists, else remember who asked.
-   * Idempotent, because the message may arrive twice.
+   * Idempotent, because the message may arrive twice. `fetch`: the node is going to pull the object.
    * `failedAt`: the waiter could not fetch the copy there. It gets another, or that one again when time has passed.
    */
-  subscribe(waiter: NodeId, object: ObjectId, failedAt?: NodeId): "answered" | "waiting" {
+  subscribe(waiter: NodeId, object: ObjectId, fetch: boolean, failedAt?: NodeId): "answered" | "waiting" {
     const row = this.#rows.get(object);
+    if (failedAt !== undefined) this.#endPull(waiter, object);
     if (row !== undefined && row.locations.size > 0) {
-      const others = new Set([...row.locations].filter((each) => each !== failedAt));
-      if (others.size === 0) {
+      if (row.locations.size === 1 && failedAt !== undefined && row.locations.has(failedAt)) {
         this.#later.set(object, (this.#later.get(object) ?? new Set()).add(waiter));
         return "waiting";
       }
-      this.#port.objectAvailable(waiter, object, { ...row, locations: others });
+      this.#tell(waiter, object, row, fetch, failedAt);
       return "answered";
     }
     if (row?.gone !== undefined) {
       this.#port.objectGone(waiter, object, row.gone);
       return "answered";
     }
-    const waiters = this.#waiters.get(object) ?? new Set();
+    const waiters = this.#waiters.get(object) ?? new Map();
     if (waiters.size >= MAX_WAITERS_PER_OBJECT || this.#waiters.size >= this.maxObjects) {
       this.#port.objectGone(waiter, object, tooManyWait(object));
       return "answered";
     }
-    this.#waiters.set(object, waiters.add(waiter));
+    this.#waiters.set(object, waiters.set(waiter, fetch));
     if (row?.runner !== undefined) this.#port.promoteResult(row.runner, object);
     if (row?.lostFrom !== undefined) this.#port.lostIsWanted(object);
     return "waiting";
   }
 
   unsubscribe(waiter: NodeId, object: ObjectId): void {
+    this.#endPull(waiter, object);
     for (const table of [this.#waiters, this.#later]) {
       const waiters = table.get(object);
       if (waiters?.delete(waiter) && waiters.size === 0) table.delete(object);
@@ -145,6 +149,7 @@ export class ObjectTable {
     row.attempt = attempt;
     row.lostFrom = undefined;
     row.locations.add(node);
+    this.#endPull(node, object);
     if (holder !== undefined)
       row.primary ??= node; // it was written there
     else if (row.primary === undefined) this.#promote(object, row);
@@ -203,13 +208,17 @@ export class ObjectTable {
     for (const object of [...(this.#heldBy.get(holder) ?? [])]) this.release(holder, object);
   }
 
-  /** A copy is gone. Without another, the object is lost, until somebody wants it and it can be made again. */
-  dropLocation(node: NodeId, object: ObjectId): void {
+  /** A copy is gone. Without another, the object is lost, until somebody wants it and it can be made again. False: none was known there. */
+  dropLocation(node: NodeId, object: ObjectId): boolean {
     const row = this.#rows.get(object);
-    if (row === undefined || !row.locations.delete(node)) return;
+    if (row === undefined || !row.locations.delete(node)) return false;
     if (row.primary === node) this.#promote(object, row);
-    if (row.locations.size === 0) row.lostFrom = node;
+    if (row.locations.size === 0) {
+      row.lostFrom = node;
+      row.distribution = undefined; // who comes next pulls what another run makes, and nothing of what is on its way
+    }
     this.#tryAgain(object);
+    return true;
   }
 
   // ── Lost objects ────────────────────────────────────────────────────────────────────────────────────────────────
@@ -250,8 +259,9 @@ export class ObjectTable {
   }
 
   nodeDied(node: NodeId): void {
-    for (const object of [...this.#rows.keys()]) this.dropLocation(node, object);
     for (const object of [...this.#waiters.keys(), ...this.#later.keys()]) this.unsubscribe(node, object);
+    for (const object of this.#rows.keys()) this.#endPull(node, object); // nobody is sent there any more
+    for (const object of [...this.#rows.keys()]) this.dropLocation(node, object);
   }
 
   /** Every invariant of this table. Runs after each call in the simulator and in tests. */
@@ -263,6 +273,7 @@ export class ObjectTable {
       assert(row.maker === undefined && row.gone === undefined, "a stray has no maker and no end");
     }
     for (const [object, row] of this.#rows) {
+      row.distribution?.check();
       assert(row.holders.size > 0, "an unreachable object has been freed");
       const hasPrimary = row.primary !== undefined && row.locations.has(row.primary);
       assert(hasPrimary === row.locations.size > 0, "one copy of an object that has any is the primary");
@@ -291,6 +302,7 @@ export class ObjectTable {
       primary: undefined,
       holders: new Set(),
       contains: [],
+      distribution: undefined,
       maker: undefined,
       runner: undefined,
       lostFrom: undefined,
@@ -326,7 +338,7 @@ export class ObjectTable {
   #tryAgain(object: ObjectId): void {
     const waiters = this.#later.get(object);
     this.#later.delete(object);
-    for (const waiter of waiters ?? []) this.subscribe(waiter, object);
+    for (const waiter of waiters ?? []) this.subscribe(waiter, object, true);
   }
 
   /** What the freed object contained; nothing if it lives on. */
@@ -348,8 +360,24 @@ export class ObjectTable {
     const waiters = this.#waiters.get(object);
     if (waiters === undefined) return false;
     this.#waiters.delete(object);
-    for (const waiter of waiters) this.#port.objectAvailable(waiter, object, row);
+    for (const [waiter, fetch] of waiters) this.#tell(waiter, object, row, fetch);
     return true;
+  }
+
+  #tell(waiter: NodeId, object: ObjectId, row: Row, fetch: boolean, failedAt?: NodeId): void {
+    const copies = new Set([...row.locations].filter((node) => node !== failedAt));
+    if (!fetch || row.sizeBytes < MIN_DISTRIBUTED_BYTES) {
+      const locations = [...copies];
+      return this.#port.objectAvailable(waiter, object, row, { locations, width: locations.length });
+    }
+    row.distribution ??= new Distribution();
+    this.#port.objectAvailable(waiter, object, row, row.distribution.assign(waiter, copies, failedAt));
+  }
+
+  #endPull(node: NodeId, object: ObjectId): void {
+    const row = this.#rows.get(object);
+    row?.distribution?.ended(node);
+    if (row?.distribution?.isIdle) row.distribution = undefined;
   }
 
   /** Those who wait are told now, those who ask later then. */
@@ -358,6 +386,6 @@ export class ObjectTable {
     this.#strays.delete(object);
     const waiters = this.#waiters.get(object);
     this.#waiters.delete(object);
-    for (const waiter of waiters ?? []) this.#port.objectGone(waiter, object, reason);
+    for (const waiter of waiters?.keys() ?? []) this.#port.objectGone(waiter, object, reason);
   }
 }

@@ -54,6 +54,6 @@ export class ArgumentReaders {
   }
 
   #ask(objectId: ObjectId, mustBeHere: boolean): void {
-    this.#sendToRaylet({ type: "getObject", objectId, fetch: true, mustBeHere });
+    this.#sendToRaylet({ type: "getObject", objectId, fetch: true, waits: false, mustBeHere });
   }
 }

@@ -32,6 +32,8 @@ export interface Waiter {
   entryReady(entry: ObjectEntry, value: Opaque): void;
   /** Only existence matters, not the bytes. */
   readonly onlyExistence: boolean;
+  /** In `wait`: others come first. */
+  readonly isPatient?: boolean;
 }
 
 /**
@@ -257,4 +259,10 @@ export function upstreamFailure(task: Task): Outcome | undefined {
     if (entry.state === "failed" && entry.failure !== undefined) return { kind: "failed", ...entry.failure };
   }
   return undefined;
+}
+
+/** What those who wait for an object want of it: its bytes, or only to know that it exists; in `wait`, others come first. */
+export function wishOf({ waiters }: ObjectEntry): { readonly fetch: boolean; readonly waits: boolean } {
+  const fetch = waiters?.some((waiter) => !waiter.onlyExistence) ?? true;
+  return { fetch, waits: waiters?.every((waiter) => waiter.isPatient) ?? false };
 }

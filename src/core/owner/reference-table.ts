@@ -18,7 +18,7 @@ import { ArgumentReaders } from "./argument-readers.js";
 import { tellDependents, whenReadyForTask } from "./dependents.js";
 import { Holds } from "./holds.js";
 import type { Task } from "./records.js";
-import { describeAwaited, ObjectEntry, type Opaque, type Waiter } from "./records.js";
+import { describeAwaited, ObjectEntry, type Opaque, type Waiter, wishOf } from "./records.js";
 import type { ReferenceTablePort } from "./reference-port.js";
 
 export class ReferenceTable {
@@ -350,8 +350,7 @@ export class ReferenceTable {
     if (entry.pulling) return;
     this.#byId.set(entry.id, entry);
     entry.pulling = true;
-    const fetch = entry.waiters?.some((waiter) => !waiter.onlyExistence) ?? true;
-    this.#port.sendToRaylet({ type: "getObject", objectId: entry.id, fetch, mustBeHere: false });
+    this.#port.sendToRaylet({ type: "getObject", objectId: entry.id, ...wishOf(entry), mustBeHere: false });
   }
 
   #stopPulling(entry: ObjectEntry): void {

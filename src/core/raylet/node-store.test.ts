@@ -89,7 +89,7 @@ class World {
   get(name: string, who: string): void {
     if (!this.sealed.has(name) || this.lost.has(name)) return;
     this.waiting.push({ name, who, what: "get" });
-    this.send(who, { type: "getObject", objectId: object(name), fetch: true, mustBeHere: false });
+    this.send(who, { type: "getObject", objectId: object(name), fetch: true, waits: false, mustBeHere: false });
   }
 
   release(index: number): void {
@@ -281,13 +281,20 @@ test("a promoted replica is written to disk instead of being evicted", () => {
     },
     new Journey("N1", () => 0),
   );
-  store.receive(process("p"), { type: "getObject", objectId: object("c"), fetch: true, mustBeHere: false });
+  store.receive(process("p"), {
+    type: "getObject",
+    objectId: object("c"),
+    fetch: true,
+    waits: false,
+    mustBeHere: false,
+  });
   store.receive(gcs, {
     type: "objectAvailable",
     objectId: object("c"),
     sizeBytes: kib(4),
     attempt: 0,
     locations: [node("N2")],
+    width: 1,
   });
   store.fetched(object("c"), true);
   store.receive(gcs, { type: "becomePrimary", objectId: object("c") });

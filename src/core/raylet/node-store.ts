@@ -5,15 +5,16 @@
  * after everything that may have made room.
  * Does not know: object bytes, sockets, leases.
  */
-import { GCS, type NodeId, type ObjectId, type ProcessId, type ProcessRef, type TaskId } from "../../base/ids.js";
-import type { Failure, Message } from "../../protocol/messages.js";
+import { GCS, type NodeId, type ObjectId, type ProcessId, type ProcessRef } from "../../base/ids.js";
+import type { Failure, Message, MessageBody } from "../../protocol/messages.js";
 import type { Journey } from "../journey.js";
 import type { Block } from "../store/entry.js";
 import { holdersInWords } from "../store/holders.js";
 import { Room } from "../store/room.js";
 import { type SpillFileId, Spilling, type SpillPart } from "../store/spilling.js";
 import { StoreIndex } from "../store/store-index.js";
-import { ObjectManager, type ObjectManagerPort, type Want } from "./object-manager.js";
+import { ObjectManager } from "./object-manager.js";
+import type { ObjectManagerPort, Sources, Want } from "./pull.js";
 import { StoreDesk } from "./store-desk.js";
 
 /** What the store asks of the disk, and of the arena's file system. */
@@ -36,7 +37,7 @@ export interface NodeStorePort {
   send(to: ProcessRef, message: Message): void;
   /** To a process of this node, if it is still there. */
   sendToLocal(process: ProcessId, message: Message): void;
-  fetchObject(object: ObjectId, from: NodeId, offset: number, sizeBytes: number): void;
+  fetchObject(object: ObjectId, from: Sources, offset: number, sizeBytes: number): void;
   argumentReady(want: Want & { readonly kind: "argument" }, object: ObjectId): void;
   argumentFailed(want: Want & { readonly kind: "argument" }, reason: Failure): void;
   /** The process broke the protocol: its connection ends. */
@@ -166,7 +167,7 @@ export class NodeStore {
 
   #objectPort(): ObjectManagerPort {
     return {
-      subscribeObject: (objectId, forTask, failedAt) => this.#subscribe(objectId, forTask, failedAt),
+      subscribeObject: (objectId, forTask, fetch, failedAt) => this.#subscribe({ objectId, forTask, fetch, failedAt }),
       unsubscribeObject: (objectId) => this.#port.send(GCS, { type: "unsubscribeObject", objectId }),
       registerReplica: (objectId, sizeBytes, attempt) =>
         this.#port.send(GCS, { type: "registerObject", objectId, sizeBytes, attempt, holder: undefined, contains: [] }),
@@ -182,10 +183,10 @@ export class NodeStore {
     };
   }
 
-  #subscribe(objectId: ObjectId, forTask: TaskId | undefined, failedAt: NodeId | undefined): void {
-    if (forTask === undefined) this.#journey.record("subscribeObject", objectId);
-    else this.#journey.record("locateArgument", forTask, objectId);
-    this.#port.send(GCS, { type: "subscribeObject", objectId, forTask, failedAt });
+  #subscribe(asked: Omit<MessageBody<"subscribeObject">, "type">): void {
+    if (asked.forTask === undefined) this.#journey.record("subscribeObject", asked.objectId);
+    else this.#journey.record("locateArgument", asked.forTask, asked.objectId);
+    this.#port.send(GCS, { type: "subscribeObject", ...asked });
   }
 
   #restore(objectId: ObjectId, { offset, sizeBytes }: Block): void {

@@ -4,15 +4,17 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Lines } from "../../../test/support/messages.js";
 import { failure, kib, lease, node, object, processId, task } from "../../../test/support/names.js";
-import { MAX_CONCURRENT_FETCHES, MAX_FETCH_ATTEMPTS, MAX_PULLS } from "../../base/limits.js";
+import { MAX_CONCURRENT_FETCHES, MAX_FETCH_ATTEMPTS, MAX_FETCHING_BYTES, MAX_PULLS } from "../../base/limits.js";
 import { Journey } from "../journey.js";
 import { Room } from "../store/room.js";
 import { Spilling } from "../store/spilling.js";
 import { StoreIndex } from "../store/store-index.js";
-import { ObjectManager, type Want } from "./object-manager.js";
+import { ObjectManager } from "./object-manager.js";
+import type { Want } from "./pull.js";
 
-const get = (process: string): Want => ({ kind: "get", process: processId(process), fetch: true });
-const ask = (process: string): Want => ({ kind: "get", process: processId(process), fetch: false });
+const get = (process: string): Want => ({ kind: "get", process: processId(process), fetch: true, waits: false });
+const ask = (process: string): Want => ({ kind: "get", process: processId(process), fetch: false, waits: false });
+const patient = (process: string): Want => ({ kind: "get", process: processId(process), fetch: true, waits: true });
 const argument = (name: string): Want => ({ kind: "argument", leaseId: lease(name), taskId: task(name) });
 
 class World {
@@ -27,13 +29,13 @@ class World {
     const say = this.#lines.add;
     const who = (want: Want) => (want.kind === "get" ? want.process : want.leaseId);
     const port: ConstructorParameters<typeof ObjectManager>[1] = {
-      subscribeObject: (id, forTask, failedAt) =>
+      subscribeObject: (id, forTask, _fetch, failedAt) =>
         say(
           `subscribe ${id}${forTask === undefined ? "" : ` for ${forTask}`}${failedAt === undefined ? "" : `, not from ${failedAt}`}`,
         ),
       unsubscribeObject: (id) => say(`unsubscribe ${id}`),
       registerReplica: (id) => say(`register ${id}`),
-      fetchObject: (id, from) => say(`fetch ${id} from ${from}`),
+      fetchObject: (id, from) => say(`fetch ${id} from ${from.locations}`),
       restoreObject: (id) => say(`restore ${id}`),
       dropLocation: (id, from) => say(from === "N1" ? `drop ${id}` : `drop ${id} of ${from}`),
       objectMissing: (process, id) => say(`${process}: ${id} is missing`),
@@ -61,7 +63,11 @@ class World {
 
   /** The object table says where it is. */
   available(name: string, ...nodes: readonly string[]): void {
-    this.manager.objectAvailable(object(name), kib(200), 0, nodes.map(node));
+    this.large(name, kib(200), ...nodes);
+  }
+
+  large(name: string, sizeBytes: number, ...nodes: readonly string[]): void {
+    this.manager.objectAvailable(object(name), sizeBytes, 0, { locations: nodes.map(node), width: 1 });
   }
 
   fetched(name: string, ok = true): void {
@@ -134,7 +140,7 @@ test("another replica is tried when a fetch fails; a copy that nobody can read i
     tried.push(...w.asked().filter((line) => line.startsWith("fetch")));
     w.fetched("c", false);
   }
-  const [two, three] = ["fetch c from N2", "fetch c from N3"];
+  const [two, three] = ["fetch c from N2,N3", "fetch c from N3,N2"];
   assert.deepEqual(tried, [two, three, two, three, two]);
   assert.deepEqual(w.asked(), ["drop c of N2", "subscribe c, not from N2"]);
   assert.equal(w.store.usedBytes, 0);
@@ -189,7 +195,7 @@ test("a fetch whose reader left goes on: the replica serves whoever comes next",
   w.manager.processDied(processId("p"));
   w.asked();
   w.fetched("d", false);
-  assert.deepEqual(w.asked(), []);
+  assert.deepEqual(w.asked(), ["unsubscribe d"]); // nobody is to be sent here for it
 });
 
 test("fetches under way are bounded; readers in get come before task arguments", () => {
@@ -221,11 +227,46 @@ test("a fetch waits until the store has room; a replica that nobody reads gives 
   assert.deepEqual(w.asked(), ["register c", "p: c is ready", "drop c", "fetch d from N2"]);
 });
 
+test("bytes under way are bounded; the next in turn waits, and smaller ones behind it too", () => {
+  const w = new World(MAX_FETCHING_BYTES * 4);
+  for (const [name, sizeBytes] of [
+    ["a", MAX_FETCHING_BYTES - kib(1)],
+    ["b", kib(2)],
+    ["c", kib(1)],
+    ["huge", MAX_FETCHING_BYTES * 2],
+  ] as const) {
+    w.want(name, argument(name));
+    w.large(name, sizeBytes, "N2");
+  }
+  const fetches = () => w.asked().filter((line) => line.startsWith("fetch"));
+  assert.deepEqual(fetches(), ["fetch a from N2"]);
+  w.fetched("a");
+  assert.deepEqual(fetches(), ["fetch b from N2", "fetch c from N2"]);
+  w.fetched("b");
+  assert.deepEqual(fetches(), []);
+  w.fetched("c");
+  assert.deepEqual(fetches(), ["fetch huge from N2"]);
+});
+
+test("get comes before wait, and wait before task arguments", () => {
+  const w = new World(MAX_FETCHING_BYTES * 4);
+  w.want("first", argument("first"));
+  w.large("first", MAX_FETCHING_BYTES, "N2");
+  w.want("argument", argument("L1"));
+  w.want("wait", patient("p"));
+  w.want("get", get("p"));
+  for (const name of ["argument", "wait", "get"]) w.available(name, "N2");
+  w.asked();
+  w.fetched("first");
+  const fetches = w.asked().filter((line) => line.startsWith("fetch"));
+  assert.deepEqual(fetches, ["fetch get from N2", "fetch wait from N2", "fetch argument from N2"]);
+});
+
 test("a fetch of more than the store has is refused at once", () => {
   const w = new World(kib(100));
   w.want("c", get("p"));
   w.available("c", "N2");
-  assert.deepEqual(w.asked(), ["subscribe c", "p: c failed OBJECT_STORE_FULL"]);
+  assert.deepEqual(w.asked(), ["subscribe c", "unsubscribe c", "p: c failed OBJECT_STORE_FULL"]);
 });
 
 test("the steps of get and of an argument are recorded where they are done", () => {

@@ -4,16 +4,23 @@
  * Lecture: `checkLocalStore`, `subscribeObject`, `locateArgument`, `fetchArgument`, `fetchResult`, `storeResult`,
  * `returnValue`.
  *
- * One subscription and one fetch for each object, however many want it. Readers in `get` come before task arguments.
+ * One subscription and one fetch for each object, however many want it. Readers in `get` come before those in `wait`, and these before
+ * task arguments; fetches under way are bounded in number and bytes.
  * What this node has on disk is fetched from there. A fetch begins when the store has room for the object.
- * Decides: which replica is fetched, when, and who is told.
+ * Decides: which replicas are asked, when, and who is told.
  * Does not know: bytes; the port moves them and says how it went.
  *
  * Invariant: I-01 whoever wants an object is told that it is here, or why it will never be.
  */
 import { assert } from "../../base/assert.js";
-import type { LeaseId, NodeId, ObjectId, ProcessId, TaskId } from "../../base/ids.js";
-import { MAX_CONCURRENT_FETCHES, MAX_FETCH_ATTEMPTS, MAX_PULLS, MAX_REMEMBERED_EVICTIONS } from "../../base/limits.js";
+import type { NodeId, ObjectId, ProcessId } from "../../base/ids.js";
+import {
+  MAX_CONCURRENT_FETCHES,
+  MAX_FETCH_ATTEMPTS,
+  MAX_FETCHING_BYTES,
+  MAX_PULLS,
+  MAX_REMEMBERED_EVICTIONS,
+} from "../../base/limits.js";
 import type { Failure } from "../../protocol/messages.js";
 import type { Journey } from "../journey.js";
 import { Recent } from "../recent.js";
@@ -21,51 +28,23 @@ import type { Place } from "../store/entry.js";
 import type { Room } from "../store/room.js";
 import type { Spilling } from "../store/spilling.js";
 import type { StoreIndex } from "../store/store-index.js";
-
-/**
- * Who wants an object: a process in `get` or `wait`, or a lease request whose task takes it as an argument.
- * `mustBeHere`: a task that holds resources takes it; it waits for the way back from disk or from another node, not longer.
- */
-export type Want =
-  | { readonly kind: "get"; readonly process: ProcessId; readonly fetch: boolean; readonly mustBeHere?: boolean }
-  | { readonly kind: "argument"; readonly leaseId: LeaseId; readonly taskId: TaskId };
-
-export interface ObjectManagerPort {
-  /** `failedAt`: the copy there could not be fetched. */
-  subscribeObject(object: ObjectId, forTask: TaskId | undefined, failedAt?: NodeId): void;
-  unsubscribeObject(object: ObjectId): void;
-  /** A replica has been sealed here. */
-  registerReplica(object: ObjectId, sizeBytes: number, attempt: number): void;
-  /** The copy there is gone, or nobody can read it: then it is none. */
-  dropLocation(object: ObjectId, node: NodeId): void;
-  /** Copy an object from another node's store into the local block at `offset`; `fetched` says how it went. */
-  fetchObject(object: ObjectId, from: NodeId, offset: number, sizeBytes: number): void;
-  /** Copy a spilled object from its file into the local block at `offset`; `restored` says how it went. */
-  restoreObject(object: ObjectId, offset: number, sizeBytes: number): void;
-  objectReady(want: Want, object: ObjectId): void;
-  objectFailed(want: Want, object: ObjectId, reason: Failure): void;
-  /** It was to be here, and may be a long time coming: who wanted it does not wait. */
-  objectMissing(process: ProcessId, object: ObjectId): void;
-}
+import {
+  isCurious,
+  isImpatient,
+  NOWHERE,
+  newPull,
+  type ObjectManagerPort,
+  type Pull,
+  rotated,
+  type Sources,
+  urgency,
+  type Want,
+} from "./pull.js";
 
 export interface StoreParts {
   readonly index: StoreIndex;
   readonly spilling: Spilling;
   readonly room: Room;
-}
-
-interface Pull {
-  readonly wants: Want[];
-  sizeBytes: number;
-  /** The run of its task that made the copies. */
-  attempt: number;
-  locations: NodeId[];
-  from: NodeId | undefined;
-  /** "fetching": from the wait for a block on. */
-  state: "subscribed" | "queued" | "fetching";
-  attempts: number;
-  /** How often time has passed while nobody said where it is. */
-  ticks: number;
 }
 
 export class ObjectManager {
@@ -81,7 +60,11 @@ export class ObjectManager {
   readonly #evicted = new Recent<ObjectId>(MAX_REMEMBERED_EVICTIONS);
   /** What came from other nodes' stores so far. */
   fetchedBytes = 0;
-  #fetching = 0;
+  /** What went from here to other nodes' stores so far; the shell counts it. */
+  servedBytes = 0;
+  /** Fetches and restores under way, those that wait for room included, with their bytes. */
+  readonly #underWay = new Map<ObjectId, number>();
+  #underWayBytes = 0;
 
   constructor(self: NodeId, port: ObjectManagerPort, store: StoreParts, journey: Journey, maxPulls = MAX_PULLS) {
     this.#maxPulls = maxPulls;
@@ -116,7 +99,7 @@ export class ObjectManager {
     }
     if (sizeBytes !== undefined) return this.#restore(object, want, sizeBytes);
     this.#pulls.set(object, newPull(want));
-    this.#port.subscribeObject(object, want.kind === "argument" ? want.taskId : undefined);
+    this.#port.subscribeObject(object, want.kind === "argument" ? want.taskId : undefined, !isCurious(want));
   }
 
   /** Nobody in this process wants the object any more, or the lease request is gone. A fetch under way goes on. */
@@ -137,12 +120,12 @@ export class ObjectManager {
   }
 
   /** The object table's callback: the object exists. A message that comes twice finds the pull further on. */
-  objectAvailable(object: ObjectId, sizeBytes: number, attempt: number, locations: readonly NodeId[]): void {
+  objectAvailable(object: ObjectId, sizeBytes: number, attempt: number, { locations, width }: Sources): void {
     const pull = this.#pulls.get(object);
     if (pull === undefined || pull.state !== "subscribed") return;
     pull.sizeBytes = sizeBytes;
     pull.attempt = attempt;
-    pull.locations = locations.filter((node) => node !== this.#self);
+    pull.sources = { locations: locations.filter((node) => node !== this.#self), width };
     this.#known(object, pull);
   }
 
@@ -150,6 +133,11 @@ export class ObjectManager {
     const pull = this.#pulls.get(object);
     if (pull === undefined || pull.state === "fetching") return;
     this.#fail(object, pull, reason);
+  }
+
+  /** The object is on its way here, or will be. */
+  isPulling(object: ObjectId): boolean {
+    return this.#pulls.has(object);
   }
 
   /** A block was sealed here, by a writer of this node. */
@@ -179,8 +167,7 @@ export class ObjectManager {
 
   /** A fetch ended. Another replica is tried, then the object table asked again. */
   fetched(object: ObjectId, ok: boolean): void {
-    this.#fetching--;
-    assert(this.#fetching >= 0, "a fetch ends once");
+    assert(this.#ended(object), "a fetch ends once");
     const pull = this.#pulls.get(object);
     if (ok) {
       const sizeBytes = this.#store.seal(object, "replica");
@@ -198,8 +185,7 @@ export class ObjectManager {
 
   /** A spilled object has come back into memory; or its bytes on disk are lost, or there was no room after all. */
   restored(object: ObjectId, failure: Failure | undefined): void {
-    this.#fetching--;
-    assert(this.#fetching >= 0, "a restore ends once");
+    assert(this.#ended(object), "a restore ends once");
     const pull = this.#pulls.get(object);
     if (failure === undefined) {
       this.#store.seal(object, "spilled");
@@ -226,7 +212,9 @@ export class ObjectManager {
 
   check(): void {
     assert(this.#pulls.size <= this.#maxPulls, "objects waited for are bounded");
-    assert(this.#fetching <= MAX_CONCURRENT_FETCHES, "fetches under way are bounded");
+    assert(this.#underWay.size <= MAX_CONCURRENT_FETCHES, "fetches under way are bounded");
+    const isBounded = this.#underWay.size <= 1 || this.#underWayBytes <= MAX_FETCHING_BYTES;
+    assert(isBounded, "bytes under way are bounded, unless one object is more");
     for (const [object, pull] of this.#pulls) {
       assert(pull.wants.length > 0 || pull.state === "fetching", "nobody's object is not pulled");
       assert(pull.wants.length === 0 || !this.#store.has(object), "an object that is here is not pulled");
@@ -251,38 +239,47 @@ export class ObjectManager {
   }
 
   #startFetches(): void {
-    while (this.#fetching < MAX_CONCURRENT_FETCHES) {
+    while (this.#underWay.size < MAX_CONCURRENT_FETCHES) {
       const next = this.#next();
       if (next === undefined) return;
+      // Who comes first keeps its turn: smaller ones that would fit do not pass it for ever.
+      if (this.#underWay.size > 0 && this.#underWayBytes + next[1].sizeBytes > MAX_FETCHING_BYTES) return;
       this.#startFetch(next[0], next[1]);
     }
   }
 
-  /** Whoever waits in `get` or `wait` comes before a task that has not started. */
+  #ended(object: ObjectId): boolean {
+    this.#underWayBytes -= this.#underWay.get(object) ?? 0;
+    return this.#underWay.delete(object);
+  }
+
+  /** Whoever waits in `get` comes before who waits in `wait`, and both before a task that has not started. */
   #next(): [ObjectId, Pull] | undefined {
     let first: [ObjectId, Pull] | undefined;
     for (const each of this.#pulls) {
       if (each[1].state !== "queued") continue;
-      if (each[1].wants.some((want) => want.kind === "get")) return each;
-      first ??= each;
+      if (first === undefined || urgency(each[1]) > urgency(first[1])) first = each;
     }
     return first;
   }
 
   /** Lecture, `fetchArgument` and `fetchResult`: as soon as there is room. */
   #startFetch(object: ObjectId, pull: Pull): void {
-    const from = pull.locations[pull.attempts % Math.max(1, pull.locations.length)];
+    const { locations } = pull.sources;
+    const from = locations[pull.attempts % Math.max(1, locations.length)];
     pull.from = this.#spilling.has(object) ? undefined : from;
     if (from === undefined && !this.#spilling.has(object)) return this.#retry(object, pull);
     pull.state = "fetching";
-    this.#fetching++;
+    this.#underWay.set(object, pull.sizeBytes);
+    this.#underWayBytes += pull.sizeBytes;
     this.#room.ask({
       process: this.#self as string as ProcessId,
       objectId: object,
       sizeBytes: pull.sizeBytes,
-      take: (place) => this.#take(object, pull, from, place),
+      take: (place) => this.#take(object, pull, place),
       refuse: (reason) => {
-        this.#fetching--;
+        this.#ended(object);
+        this.#port.unsubscribeObject(object); // nobody is to be sent here for it
         this.#fail(object, pull, reason);
         this.#startFetches();
       },
@@ -290,30 +287,31 @@ export class ObjectManager {
   }
 
   /** There may be room for it. True when nothing more is wanted of the room. */
-  #take(object: ObjectId, pull: Pull, from: NodeId | undefined, place: Place): boolean {
+  #take(object: ObjectId, pull: Pull, place: Place): boolean {
     if (pull.wants.length === 0) {
-      this.#fetching--; // everybody left while it waited
+      this.#ended(object); // everybody left while it waited
       this.#pulls.delete(object);
+      this.#port.unsubscribeObject(object);
       return true;
     }
     const block = this.#store.create(object, pull.sizeBytes, this.#self as string as ProcessId, place);
     if (block === "full") return false;
     if (block === "exists") {
-      this.#fetching--;
+      this.#ended(object);
       assert(this.#store.has(object), "what is here has been sealed: an object is fetched once at a time");
       this.#finish(object, pull);
       return true;
     }
     this.#record(object, pull);
     if (this.#spilling.has(object)) this.#port.restoreObject(object, block.offset, pull.sizeBytes);
-    else if (from !== undefined) this.#port.fetchObject(object, from, block.offset, pull.sizeBytes);
-    else this.#vanished(object, pull);
+    else if (pull.sources.locations.length === 0) this.#vanished(object, pull);
+    else this.#port.fetchObject(object, rotated(pull.sources, pull.attempts), block.offset, pull.sizeBytes);
     return true;
   }
 
   /** It was freed on disk while its restore waited for room. */
   #vanished(object: ObjectId, pull: Pull): void {
-    this.#fetching--;
+    this.#ended(object);
     this.#store.abort(object);
     this.#retry(object, pull);
   }
@@ -336,6 +334,7 @@ export class ObjectManager {
     pull.attempts++;
     if (pull.wants.length === 0) {
       this.#pulls.delete(object);
+      this.#port.unsubscribeObject(object); // nobody is to be sent here for it
       return;
     }
     if (pull.attempts >= MAX_FETCH_ATTEMPTS) {
@@ -343,9 +342,9 @@ export class ObjectManager {
       pull.attempts = 0;
     }
     pull.state = "subscribed";
-    pull.locations = [];
+    pull.sources = NOWHERE;
     const argument = pull.wants.find((want) => want.kind === "argument");
-    this.#port.subscribeObject(object, argument?.taskId, pull.from);
+    this.#port.subscribeObject(object, argument?.taskId, true, pull.from);
   }
 
   #finish(object: ObjectId, pull: Pull): void {
@@ -363,25 +362,4 @@ export class ObjectManager {
     this.#pulls.delete(object);
     for (const want of pull.wants) this.#port.objectFailed(want, object, reason);
   }
-}
-
-function newPull(want: Want): Pull {
-  return {
-    wants: [want],
-    sizeBytes: 0,
-    attempt: 0,
-    locations: [],
-    from: undefined,
-    state: "subscribed",
-    attempts: 0,
-    ticks: 0,
-  };
-}
-
-function isImpatient(want: Want): want is Want & { readonly kind: "get" } {
-  return want.kind === "get" && want.mustBeHere === true;
-}
-
-function isCurious(want: Want): boolean {
-  return want.kind === "get" && !want.fetch;
 }

@@ -10,6 +10,7 @@ import { HEARTBEAT_MS, MAX_FAILED_STARTS, MAX_WORKER_RESTART_MS } from "../../ba
 import type { Message } from "../../protocol/messages.js";
 import { Journey } from "../journey.js";
 import { amountsOf } from "../resources.js";
+import type { FetchSources } from "./pull.js";
 import { Raylet } from "./raylet.js";
 
 const D = process("d");
@@ -37,7 +38,7 @@ class World {
         say(`start ${worker.processId}`);
       },
       killWorker: (worker: ProcessRef, why: string) => say(`kill ${worker.processId}: ${why}`),
-      fetchObject: (id: string, from: { readonly nodeId: string }) => say(`fetch ${id} from ${from.nodeId}`),
+      fetchObject: (id: string, from: FetchSources) => say(`fetch ${id} from ${from.nodes[0]?.nodeId}`),
       refuse: (process: ProcessRef, why: string) => say(`refuse ${process.processId}: ${why}`),
       disk: { ...NO_DISK, wakeUpAfter: () => {} },
       stop: (reason: string) => say(`stop: ${reason}`),
@@ -237,8 +238,8 @@ test("get(c): a local object is pinned while it is read, and freed under the rea
   const w = new World();
   seal(w, "c");
   w.asked();
-  w.send(D, { type: "getObject", objectId: object("c"), fetch: true, mustBeHere: false });
-  w.send(D, { type: "getObject", objectId: object("c"), fetch: false, mustBeHere: false });
+  w.send(D, { type: "getObject", objectId: object("c"), fetch: true, waits: false, mustBeHere: false });
+  w.send(D, { type: "getObject", objectId: object("c"), fetch: false, waits: false, mustBeHere: false });
   assert.deepEqual(w.asked(), ["d: objectReady c local", "d: objectReady c"]);
   w.send(GCS, { type: "freeObject", objectId: object("c") });
   assert.equal(w.raylet.store.usedBytes, kib(4));
@@ -248,7 +249,7 @@ test("get(c): a local object is pinned while it is read, and freed under the rea
 
 test("get(c) of an object elsewhere follows the lecture's steps", () => {
   const w = new World({ alone: false });
-  w.send(D, { type: "getObject", objectId: object("c"), fetch: true, mustBeHere: false });
+  w.send(D, { type: "getObject", objectId: object("c"), fetch: true, waits: false, mustBeHere: false });
   assert.deepEqual(w.asked(), ["GCS: subscribeObject c"]);
   w.send(GCS, {
     type: "objectAvailable",
@@ -256,6 +257,7 @@ test("get(c) of an object elsewhere follows the lecture's steps", () => {
     sizeBytes: kib(4),
     attempt: 0,
     locations: [node("N2")],
+    width: 1,
   });
   assert.deepEqual(w.asked(), ["fetch c from N2"]);
   w.raylet.fetched(object("c"), true);
@@ -269,10 +271,10 @@ test("get(c) of an object elsewhere follows the lecture's steps", () => {
 
 test("a wish that is taken back, or gone, is told", () => {
   const w = new World();
-  w.send(D, { type: "getObject", objectId: object("c"), fetch: true, mustBeHere: false });
+  w.send(D, { type: "getObject", objectId: object("c"), fetch: true, waits: false, mustBeHere: false });
   w.send(D, { type: "cancelGet", objectId: object("c") });
   assert.deepEqual(w.asked(), ["GCS: subscribeObject c", "GCS: unsubscribeObject c"]);
-  w.send(D, { type: "getObject", objectId: object("c"), fetch: true, mustBeHere: false });
+  w.send(D, { type: "getObject", objectId: object("c"), fetch: true, waits: false, mustBeHere: false });
   w.send(GCS, { type: "objectGone", objectId: object("c"), reason: failure("OBJECT_LOST") });
   assert.deepEqual(w.asked(), ["GCS: subscribeObject c", "d: objectFailed c OBJECT_LOST"]);
 });
@@ -288,6 +290,7 @@ test("a lease's missing argument is fetched before the grant; a lost one refuses
     sizeBytes: kib(4),
     attempt: 0,
     locations: [node("N2")],
+    width: 1,
   });
   w.asked();
   w.raylet.fetched(object("a"), true);
@@ -304,7 +307,7 @@ test("a worker's death is told once, with its leases; its extents, pins and wish
   w.running("L1");
   const w1 = w.worker(1);
   w.send(w1, { type: "leaseExtent", request: 1, minBytes: kib(4), last: false });
-  w.send(w1, { type: "getObject", objectId: object("c"), fetch: true, mustBeHere: false });
+  w.send(w1, { type: "getObject", objectId: object("c"), fetch: true, waits: false, mustBeHere: false });
   w.asked();
   w.raylet.processDied(w1, failure("WORKER_CRASHED"));
   w.raylet.processDied(w1, failure("CONNECTION"));
@@ -332,7 +335,7 @@ test("a writer that dies before it seals leaves the object to others: to one tha
   const w = new World();
   w.running("L1");
   w.send(w.worker(1), { type: "leaseExtent", request: 1, minBytes: kib(4), last: false });
-  w.send(D, { type: "getObject", objectId: object("c"), fetch: true, mustBeHere: false });
+  w.send(D, { type: "getObject", objectId: object("c"), fetch: true, waits: false, mustBeHere: false });
   w.raylet.processDied(w.worker(1), failure("WORKER_CRASHED"));
   w.asked();
   w.send(GCS, {
@@ -341,6 +344,7 @@ test("a writer that dies before it seals leaves the object to others: to one tha
     sizeBytes: kib(4),
     attempt: 0,
     locations: [node("N2")],
+    width: 1,
   });
   assert.deepEqual(w.asked(), ["fetch c from N2"]);
   w.send(D, { type: "leaseExtent", request: 1, minBytes: kib(4), last: false });
@@ -445,7 +449,7 @@ test("the error of a full store names the largest objects in use, their readers 
   const reader = w.worker(1);
   w.send(reader, { type: "leaseExtent", request: 1, minBytes: kib(8), last: false });
   w.send(reader, sealObject("c", { sizeBytes: kib(8), holder: reader }));
-  w.send(reader, { type: "getObject", objectId: object("c"), fetch: true, mustBeHere: false });
+  w.send(reader, { type: "getObject", objectId: object("c"), fetch: true, waits: false, mustBeHere: false });
   w.send(D, { type: "leaseExtent", request: 1, minBytes: kib(4), last: true });
   const words = `c of 8192 bytes, read by worker ${reader.processId} (train)`;
   assert.ok(w.refusal.includes(words), w.refusal);

@@ -24,7 +24,8 @@ import type { StoreIndex } from "../store/store-index.js";
 import { KeptLadders } from "./kept-ladders.js";
 import { LocalScheduler } from "./local-scheduler.js";
 import { type DiskPort, NodeStore } from "./node-store.js";
-import { ownView, storeView, totalsOf, workersView } from "./views.js";
+import type { FetchSources } from "./pull.js";
+import { ownView, storeView, totalsOf, withAddresses, workersView } from "./views.js";
 import { WorkerPool, type WorkerSlot } from "./worker-pool.js";
 
 export interface RayletPort {
@@ -32,8 +33,8 @@ export interface RayletPort {
   send(to: ProcessRef, message: Message): void;
   startWorker(worker: ProcessRef): void;
   killWorker(worker: ProcessRef, why: string): void;
-  /** Copy an object's bytes from another node into the local block; answered with `fetched`. */
-  fetchObject(object: ObjectId, from: NodeInfo, offset: number, sizeBytes: number): void;
+  /** Copy an object's bytes from other nodes, the best first, into the local block; answered with `fetched`. */
+  fetchObject(object: ObjectId, from: FetchSources, offset: number, sizeBytes: number): void;
   /** A process of this node broke the protocol: its connection ends, and it is told why. */
   refuse(process: ProcessRef, why: string): void;
   /** The node is done: everything on it ends. */
@@ -308,7 +309,8 @@ export class Raylet {
     return {
       send: (to, message) => this.#port.send(to, message),
       sendToLocal: (process, message) => this.#sendTo(process, message),
-      fetchObject: (objectId, from, offset, sizeBytes) => this.#fetch(objectId, from, offset, sizeBytes),
+      fetchObject: (objectId, from, offset, sizeBytes) =>
+        this.#port.fetchObject(objectId, withAddresses(from, this.#cluster, this.#info), offset, sizeBytes),
       disk: this.#port.disk,
       refuse: (process, why) => this.#port.refuse(process, why),
       argumentReady: ({ leaseId }, objectId) => this.scheduler.argumentReady(leaseId, objectId),
@@ -322,11 +324,6 @@ export class Raylet {
     const role = this.#locals.get(process)?.role ?? "process";
     const tasks = this.scheduler.tasksOn(process);
     return `${role} ${process}${tasks.length === 0 ? "" : ` (${tasks.join(", ")})`}`;
-  }
-
-  #fetch(objectId: ObjectId, from: NodeId, offset: number, sizeBytes: number): void {
-    const node = this.#cluster.get(from) ?? { ...this.#info, nodeId: from, host: "", port: 0 };
-    this.#port.fetchObject(objectId, node, offset, sizeBytes);
   }
 
   #sendTo(process: ProcessId, message: Message): void {

@@ -80,7 +80,7 @@ export class StoreDesk {
         this.#store.unpin(message.objectId, from.processId, message.offset);
         return true;
       case "objectAvailable":
-        this.#objects.objectAvailable(message.objectId, message.sizeBytes, message.attempt, message.locations);
+        this.#objects.objectAvailable(message.objectId, message.sizeBytes, message.attempt, message);
         return true;
       case "objectGone":
         this.#objects.objectGone(message.objectId, message.reason);
@@ -98,8 +98,8 @@ export class StoreDesk {
     }
   }
 
-  #getObject(process: ProcessId, { objectId, fetch, mustBeHere }: MessageBody<"getObject">): void {
-    this.#objects.want(objectId, { kind: "get", process, fetch, mustBeHere });
+  #getObject(process: ProcessId, { objectId, fetch, waits, mustBeHere }: MessageBody<"getObject">): void {
+    this.#objects.want(objectId, { kind: "get", process, fetch, waits, mustBeHere });
   }
 
   /** Room that is free is given at once. For more than that the writer, which has tried all it can, waits its turn. */

@@ -6,6 +6,7 @@ import { nodeReport } from "../memory/table-report.js";
 import { sum } from "../resources.js";
 import type { NodeStore } from "./node-store.js";
 import type { ObjectManager } from "./object-manager.js";
+import type { FetchSources, Sources } from "./pull.js";
 import type { WorkerPool } from "./worker-pool.js";
 
 /** What owners need to know of the cluster: how many leases of one demand it could hold. */
@@ -48,9 +49,19 @@ export function storeView(nodeId: NodeId, { index, spilling, room }: NodeStore):
   return JSON.stringify([view]);
 }
 
+/** Where to dial: a node that this one has not heard of yet cannot be, so that its fetch fails and is tried again. */
+export function withAddresses(
+  { locations, width }: Sources,
+  cluster: ReadonlyMap<NodeId, NodeInfo>,
+  self: NodeInfo,
+): FetchSources {
+  const nodes = locations.map((nodeId) => cluster.get(nodeId) ?? { ...self, nodeId, host: "", port: 0 });
+  return { nodes, width };
+}
+
 /** Data plane: object bytes that came from other stores. Bytes of calls are known to the processes that sent them. */
 function trafficView(objects: ObjectManager): string {
-  return JSON.stringify([{ objectBytes: objects.fetchedBytes, callBytes: 0 }]);
+  return JSON.stringify([{ objectBytes: objects.fetchedBytes, callBytes: 0, mostServedBytes: objects.servedBytes }]);
 }
 
 function journeyView(journey: Journey, subject: string): string {
