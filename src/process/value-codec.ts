@@ -47,6 +47,9 @@ export interface Named {
   readonly ids: ObjectId[];
 }
 
+/** The same when the value has been encoded. */
+type Collected = { readonly [K in keyof Named]: Readonly<Named[K]> };
+
 /** The user-facing things of the layer above: refs, actor handles, remote functions and classes. */
 export interface HandleHooks {
   /** The object behind a ref; undefined when the value is no ref. */
@@ -79,7 +82,9 @@ export class ValueCodec {
   readonly #hooks: ValueHooks;
   readonly #escape: (entry: ObjectEntry) => void;
   readonly #store: LocalStore;
-  #named: Named = { held: [], ids: [] };
+  #named: Named = newNamed();
+  /** Nothing was put into it: the next encoding can have it. */
+  #unused: Named | undefined;
 
   constructor(
     handles: HandleHooks,
@@ -253,16 +258,21 @@ export class ValueCodec {
     return this.decode(value as StoredValue);
   }
 
-  #place(encoded: EncodedValue, named: Named): LocalValue {
+  #place(encoded: EncodedValue, named: Collected): LocalValue {
     return this.#store.place(encodedPieces(encoded), { contains: named.ids, held: named.held });
   }
 
-  #encode(value: unknown, label: string): { readonly encoded: EncodedValue; readonly named: Named } {
+  #encode(value: unknown, label: string): { readonly encoded: EncodedValue; readonly named: Collected } {
     const before = this.#named;
-    const named: Named = { held: [], ids: [] };
+    const named = this.#unused ?? newNamed();
+    this.#unused = undefined;
     this.#named = named;
     try {
       const encoded = encodeValue(value, this.#hooks, label);
+      if (named.ids.length === 0 && named.held.length === 0) {
+        this.#unused = named;
+        return { encoded, named: NOTHING_NAMED };
+      }
       if (named.ids.length > MAX_CONTAINED_REFS) {
         throw new ObjectTooLargeError(
           `${label} contains ${named.ids.length} refs and handles, at most ${MAX_CONTAINED_REFS} are allowed: put() parts of it`,
@@ -292,6 +302,12 @@ export class ValueCodec {
   }
 }
 
+function newNamed(): Named {
+  return { held: [], ids: [] };
+}
+
+const NOTHING_NAMED = { held: NO_HELD, ids: [] as readonly ObjectId[] };
+
 export function isPrimitive(value: unknown): value is Exclude<StoredValue, EncodedBytes> {
   switch (typeof value) {
     case "number":
@@ -308,8 +324,8 @@ export function isPrimitive(value: unknown): value is Exclude<StoredValue, Encod
 function copyOf(encoded: EncodedValue): Buffer {
   // Encoded bytes are never written to again. Small ones stay where they are, in a buffer that they share with their
   // neighbours: memory of its own costs a small value more than its encoding.
-  const [piece, ...more] = encoded.sizeBytes <= MAX_SHARED_VALUE_BYTES ? encoded.pieces() : [];
-  if (piece instanceof Buffer && more.length === 0) return piece;
+  const shared = encoded.sizeBytes <= MAX_SHARED_VALUE_BYTES ? encoded.whole() : undefined;
+  if (shared !== undefined) return shared;
   const bytes = Buffer.allocUnsafeSlow(encoded.sizeBytes);
   encoded.writeTo(bytes);
   return bytes;

@@ -102,12 +102,14 @@ function writeArrayBuffer(encoding: Encoding, value: ArrayBufferLike): void {
 
 /** A view carries only the bytes that it shows, not the whole of its buffer. */
 function writeView(encoding: Encoding, value: ArrayBufferView): void {
-  const { buffer, byteOffset, byteLength } = value;
-  refuseDetached(buffer, byteLength);
+  const { byteLength } = value;
+  if (byteLength === 0) refuseDetached(value.buffer, byteLength);
   encoding.writer.refuseMore(byteLength);
   encoding.writer.byte(tags.VIEW);
   encoding.writer.byte(viewKind(value));
-  encoding.writeBinary(value instanceof Uint8Array ? value : new Uint8Array(buffer, byteOffset, byteLength));
+  // V8 makes the buffer of a small array an object, for good, when it is asked for it.
+  const isBytes = value instanceof Uint8Array;
+  encoding.writeBinary(isBytes ? value : new Uint8Array(value.buffer, value.byteOffset, byteLength));
 }
 
 /** A buffer that was transferred to another thread looks empty; its data would be lost in silence. */

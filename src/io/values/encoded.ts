@@ -13,6 +13,8 @@ export interface EncodedValue extends Named {
   readonly sizeBytes: number;
   /** Write the whole value, out-of-band data included, into the first `sizeBytes` of the target. */
   writeTo(target: Uint8Array): void;
+  /** All of it in one stretch that is never written to again; undefined when some of it is still the user's memory. */
+  whole(): Buffer | undefined;
   /** The pieces in order, for one gathering write: small parts and the user's own buffers, uncopied. */
   pieces(): readonly Uint8Array[];
 }
@@ -51,6 +53,10 @@ export class Encoded implements EncodedValue {
       target.set(piece, at);
       at += piece.length;
     }
+  }
+
+  whole(): Buffer | undefined {
+    return this.#outOfBand.length > 0 ? undefined : this.#buffer.subarray(this.#start, this.#end);
   }
 
   pieces(): readonly Uint8Array[] {

@@ -60,6 +60,9 @@ export const VIEW_KINDS: readonly (Kind | undefined)[] = [
   typeof Float16Array === "function" ? kindOf(Float16Array as unknown as TypedArrayClass) : undefined,
 ];
 
+/** The kind that needs nothing laid over its bytes. */
+export const BYTES = VIEW_KINDS.find((kind) => kind?.type === Uint8Array);
+
 const KIND_BY_NAME: ReadonlyMap<string, number> = new Map(VIEW_KINDS.map((kind, i) => [kind?.name ?? "", i]));
 /** Gives the true name of a typed array, whatever its class or own properties say. */
 const nameOf = Object.getOwnPropertyDescriptor(Object.getPrototypeOf(Uint8Array.prototype), Symbol.toStringTag)
