@@ -48,8 +48,8 @@ function makePage(): Uint32Array {
 
 const map = remote((mapper: number) => {
   const page = makePage();
+  const part = new Uint32Array(PART_BYTES / 4); // put() copies it
   return Array.from({ length: REDUCERS }, (_, reducer) => {
-    const part = new Uint32Array(PART_BYTES / 4);
     for (let at = 0; at < part.length; at += page.length) {
       page.set([mapper, reducer, at]);
       part.set(page, at);

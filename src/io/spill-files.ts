@@ -1,22 +1,20 @@
 /**
  * Spill files: objects that left the arena, fused into files, with a checksum for every piece.
  *
- * A file has the objects' bytes one after the other and nothing else; where each lies and its checksums stay in this
- * process, with which the objects end. Reads and writes go through the thread pool, a few MiB at a time, so that the
- * raylet answers others meanwhile.
+ * A file has the objects' bytes one after the other, each from a page on, and nothing else; where each lies and its
+ * checksums stay in this process, with which the objects end. Reads and writes go through the thread pool, a few MiB at
+ * a time, so that the raylet answers others meanwhile: between the disk and the mapped arena, or, where that is not
+ * mapped, by way of a buffer.
  */
-import { closeSync, constants, openSync, read, rmSync, write } from "node:fs";
 import { statfs } from "node:fs/promises";
 import { join } from "node:path";
-import { promisify } from "node:util";
 import { assert } from "../base/assert.js";
 import { DISK_KEEP_BYTES, DISK_KEEP_SHARE, SPILL_BUFFER_BYTES, SPILL_PIECE_BYTES } from "../base/limits.js";
+import { wholePages } from "../core/store/allocator.js";
 import { ObjectLostError, OutOfDiskError } from "../errors.js";
 import type { Arena } from "./arena.js";
-import { type Crc32, loadCrc32 } from "./crc32.js";
-
-const readAt = promisify(read);
-const writeAt = promisify(write);
+import { type Checksum, fastestChecksum } from "./checksum.js";
+import { pagedMemory, SpillFile } from "./spill-file.js";
 
 /** Buffers that are kept for the next read or write. */
 const MAX_KEPT_BUFFERS = 4;
@@ -35,21 +33,12 @@ interface Place {
   readonly checksums: Uint32Array;
 }
 
-interface SpillFile {
-  readonly path: string;
-  readonly fd: number;
-  readonly places: Map<string, Place>;
-  /** Reads and writes under way: the descriptor is closed after the last. */
-  busy: number;
-  deleted: boolean;
-}
-
 export class SpillFiles {
   readonly #directory: string;
   readonly #arena: Arena;
   /** Bytes that the files may have together. */
   readonly #maxBytes: number;
-  readonly #files = new Map<number, SpillFile>();
+  readonly #files = new Map<number, SpillFile<Place>>();
   readonly #buffers: Uint8Array[] = [];
   #bytes = 0;
   #closed = false;
@@ -66,23 +55,16 @@ export class SpillFiles {
    * @throws (rejects) OutOfDiskError when the disk does not take them; the file is to be deleted then.
    */
   async write(id: number, parts: readonly Part[]): Promise<void> {
-    const crc32 = await loadCrc32();
+    const checksum = await fastestChecksum();
     const file = this.#create(id);
-    await this.#using(file, async (buffer) => {
+    await file.using(async () => {
       let position = 0;
-      for (const { objectId, offset, sizeBytes } of parts) {
-        const checksums = new Uint32Array(Math.ceil(sizeBytes / SPILL_PIECE_BYTES));
-        for (let at = 0; at < sizeBytes; at += buffer.length) {
-          const bytes = buffer.subarray(0, Math.min(buffer.length, sizeBytes - at));
-          this.#arena.readInto(offset + at, bytes);
-          forPieces(bytes, at, (piece, number) => {
-            checksums[number] = crc32(piece, 0);
-          });
-          await this.#writeAll(file, bytes, position + at);
-        }
-        file.places.set(objectId, { position, sizeBytes, checksums });
-        position += sizeBytes;
-        this.#bytes += sizeBytes;
+      for (const part of parts) {
+        const place = { position, sizeBytes: part.sizeBytes, checksums: checksumsFor(part.sizeBytes) };
+        await this.#writePart(file, part, place, checksum);
+        file.places.set(part.objectId, place);
+        position += wholePages(part.sizeBytes);
+        this.#bytes += wholePages(part.sizeBytes);
       }
     });
   }
@@ -93,15 +75,19 @@ export class SpillFiles {
    * @throws (rejects) ObjectLostError when the file cannot be read or has other bytes than were written.
    */
   async restore(id: number, objectId: string, offset: number): Promise<void> {
-    const crc32 = await loadCrc32();
+    const checksum = await fastestChecksum();
     const { file, place } = this.#find(id, objectId); // in use from this turn on: it may be deleted in the next
-    await this.#using(file, async (buffer) => {
-      for (let at = 0; at < place.sizeBytes; at += buffer.length) {
-        const bytes = buffer.subarray(0, Math.min(buffer.length, place.sizeBytes - at));
-        await this.#readChecked(file, objectId, place, at, bytes, crc32);
-        this.#arena.write(offset + at, [bytes]);
-      }
-    });
+    const block = this.#arena.writable(offset, wholePages(place.sizeBytes));
+    await file.using(() =>
+      forStretches(place.sizeBytes, async (at, sizeBytes) => {
+        const read = (target: Uint8Array) => this.#readChecked(file, objectId, place, at, sizeBytes, target, checksum);
+        if (block !== undefined) return read(block.subarray(at, at + wholePages(sizeBytes)));
+        await this.#withBuffer(async (buffer) => {
+          await read(buffer.subarray(0, wholePages(sizeBytes)));
+          this.#arena.write(offset + at, [buffer.subarray(0, sizeBytes)]);
+        });
+      }),
+    );
   }
 
   /**
@@ -110,24 +96,24 @@ export class SpillFiles {
    * @throws (rejects) ObjectLostError, as `restore`.
    */
   async readPiece(id: number, objectId: string, from: number, target: Uint8Array): Promise<void> {
-    const crc32 = await loadCrc32();
+    const checksum = await fastestChecksum();
     const { file, place } = this.#find(id, objectId);
-    file.busy++;
-    try {
-      await this.#readChecked(file, objectId, place, from, target, crc32);
-    } finally {
-      this.#rest(file);
-    }
+    const sizeBytes = target.length;
+    await file.using(() =>
+      this.#withBuffer(async (buffer) => {
+        const pages = buffer.subarray(0, wholePages(sizeBytes));
+        await this.#readChecked(file, objectId, place, from, sizeBytes, pages, checksum);
+        target.set(pages.subarray(0, sizeBytes));
+      }),
+    );
   }
 
   delete(id: number): void {
     const file = this.#files.get(id);
     if (file === undefined) return;
     this.#files.delete(id);
-    for (const { sizeBytes } of file.places.values()) this.#bytes -= sizeBytes;
-    file.deleted = true;
-    rmSync(file.path, { force: true });
-    if (file.busy === 0) closeSync(file.fd);
+    for (const { sizeBytes } of file.places.values()) this.#bytes -= wholePages(sizeBytes);
+    file.delete();
   }
 
   /**
@@ -145,21 +131,15 @@ export class SpillFiles {
     for (const id of [...this.#files.keys()]) this.delete(id);
   }
 
-  #create(id: number): SpillFile {
+  #create(id: number): SpillFile<Place> {
     assert(!this.#files.has(id), "a spill file is written once");
-    const path = join(this.#directory, `${id}.spill`);
     if (this.#closed) throw new OutOfDiskError("this node is stopping");
-    try {
-      const fd = openSync(path, constants.O_RDWR | constants.O_CREAT | constants.O_EXCL, 0o600);
-      const file = { path, fd, places: new Map(), busy: 0, deleted: false };
-      this.#files.set(id, file);
-      return file;
-    } catch (cause) {
-      throw outOfDisk(path, cause);
-    }
+    const file = new SpillFile<Place>(join(this.#directory, `${id}.spill`));
+    this.#files.set(id, file);
+    return file;
   }
 
-  #find(id: number, objectId: string): { readonly file: SpillFile; readonly place: Place } {
+  #find(id: number, objectId: string): { readonly file: SpillFile<Place>; readonly place: Place } {
     const file = this.#files.get(id);
     const place = file?.places.get(objectId);
     if (file === undefined || place === undefined) {
@@ -168,51 +148,71 @@ export class SpillFiles {
     return { file, place };
   }
 
-  async #writeAll(file: SpillFile, bytes: Uint8Array, position: number): Promise<void> {
-    for (let at = 0; at < bytes.length; ) {
-      const { bytesWritten } = await writeAt(file.fd, bytes, at, bytes.length - at, position + at).catch((cause) => {
-        throw outOfDisk(file.path, cause);
+  /** What a block has behind its object, up to the end of the page, goes with it. */
+  async #writePart(
+    file: SpillFile<Place>,
+    { offset, sizeBytes: all }: Part,
+    { position, checksums }: Place,
+    checksum: Checksum,
+  ): Promise<void> {
+    const block = this.#arena.readable(offset, wholePages(all));
+    const write = async (bytes: Uint8Array, at: number, sizeBytes: number) => {
+      forPieces(bytes.subarray(0, sizeBytes), at, (piece, number) => {
+        checksums[number] = checksum(piece, 0);
       });
-      at += bytesWritten;
-    }
+      await file.write(bytes, position + at);
+    };
+    await forStretches(all, async (at, sizeBytes) => {
+      const end = wholePages(sizeBytes);
+      if (block !== undefined) return write(block.subarray(at, at + end), at, sizeBytes);
+      await this.#withBuffer(async (buffer) => {
+        this.#arena.readInto(offset + at, buffer.subarray(0, sizeBytes));
+        await write(buffer.subarray(0, end), at, sizeBytes);
+      });
+    });
   }
 
+  /** `sizeBytes` of the object from `from` on, into whole pages of memory. */
   async #readChecked(
-    file: SpillFile,
+    file: SpillFile<Place>,
     objectId: string,
     place: Place,
     from: number,
+    sizeBytes: number,
     target: Uint8Array,
-    crc32: Crc32,
+    checksum: Checksum,
   ): Promise<void> {
-    for (let at = 0; at < target.length; ) {
-      const position = place.position + from + at;
-      const { bytesRead } = await readAt(file.fd, target, at, target.length - at, position).catch((cause) => {
-        throw new ObjectLostError(`object ${objectId} cannot be read from ${file.path}: ${wordsOf(cause)}`, { cause });
-      });
-      if (bytesRead === 0) throw new ObjectLostError(`object ${objectId}: the spill file ${file.path} was cut`);
-      at += bytesRead;
-    }
-    forPieces(target, from, (piece, number) => {
-      if (crc32(piece, 0) === place.checksums[number]) return;
+    const isWhole = await file.read(target, place.position + from).catch((cause) => {
+      throw new ObjectLostError(`object ${objectId} cannot be read from ${file.path}: ${wordsOf(cause)}`, { cause });
+    });
+    if (!isWhole) throw new ObjectLostError(`object ${objectId}: the spill file ${file.path} was cut`);
+    forPieces(target.subarray(0, sizeBytes), from, (piece, number) => {
+      if (checksum(piece, 0) === place.checksums[number]) return;
       throw new ObjectLostError(`object ${objectId} was damaged on disk, in ${file.path}`);
     });
   }
 
-  async #using(file: SpillFile, action: (buffer: Uint8Array) => Promise<void>): Promise<void> {
-    const buffer = this.#buffers.pop() ?? new Uint8Array(SPILL_BUFFER_BYTES);
-    file.busy++;
+  async #withBuffer(action: (buffer: Uint8Array) => Promise<void>): Promise<void> {
+    const buffer = this.#buffers.pop() ?? pagedMemory(SPILL_BUFFER_BYTES);
     try {
       await action(buffer);
     } finally {
       if (this.#buffers.length < MAX_KEPT_BUFFERS) this.#buffers.push(buffer);
-      this.#rest(file);
     }
   }
+}
 
-  #rest(file: SpillFile): void {
-    file.busy--;
-    if (file.deleted && file.busy === 0) closeSync(file.fd);
+function checksumsFor(sizeBytes: number): Uint32Array {
+  return new Uint32Array(Math.ceil(sizeBytes / SPILL_PIECE_BYTES));
+}
+
+/** An object in stretches of what is read or written at once, one after the other. */
+async function forStretches(
+  sizeBytes: number,
+  action: (at: number, sizeBytes: number) => Promise<void>,
+): Promise<void> {
+  for (let at = 0; at < sizeBytes; at += SPILL_BUFFER_BYTES) {
+    await action(at, Math.min(SPILL_BUFFER_BYTES, sizeBytes - at));
   }
 }
 
@@ -221,10 +221,6 @@ function forPieces(bytes: Uint8Array, from: number, action: (piece: Uint8Array, 
   for (let at = 0; at < bytes.length; at += SPILL_PIECE_BYTES) {
     action(bytes.subarray(at, at + SPILL_PIECE_BYTES), (from + at) / SPILL_PIECE_BYTES);
   }
-}
-
-function outOfDisk(path: string, cause: unknown): OutOfDiskError {
-  return new OutOfDiskError(`${path} cannot be written: ${wordsOf(cause)}`, { cause });
 }
 
 function wordsOf(error: unknown): string {
