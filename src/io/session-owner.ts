@@ -51,14 +51,18 @@ export function mayBeOwnedByName(name: string): boolean {
   return !isOurNamespace(name) || isProcess(Number(NAME.exec(name)?.[1]), undefined);
 }
 
+/** The kernel's flag of a process that runs no code of its own any more. */
+const ENDING = 0x4;
+
 function isProcess(pid: number, startTime: string | undefined): boolean {
   try {
     process.kill(pid, 0);
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === "ESRCH") return false;
   }
-  const [state] = statOf(pid);
+  const [state, , , , , , flags] = statOf(pid);
   if (state === "Z" || state === "X") return false; // killed; nobody has asked for its exit code yet
+  if ((Number(flags) & ENDING) !== 0) return false; // its sockets are closed before it is a zombie
   return startTime === undefined || startTimeOf(pid) === startTime;
 }
 

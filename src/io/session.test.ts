@@ -2,6 +2,7 @@
 // Method: sessions of real processes, some killed, in a base directory of the test's own.
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
+import { once } from "node:events";
 import {
   existsSync,
   mkdirSync,
@@ -13,6 +14,7 @@ import {
   statSync,
   writeFileSync,
 } from "node:fs";
+import { connect } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, beforeEach, test } from "node:test";
@@ -134,6 +136,20 @@ test("what a killed process left is swept by the next start; live sessions stay 
     [dead.name],
   );
   assert.equal(arenasOf(live.name).length, 0);
+});
+
+test("whoever notices a process's death by its sockets can sweep at once, though the process is still ending", async () => {
+  for (let round = 0; round < 20; round++) {
+    const live = await made("wait");
+    const socket = connect(join(base, live.name, "sockets", "raylet.sock")).on("error", () => {});
+    await once(socket, "connect");
+    const closed = new Promise<void>((resolve) => socket.once("close", () => resolve()));
+    process.kill(Number(live.name.split("-")[2]), "SIGKILL");
+    await closed;
+    sweepSessions();
+    assert.deepEqual(arenasOf(live.name), [], `round ${round}`);
+    await live.kill();
+  }
 });
 
 test("an arena whose session directory was cleaned away is swept when its process is gone", async () => {

@@ -2,7 +2,7 @@
 // Method: real clusters with small stores; more bytes than fit are put, shuffled, damaged on disk, and read back.
 import assert from "node:assert/strict";
 import { mkdirSync, openSync, readdirSync, writeSync } from "node:fs";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { afterEach, test } from "node:test";
 import * as ray from "../../src/api/index.js";
 import { TestCluster, waitForCondition } from "../../src/testing/index.js";
@@ -75,6 +75,19 @@ test("puts of three times the store: every value reads back, in any order, and t
   for (const ref of refs) ref[Symbol.dispose]();
   await waitForCondition(async () => (await ray.availableResources())["objectStoreMemory"] === STORE_BYTES);
   await waitForCondition(() => spillFiles().length === 0);
+});
+
+test("a synchronous loop over three times the store never spills when its refs are given back or dropped", async () => {
+  await start(1);
+  const value = make(1);
+  for (let i = 0; i < OBJECTS; i++) put(value)[Symbol.dispose]();
+  for (let i = 0; i < OBJECTS; i++) put(value);
+  // Files are numbered from 1 on: the first one is written now, for refs that are kept.
+  const refs = Array.from({ length: OBJECTS }, () => put(value));
+  assert.equal(refs.length, OBJECTS);
+  await waitForCondition(() => spillFiles().length > 0);
+  assert.ok(spillFiles().some((path) => basename(path) === "1.spill"), String(spillFiles()));
+  for (const ref of refs) assert.deepEqual(await get(ref), value);
 });
 
 test("spilled objects are arguments and travel to other nodes; results of several times the store are shuffled", async () => {
