@@ -99,7 +99,11 @@ test("a cluster from its start to its stop: nodes, a driver, the journey of what
     );
     assert.equal(lines(task)[0], "0 registerFunction done");
     assert.equal(lines(task)[9], "9 executeTask done");
-    assert.equal(lines(result)[1], "2 subscribeObject skipped the worker replies to the owner");
+    // The worker seals it instead when the driver does not come for it within PROMOTE_UNREAD_AFTER_MS: a busy machine.
+    assert.match(
+      lines(result)[1] ?? "",
+      /^2 subscribeObject skipped (the worker replies to the owner|everything is local)$/,
+    );
     const [actor, call] = await ladders(); // the latest is the call
     assert.deepEqual(lines(actor), [
       "1 registerActor done",
