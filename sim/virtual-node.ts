@@ -174,7 +174,8 @@ export class VirtualNode extends VirtualProcess implements NodeDoor {
     );
     this.world.run(() => answer !== undefined || !process.alive || !this.alive, ROOM_ANSWER_MS);
     this.#asking.delete(process.ref.processId);
-    return answer;
+    // While others waited in synchronous code of their own, time went on: it may have been killed with its answer.
+    return process.alive ? answer : undefined;
   }
 
   /** A child process ended; what it still sent may arrive before or after. */

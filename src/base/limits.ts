@@ -180,6 +180,12 @@ export const MAX_FAILED_STARTS = 5;
 /** Spare idle workers are stopped after this time. */
 export const WORKER_IDLE_MS = 10_000;
 export const HEARTBEAT_MS = 1_000;
+/** After garbage was waited for in vain, a full store waits for it again after this time, or when something gave way. */
+export const GARBAGE_AGAIN_MS = 5_000;
+/** So long resources are waited for before processes are asked for garbage that may hold them. */
+export const GARBAGE_WANTED_AFTER_MS = 1_000;
+/** They are asked again after pauses that double up to this. */
+export const MAX_GARBAGE_WANTED_EVERY_MS = 30_000;
 /** A node that has not been heard of for this long is dead. */
 export const NODE_TIMEOUT_MS = 10_000;
 /** Last lines of a worker's stderr that its crash error quotes. */

@@ -22,7 +22,7 @@ import { ControlLink } from "./control-link.js";
 import { DirectLinks } from "./direct-links.js";
 import { EncodedBytes } from "./encoded-bytes.js";
 import { FunctionRegistry } from "./function-registry.js";
-import { WeakHandles } from "./garbage.js";
+import { WantedCollections, WeakHandles } from "./garbage.js";
 import { leaseRequestFor } from "./lease-request.js";
 import type { Lineage } from "./lineage.js";
 import { LineageWriter } from "./lineage-writer.js";
@@ -66,6 +66,7 @@ export class CoreProcess {
   readonly #lineage: LineageWriter;
   readonly #finalizer: FinalizationRegistry<Tracker>;
   readonly #weakHandles = new WeakHandles();
+  readonly #wantedCollections = new WantedCollections(() => this.#collect());
   readonly #channel: StoreChannel;
   #arena: Arena | undefined;
   #flushing = false;
@@ -260,6 +261,7 @@ export class CoreProcess {
   #receive(message: Message, from: ProcessRef): void {
     if (this.owner.receive(message) || this.store.receive(message)) return;
     if (message.type === "functionFound") this.functions.functionFound(message.functionId, message.payload);
+    else if (message.type === "garbageWanted") this.#wantedCollections.wanted();
     else if (message.type === "collect") answerCollect(this, this.#options.role, message, from);
     else this.onMessage(message, from);
   }

@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { contextOfDriver, type JobId } from "../base/ids.js";
 import { ObjectEntry } from "../core/owner/records.js";
-import { WeakHandles } from "./garbage.js";
+import { WantedCollections, WeakHandles } from "./garbage.js";
 import type { Tracker } from "./tracker.js";
 
 function tracker(counter: number): Tracker {
@@ -42,4 +42,19 @@ test("a microtask of the program does not run meanwhile", async () => {
   new WeakHandles().collect();
   assert.equal(ran, false);
   await done;
+});
+
+test("collections that others ask for take a small part of the time, and one that comes too early is done later", async () => {
+  const startedMs: number[] = [];
+  const wanted = new WantedCollections(() => {
+    startedMs.push(performance.now());
+    while (performance.now() < (startedMs.at(-1) ?? 0) + 5);
+  });
+  for (let i = 0; i < 100; i++) wanted.wanted();
+  assert.equal(startedMs.length, 1);
+  // Its timer keeps no process alive.
+  const patience = setInterval(() => {}, 10);
+  while (startedMs.length < 2) await new Promise((resolve) => setTimeout(resolve, 5));
+  clearInterval(patience);
+  assert.ok((startedMs[1] as number) - (startedMs[0] as number) >= 11 * 5 - 2);
 });

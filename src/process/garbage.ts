@@ -11,6 +11,9 @@ import { setFlagsFromString } from "node:v8";
 import { createContext, runInNewContext, Script } from "node:vm";
 import type { Tracker } from "./tracker.js";
 
+/** A collection that was asked for is followed by this many times its own duration of peace. */
+const COLLECTION_PEACE_FACTOR = 10;
+
 /** The user's ref objects of this process that name objects outside of its heap. */
 export class WeakHandles {
   readonly #handles = new Map<Tracker, WeakRef<object>>();
@@ -29,6 +32,35 @@ export class WeakHandles {
     const gone: Tracker[] = [];
     for (const [tracker, handle] of this.#handles) if (handle.deref() === undefined) gone.push(tracker);
     return gone;
+  }
+}
+
+/**
+ * Collections because others wait for what garbage may hold: at most so much of the time of this process. The callbacks
+ * of its `FinalizationRegistry` let go of what was found when the event loop turns.
+ */
+export class WantedCollections {
+  readonly #collect: () => void;
+  #notBeforeMs = 0;
+  #timer: NodeJS.Timeout | undefined;
+
+  constructor(collect: () => void) {
+    this.#collect = collect;
+  }
+
+  wanted(): void {
+    const leftMs = this.#notBeforeMs - performance.now();
+    if (leftMs <= 0) return this.#run();
+    this.#timer ??= setTimeout(() => this.#run(), leftMs).unref();
+  }
+
+  #run(): void {
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+    const startedMs = performance.now();
+    this.#collect();
+    const endedMs = performance.now();
+    this.#notBeforeMs = endedMs + COLLECTION_PEACE_FACTOR * (endedMs - startedMs);
   }
 }
 

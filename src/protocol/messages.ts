@@ -312,6 +312,10 @@ export const MESSAGES = {
   // ── Replicas ─────────────────────────────────────────────────────────────────────────────────────────────────────
   /** The primary copy is gone: the receiver's replica stands for the object now, and is not evicted. */
   becomePrimary: message(["gcs"], ["raylet"], struct({ objectId })),
+
+  // ── Shortage ─────────────────────────────────────────────────────────────────────────────────────────────────────
+  /** Refs and handles that nobody can reach may hold what others wait for: collect garbage now. */
+  garbageWanted: message(["gcs", "raylet"], ["raylet", "driver", "worker"], struct({})),
 } as const;
 
 export type MessageType = keyof typeof MESSAGES;

@@ -51,6 +51,40 @@ async function becomesEmpty(): Promise<void> {
   await waitForCondition(async () => (await usedBytes()) === 0, { timeoutMs: 5_000 });
 }
 
+test("actors whose handles nobody can reach make room for others that wait", async () => {
+  const Whole = remote(
+    { numCpus: 2 },
+    class Whole {
+      pid(): number {
+        return process.pid;
+      }
+    },
+  );
+  const pidOfOne = () => get(Whole.remote().pid.remote());
+  const pids = new Set([await pidOfOne(), await pidOfOne(), await pidOfOne()]);
+  assert.equal(pids.size, 3);
+  await becomesEmpty();
+});
+
+test("refs that nobody can reach make room in a store without disk, in whatever process they were dropped", async () => {
+  const make = remote((i: number) => new Float64Array(1_000_000).fill(i));
+  const lengthOf = remote((array: Float64Array) => array.length);
+  const relay = remote(async (i: number) => await get(lengthOf.remote(make.remote(i))));
+  await ray.shutdown();
+  process.env["MOBULA_SPILL_BYTES"] = "0";
+  try {
+    await ray.init({ numCpus: 2, objectStoreMemory: 64 * 1024 * 1024 });
+    for (let i = 0; i < 20; i++) {
+      assert.equal(await get(lengthOf.remote(make.remote(i))), 1_000_000); // 160 MB of garbage
+      assert.equal(await get(relay.remote(i)), 1_000_000);
+    }
+  } finally {
+    delete process.env["MOBULA_SPILL_BYTES"];
+    await ray.shutdown();
+    await ray.init({ numCpus: 2, objectStoreMemory: 64 * 1024 * 1024 });
+  }
+});
+
 test("dispose frees at once", async () => {
   const ref = put(new Uint8Array(LARGE_BYTES));
   await waitForCondition(async () => (await usedBytes()) >= LARGE_BYTES);

@@ -86,7 +86,10 @@ test("a synchronous loop over three times the store never spills when its refs a
   const refs = Array.from({ length: OBJECTS }, () => put(value));
   assert.equal(refs.length, OBJECTS);
   await waitForCondition(() => spillFiles().length > 0);
-  assert.ok(spillFiles().some((path) => basename(path) === "1.spill"), String(spillFiles()));
+  assert.ok(
+    spillFiles().some((path) => basename(path) === "1.spill"),
+    String(spillFiles()),
+  );
   for (const ref of refs) assert.deepEqual(await get(ref), value);
 });
 

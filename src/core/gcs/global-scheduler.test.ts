@@ -37,6 +37,7 @@ class World {
         leaseCancelled: (owner, leaseId) => say(`${owner.processId}: ${leaseId} is cancelled`),
         rebuildLost: (leaseId, { code }) => say(`${leaseId} is lost: ${code}`),
         leasesWanted: (on) => say(`${on}: leases are wanted`),
+        garbageWanted: (on) => say(`${on}: garbage is wanted`),
         recordLookUp: ({ leaseId }) => say(`look up for ${leaseId}`),
         wakeUpAfter: () => {},
         recordPlacement: nothing,
@@ -150,6 +151,24 @@ test("what no node can take now waits, in order, and idle leases are wanted back
   w.report("N2", 3);
   w.report("N2", 3);
   assert.deepEqual(w.asked(), ["L1 to N2", "L2 to N2"]);
+});
+
+test("while something waits that could run, garbage is wanted everywhere, ever more rarely", () => {
+  const w = new World(1, 1);
+  w.place("p");
+  w.place("q");
+  const { leaseId } = w.place("r");
+  w.place("huge", { demand: cpus(100) });
+  w.asked();
+  const wantedAt = [0, 500, 1_000, 2_000, 3_000, 4_000].filter((nowMs) => {
+    w.scheduler.tick(nowMs);
+    return w.asked().join() === "N1: garbage is wanted,N2: garbage is wanted";
+  });
+  assert.deepEqual(wantedAt, [1_000, 3_000]);
+  w.scheduler.cancel(leaseId); // "huge" is not waited for: nothing that anybody holds would do
+  w.asked();
+  w.scheduler.tick(100_000);
+  assert.deepEqual(w.asked(), []);
 });
 
 test("what no node could ever take is said to its owner, and runs when such a node joins", () => {

@@ -17,6 +17,7 @@ import type { Failure, LeaseRequest, NodeInfo } from "../../protocol/messages.js
 import { isActorLease, isRebuild } from "../actor-lease.js";
 import { Recent } from "../recent.js";
 import { type Amounts, fits, shortage, utilization } from "../resources.js";
+import { Starvation } from "../starvation.js";
 import type { ObjectTable } from "./object-table.js";
 
 /**
@@ -41,6 +42,8 @@ export interface GlobalSchedulerPort {
   wakeUpAfter(delayMs: number): void;
   /** Somebody waits for resources that idle leases may hold. */
   leasesWanted(node: NodeId): void;
+  /** The same has lasted: what holds them may be held by garbage. */
+  garbageWanted(node: NodeId): void;
   /** Lecture, `lookUpObjects`: recorded for the task's journey. */
   recordLookUp(request: LeaseRequest): void;
   /** Lecture, `placeTask`. */
@@ -74,6 +77,7 @@ export class GlobalScheduler {
   readonly #placed = new Map<LeaseId, Placed>();
   /** Requests that were granted, cancelled or refused lately: one that comes again must not be placed again. */
   readonly #settled = new Recent<LeaseId>(MAX_CLOSED_LEASES);
+  readonly #starvation = new Starvation();
   #spreadFrom = 0;
   #nowMs = 0;
 
@@ -146,6 +150,8 @@ export class GlobalScheduler {
   tick(nowMs: number): void {
     this.#nowMs = nowMs;
     if (this.#insistUntilMs.size > 0) this.#placeWaiting();
+    const isStarving = this.#waiting.size > this.#infeasible.size;
+    if (this.#starvation.isDue(nowMs, isStarving)) for (const id of this.#nodes.keys()) this.#port.garbageWanted(id);
   }
 
   /** A raylet could not take what we placed there: our news was stale. */

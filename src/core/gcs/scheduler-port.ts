@@ -34,6 +34,7 @@ export function schedulerPort(
     rebuildLost: (leaseId, reason) => tables.rebuildLost(leaseId, reason),
     wakeUpAfter: (delayMs) => port.wakeUpAfter(delayMs),
     leasesWanted: (node) => toRaylet(node, { type: "leasesWanted" }),
+    garbageWanted: (node) => toRaylet(node, { type: "garbageWanted" }),
     recordLookUp: (request) => journey.record("lookUpObjects", request.taskId),
     recordPlacement: (request, node) => {
       const step = isActorLease(request) ? "leaseActorWorker" : "placeTask";

@@ -19,7 +19,8 @@ import type { Failure, LeaseRequest } from "../../protocol/messages.js";
 import { isActorLease, isRebuild } from "../actor-lease.js";
 import type { Journey } from "../journey.js";
 import { Recent } from "../recent.js";
-import { type Amounts, cpuOf, fits, type NodeResources } from "../resources.js";
+import { cpuOf, fits, type NodeResources } from "../resources.js";
+import type { Granted, Queued } from "./leases.js";
 import { ReadyQueue } from "./ready-queue.js";
 import type { WorkerPool, WorkerSlot } from "./worker-pool.js";
 
@@ -42,23 +43,6 @@ export interface LocalSchedulerPort {
   leaseWanted(request: LeaseRequest): void;
 }
 
-interface Queued {
-  readonly request: LeaseRequest;
-  readonly missing: Set<ObjectId>;
-  /** The global scheduler chose this node: it believes the request here until it is given back. */
-  readonly placed: boolean;
-}
-
-interface Granted {
-  readonly request: LeaseRequest;
-  readonly worker: ProcessRef;
-  /** What it holds of the node now. */
-  held: Amounts;
-  blocked: boolean;
-  /** Its worker is being killed: nothing of it is free before that. */
-  doomed: boolean;
-}
-
 export class LocalScheduler {
   readonly #self: NodeId;
   readonly #maxQueued: number;
@@ -71,6 +55,8 @@ export class LocalScheduler {
   readonly #granted = new Map<LeaseId, Granted>();
   /** What owners of this node asked for lately: a request may come again when it was passed on, or has ended. */
   readonly #submitted = new Recent<LeaseId>(MAX_CLOSED_LEASES);
+  /** A request waits for resources that others hold. */
+  #isStarving = false;
   #alone = true;
   #draining = false;
 
@@ -253,6 +239,10 @@ export class LocalScheduler {
     return [`free: ${free.join(", ")}`, ...queued, ...granted].join("\n");
   }
 
+  get isStarving(): boolean {
+    return this.#isStarving;
+  }
+
   get isIdle(): boolean {
     return this.#granted.size === 0 && this.#queued.size === 0;
   }
@@ -271,11 +261,11 @@ export class LocalScheduler {
   /** Grant what can be granted now. Called after every change that may make room. */
   dispatch(): void {
     let withoutWorker = 0;
-    let starved = false;
+    this.#isStarving = false;
     for (const shape of this.#ready.shapes()) {
       for (let request = shape.peek(); request !== undefined; request = shape.peek()) {
         if (!this.#resources.canTake(request.demand)) {
-          starved = true;
+          this.#isStarving = true;
           break;
         }
         const slot = this.#pool.take(request, isActorLease(request));
@@ -292,7 +282,7 @@ export class LocalScheduler {
       }
     }
     if (withoutWorker > 0) this.#pool.needWorkers(withoutWorker);
-    if (starved) this.wantLeasesBack();
+    if (this.#isStarving) this.wantLeasesBack();
   }
 
   /** The names of what runs on a worker, for people. */

@@ -48,6 +48,7 @@ class World {
       fetchObject: () => assert.fail("nothing is elsewhere"),
       argumentReady: () => {},
       argumentFailed: () => {},
+      wantGarbage: () => {},
       refuse: (_, why) => assert.fail(why),
       nameOf: (who) => who,
       disk: {
@@ -268,6 +269,7 @@ test("a promoted replica is written to disk instead of being evicted", () => {
       fetchObject: (id) => void sent.push(`fetch ${id}`),
       argumentReady: () => {},
       argumentFailed: () => {},
+      wantGarbage: () => {},
       refuse: (_, why) => assert.fail(why),
       nameOf: (who) => who,
       disk: {

@@ -40,6 +40,8 @@ export interface NodeStorePort {
   fetchObject(object: ObjectId, from: Sources, offset: number, sizeBytes: number): void;
   argumentReady(want: Want & { readonly kind: "argument" }, object: ObjectId): void;
   argumentFailed(want: Want & { readonly kind: "argument" }, reason: Failure): void;
+  /** The store is full: what nobody can reach any more should go before anything is spilled for it. */
+  wantGarbage(): void;
   /** The process broke the protocol: its connection ends. */
   refuse(process: ProcessRef, why: string): void;
   /** A process of this node in words, with the tasks that it runs. */
@@ -197,6 +199,7 @@ export class NodeStore {
   }
 
   #revoke(except: ProcessId): void {
+    this.#port.wantGarbage();
     for (const [writer] of this.index.holdings()) {
       if (writer !== except) this.#port.sendToLocal(writer, { type: "extentsWanted" });
     }

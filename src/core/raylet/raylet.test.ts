@@ -6,7 +6,7 @@ import { Lines, leaseRequest, line, nodeInfo, sealObject } from "../../../test/s
 import { failure, job, kib, lease, node, object, process, task } from "../../../test/support/names.js";
 import { NO_DISK } from "../../../test/support/no-disk.js";
 import { GCS, type ProcessRef } from "../../base/ids.js";
-import { HEARTBEAT_MS, MAX_FAILED_STARTS, MAX_WORKER_RESTART_MS } from "../../base/limits.js";
+import { GARBAGE_WANTED_AFTER_MS, HEARTBEAT_MS, MAX_FAILED_STARTS, MAX_WORKER_RESTART_MS } from "../../base/limits.js";
 import type { Message } from "../../protocol/messages.js";
 import { Journey } from "../journey.js";
 import { amountsOf } from "../resources.js";
@@ -170,6 +170,19 @@ function seal(w: World, name: string, offset = 0): void {
   w.send(D, sealObject(name, { offset }));
 }
 
+test("a request that waits for resources of this node for a second has its processes asked for garbage", () => {
+  const w = new World();
+  w.running("L1");
+  w.send(D, { ...leaseRequest("L2"), type: "requestLease" });
+  w.raylet.tick(1);
+  w.asked();
+  w.raylet.tick(1 + GARBAGE_WANTED_AFTER_MS);
+  assert.deepEqual(
+    w.asked().filter((said) => said.endsWith("garbageWanted")),
+    ["d: garbageWanted", "w1: garbageWanted"],
+  );
+});
+
 test("an object is sealed in its writer's extent and registered; its writer hears so when the GCS has confirmed", () => {
   const w = new World();
   seal(w, "c");
@@ -211,7 +224,7 @@ test("a store without room refuses with the sizes; a last request waits, and oth
   w.send(D, { type: "leaseExtent", request: 2, minBytes: kib(8), last: false });
   assert.deepEqual(w.asked(), ["d: extentRefused OBJECT_STORE_FULL"]);
   w.send(D, { type: "leaseExtent", request: 3, minBytes: kib(8), last: true });
-  assert.deepEqual(w.asked(), ["w1: extentsWanted"]);
+  assert.deepEqual(w.asked(), ["d: garbageWanted", "w1: garbageWanted", "w1: extentsWanted"]);
   w.send(w.worker(1), { type: "returnExtent", offset: 0, sizeBytes: kib(8) });
   assert.deepEqual(w.asked(), ["d: extentLeased"]);
 });
@@ -451,6 +464,7 @@ test("the error of a full store names the largest objects in use, their readers 
   w.send(reader, sealObject("c", { sizeBytes: kib(8), holder: reader }));
   w.send(reader, { type: "getObject", objectId: object("c"), fetch: true, waits: false, mustBeHere: false });
   w.send(D, { type: "leaseExtent", request: 1, minBytes: kib(4), last: true });
+  w.raylet.storage.wakeUp();
   const words = `c of 8192 bytes, read by worker ${reader.processId} (train)`;
   assert.ok(w.refusal.includes(words), w.refusal);
 });

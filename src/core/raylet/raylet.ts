@@ -19,6 +19,7 @@ import { isActorLease, isRebuild } from "../actor-lease.js";
 import { Collector } from "../collector.js";
 import type { Journey } from "../journey.js";
 import { type Amounts, NodeResources } from "../resources.js";
+import { Starvation } from "../starvation.js";
 import type { SpillFileId } from "../store/spilling.js";
 import type { StoreIndex } from "../store/store-index.js";
 import { KeptLadders } from "./kept-ladders.js";
@@ -62,6 +63,7 @@ export class Raylet {
   readonly #cluster = new Map<NodeId, NodeInfo>();
   readonly #collector = new Collector();
   readonly #kept = new KeptLadders();
+  readonly #starvation = new Starvation();
   /** Jobs whose workers are being asked for their last words. */
   readonly #ending = new Set<JobId>();
   #reported = "";
@@ -111,9 +113,8 @@ export class Raylet {
   /** A message for this raylet. The shell has checked that the sender's role may send it. */
   receive(from: ProcessRef, message: Message): void {
     if (this.#isDead(from)) return;
-    if (!this.#receiveForLeases(from, message) && !this.storage.receive(from, message)) {
-      this.#receiveForNode(from, message);
-    }
+    const isTaken = this.#receiveForLeases(from, message) || this.storage.receive(from, message);
+    if (!isTaken) this.#receiveForNode(from, message);
     this.#report();
   }
 
@@ -142,6 +143,7 @@ export class Raylet {
     this.#collector.tick(nowMs);
     this.#kept.tick(nowMs);
     this.storage.tick(nowMs);
+    if (this.#starvation.isDue(nowMs, this.scheduler.isStarving)) this.#tellOwners({ type: "garbageWanted" });
     // A heartbeat, and news in case a report crossed a placement.
     this.#port.send(GCS, { type: "reportResources", available: this.#available() });
   }
@@ -208,8 +210,9 @@ export class Raylet {
         return this.#setCluster(message.nodes);
       case "nodeLost":
         this.scheduler.ownersLost(message.nodeId);
-        for (const { ref, role } of this.#locals.values()) if (role !== "tool") this.#port.send(ref, message);
-        return;
+        return this.#tellOwners(message);
+      case "garbageWanted":
+        return this.#tellOwners(message);
       case "jobEnded":
         this.scheduler.jobEnded(message.jobId);
         return this.#endJob(message.jobId);
@@ -263,8 +266,12 @@ export class Raylet {
     this.#cluster.clear();
     for (const node of nodes) this.#cluster.set(node.nodeId, node);
     this.scheduler.setAlone(nodes.length <= 1);
-    const totals = this.#totals();
-    for (const { ref, role } of this.#locals.values()) if (role !== "tool") this.#port.send(ref, totals);
+    this.#tellOwners(this.#totals());
+  }
+
+  /** Drivers and workers of this node. */
+  #tellOwners(message: Message): void {
+    for (const { ref, role } of this.#locals.values()) if (role !== "tool") this.#port.send(ref, message);
   }
 
   #totals(): Message {
@@ -311,6 +318,7 @@ export class Raylet {
       sendToLocal: (process, message) => this.#sendTo(process, message),
       fetchObject: (objectId, from, offset, sizeBytes) =>
         this.#port.fetchObject(objectId, withAddresses(from, this.#cluster, this.#info), offset, sizeBytes),
+      wantGarbage: () => this.#tellOwners({ type: "garbageWanted" }),
       disk: this.#port.disk,
       refuse: (process, why) => this.#port.refuse(process, why),
       argumentReady: ({ leaseId }, objectId) => this.scheduler.argumentReady(leaseId, objectId),
@@ -350,13 +358,12 @@ export class Raylet {
       closeLease: (worker, leaseId) => this.#port.send(worker, { type: "closeLease", leaseId }),
       killWorker: (worker, why) => this.#port.killWorker(worker, why),
       leaseCancelled: ({ owner, leaseId }, placed) => {
-        if (!isRebuild({ owner })) this.#port.send(owner, { type: "leaseCancelled", leaseId });
-        if (placed) this.#port.send(GCS, { type: "leaseCancelled", leaseId });
+        const told = [...(isRebuild({ owner }) ? [] : [owner]), ...(placed ? [GCS] : [])];
+        for (const to of told) this.#port.send(to, { type: "leaseCancelled", leaseId });
       },
       leaseRefused: (request, reason, placed) => {
-        const { leaseId } = request;
-        this.#refuse(request, { type: "leaseRefused", leaseId, reason });
-        if (placed) this.#port.send(GCS, { type: "leaseCancelled", leaseId });
+        this.#refuse(request, { type: "leaseRefused", leaseId: request.leaseId, reason });
+        if (placed) this.#port.send(GCS, { type: "leaseCancelled", leaseId: request.leaseId });
       },
       leaseLost: (request, reason, bystander) =>
         this.#refuse(request, { type: "leaseLost", leaseId: request.leaseId, reason, bystander }),
@@ -375,7 +382,7 @@ export class Raylet {
 
   #grantLease(request: LeaseRequest, slot: WorkerSlot): void {
     const { leaseId, owner, jobId, exclusive, held, task } = request;
-    this.#joinJob(slot.ref, jobId);
+    this.#port.send(GCS, { type: "processJoined", process: slot.ref, jobId });
     this.#port.send(slot.ref, { type: "openLease", leaseId, owner, jobId, exclusive, held });
     if (task !== undefined) this.#port.send(slot.ref, { type: "dispatchTask", leaseId, task });
     const address = { unixPath: slot.unixPath, host: this.#info.host, port: this.#info.port };
@@ -389,9 +396,5 @@ export class Raylet {
     };
     if (!isActorLease(request) && !isRebuild(request)) this.#port.send(owner, granted);
     this.#port.send(GCS, granted);
-  }
-
-  #joinJob(process: ProcessRef, jobId: JobId): void {
-    this.#port.send(GCS, { type: "processJoined", process, jobId });
   }
 }

@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Lines } from "../../../test/support/messages.js";
 import { failure, kib, object, processId } from "../../../test/support/names.js";
-import { ALLOCATION_WAIT_MS, FALLBACK_OFFSET } from "../../base/limits.js";
+import { ALLOCATION_WAIT_MS, FALLBACK_OFFSET, GARBAGE_AGAIN_MS } from "../../base/limits.js";
 import { holdersInWords } from "./holders.js";
 import { Room } from "./room.js";
 import { Spilling } from "./spilling.js";
@@ -62,6 +62,12 @@ class World {
     this.asked();
   }
 
+  /** Nobody found garbage, and nobody wrote anything else. */
+  waitInVain(): void {
+    assert.equal(this.asked().at(-1), "wake up later");
+    this.room.wakeUp();
+  }
+
   written(file: number, code?: string): void {
     this.spilling.written(file, code === undefined ? undefined : failure(code));
     this.room.pump();
@@ -112,6 +118,7 @@ test("everything is read: the new block lies in the file on disk", () => {
   w.fill();
   for (const name of ["a", "b", "c", "d"]) w.store.pin(object(name), r);
   w.ask("x");
+  w.waitInVain();
   assert.deepEqual(w.asked(), ["x in the file"]);
   w.store.seal(object("x"));
   assert.equal(w.store.fallbackBytes, kib(4));
@@ -130,8 +137,36 @@ test("blocks that are being written may be sealed soon: that is waited for, and 
   assert.deepEqual(w.asked(), ["write a to 1"]);
   w.written(1);
   assert.deepEqual(w.asked(), ["x in memory", "wake up later"]);
+  w.room.wakeUp(); // the one that x had asked for
+  assert.deepEqual(w.asked(), []);
   w.room.wakeUp();
   assert.deepEqual(w.asked(), ["y in the file"]);
+});
+
+test("garbage is waited for once; then again when something gave way, or after a time", () => {
+  const w = new World();
+  w.fill();
+  w.spilling.diskHas(kib(8)); // for the fallback file
+  for (const name of ["a", "b", "c", "d"]) w.store.pin(object(name), r);
+  w.ask("x");
+  w.waitInVain();
+  assert.deepEqual(w.asked(), ["x in the file"]);
+  w.store.seal(object("x"));
+  w.ask("y");
+  assert.deepEqual(w.asked(), ["y in the file"]);
+  w.store.seal(object("y"));
+  w.room.tick(1);
+  w.room.tick(2 + GARBAGE_AGAIN_MS);
+  w.ask("v");
+  assert.deepEqual(w.asked(), ["wake up later"]);
+  w.store.unpin(object("a"), r, 0);
+  w.store.free(object("a")); // somebody's ref was garbage
+  w.room.pump();
+  assert.deepEqual(w.asked(), ["v in memory"]);
+  w.store.seal(object("v"));
+  w.store.pin(object("v"), r);
+  w.ask("u");
+  assert.deepEqual(w.asked(), ["wake up later"]);
 });
 
 test("a full disk is told as such when something could have been spilled", () => {
@@ -139,6 +174,7 @@ test("a full disk is told as such when something could have been spilled", () =>
   w.fill();
   w.spilling.diskHas(kib(3));
   w.ask("x");
+  w.waitInVain();
   assert.deepEqual(w.asked(), ["x: OUT_OF_DISK"]);
   assert.match(w.refusals[0] ?? "", /object x of 4096 bytes .* disk/);
 });
@@ -149,7 +185,9 @@ test("a disk that refuses a write although it seemed to have room: the request g
   w.ask("x");
   w.written(1, "OUT_OF_DISK");
   w.written(2, "OUT_OF_DISK");
-  assert.deepEqual(w.asked(), ["write a to 1", "write b to 2", "delete 1", "delete 2", "x in the file"]);
+  assert.deepEqual(w.asked(), ["write a to 1", "write b to 2", "delete 1", "delete 2", "wake up later"]);
+  w.room.wakeUp();
+  assert.deepEqual(w.asked(), ["x in the file"]);
 });
 
 test("nothing can be spilled and there is no disk: the error names the largest and who reads them", () => {
@@ -160,6 +198,7 @@ test("nothing can be spilled and there is no disk: the error names the largest a
   w.spilling.diskHas(0);
   w.asked();
   w.ask("x", kib(8));
+  w.waitInVain();
   assert.deepEqual(w.asked(), ["x: OBJECT_STORE_FULL"]);
   assert.match(w.refusals[0] ?? "", /12288 of 16384 bytes in use.*big of 12288 bytes, read by process r/);
 });

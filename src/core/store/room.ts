@@ -14,7 +14,7 @@
  */
 import { assert } from "../../base/assert.js";
 import type { ObjectId, ProcessId } from "../../base/ids.js";
-import { ALLOCATION_WAIT_MS, FALLBACK_AFTER_MS, MAX_WAITING_ALLOCATIONS } from "../../base/limits.js";
+import { ALLOCATION_WAIT_MS, FALLBACK_AFTER_MS, GARBAGE_AGAIN_MS, MAX_WAITING_ALLOCATIONS } from "../../base/limits.js";
 import type { Failure } from "../../protocol/messages.js";
 import { wholePages } from "./allocator.js";
 import type { Place } from "./entry.js";
@@ -33,7 +33,10 @@ export interface RoomRequest {
 }
 
 export interface RoomPort {
-  /** Ask all other writers for what they hold and do not use, and to make known what only they know. */
+  /**
+   * Ask all other writers for what they hold and do not use, and to make known what only they know; and all processes of
+   * the node to find the refs that nobody can reach any more.
+   */
   revoke(except: ProcessId): void;
   /** A replica gave way: this node has no copy any more. */
   dropLocation(object: ObjectId): void;
@@ -47,8 +50,8 @@ interface Waiting {
   readonly request: RoomRequest;
   /** Writers have been asked for what they do not use. */
   revoked: boolean;
-  /** It has waited for blocks that are being written. */
-  patience: "none" | "waits" | "over";
+  /** It waits for what others write or collect until this wake-up, by its number. */
+  wakeUp: number | undefined;
 }
 
 export class Room {
@@ -61,6 +64,12 @@ export class Room {
   /** What had been done when something was last done, and when that was seen. */
   #progress = -1;
   #progressMs = 0;
+  /** Wake-ups that were asked for, and that came. */
+  #wakeUps = 0;
+  #wokenUp = 0;
+  /** Garbage has been waited for in vain lately. */
+  #garbageIsGone = false;
+  #garbageIsGoneMs = 0;
 
   constructor(store: StoreIndex, spilling: Spilling, port: RoomPort) {
     this.#store = store;
@@ -83,7 +92,7 @@ export class Room {
       return request.refuse(this.#full(request, `${MAX_WAITING_ALLOCATIONS} requests wait for room already`));
     }
     if (this.#waiting.size === 0 && request.take("memory")) return;
-    this.#waiting.add({ request, revoked: false, patience: "none" });
+    this.#waiting.add({ request, revoked: false, wakeUp: undefined });
     this.pump();
   }
 
@@ -106,12 +115,14 @@ export class Room {
   }
 
   wakeUp(): void {
-    for (const waiting of this.#waiting) if (waiting.patience === "waits") waiting.patience = "over";
+    this.#wokenUp++;
     this.pump();
   }
 
   tick(nowMs: number): void {
     this.#spilling.retry();
+    if (nowMs - this.#garbageIsGoneMs > GARBAGE_AGAIN_MS) this.#garbageIsGone = false;
+    if (!this.#garbageIsGone) this.#garbageIsGoneMs = nowMs;
     this.pump();
     const progress = this.#served + this.#spilling.filesWritten;
     if (this.#waiting.size === 0 || progress !== this.#progress) this.#progressMs = nowMs;
@@ -126,7 +137,7 @@ export class Room {
   check(): void {
     assert(this.#waiting.size <= MAX_WAITING_ALLOCATIONS, "requests that wait for room are bounded");
     for (const waiting of this.#waiting) {
-      const mayMove = this.#spilling.isWriting || waiting.patience === "waits";
+      const mayMove = this.#spilling.isWriting || this.#isPatient(waiting);
       assert(mayMove, "a request waits for something that will end");
       return;
     }
@@ -135,24 +146,40 @@ export class Room {
   /** True when the request is over. */
   #serve(waiting: Waiting): boolean {
     const { request } = waiting;
-    if (request.take("memory")) return this.#end(waiting);
+    if (request.take("memory")) return this.#endInMemory(waiting);
     if (!waiting.revoked) {
       waiting.revoked = true; // the answers come later; what has another copy, and the disk, need not wait for them
       this.#port.revoke(request.process);
     }
-    if (this.#takeEvicted(request)) return this.#end(waiting);
+    if (this.#takeEvicted(request)) return this.#endInMemory(waiting);
     this.#spilling.spill(true);
     if (this.#spilling.isWriting) return false;
-    if (this.#mayGiveWay(request) && waiting.patience !== "over") {
-      if (waiting.patience === "none") this.#port.wakeUpAfter(FALLBACK_AFTER_MS);
-      waiting.patience = "waits";
-      return false;
+    if (this.#mayGiveWay(request) || !this.#garbageIsGone) {
+      waiting.wakeUp ??= this.#askToBeWoken();
+      if (this.#isPatient(waiting)) return false;
+      this.#garbageIsGone = true;
     }
     const obstacle = this.#spilling.obstacle();
     this.#end(waiting);
     if (this.#spilling.takeDisk(request.sizeBytes) && request.take("disk")) return true;
     request.refuse(this.#refusal(request, obstacle));
     return true;
+  }
+
+  /** All wake-ups come after the same time, and so in the order in which they were asked for. */
+  #askToBeWoken(): number {
+    this.#port.wakeUpAfter(FALLBACK_AFTER_MS);
+    return ++this.#wakeUps;
+  }
+
+  #isPatient({ wakeUp }: Waiting): boolean {
+    return wakeUp !== undefined && wakeUp > this.#wokenUp;
+  }
+
+  /** Something gave way. */
+  #endInMemory(waiting: Waiting): true {
+    this.#garbageIsGone = false;
+    return this.#end(waiting);
   }
 
   #end(waiting: Waiting): true {
