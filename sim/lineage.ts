@@ -1,6 +1,7 @@
 /** How virtual owners hand specs over; the counterpart of `src/process/lineage-writer.ts`. */
 import { GCS, type ObjectId, type ProcessRef, promotedIdOf, SEALED_BY_OWNER } from "../src/base/ids.js";
 import { MAX_LINEAGE_ARGUMENT_BYTES } from "../src/base/limits.js";
+import type { Owner } from "../src/core/owner/owner.js";
 import { type Held, ObjectEntry, type Task } from "../src/core/owner/records.js";
 import type { Argument, Failure, Message } from "../src/protocol/messages.js";
 import { inlineSize, type OwnedArgument, wireArgument } from "./arguments.js";
@@ -11,6 +12,7 @@ import type { SimValue } from "./values.js";
 export interface LineageOwner {
   readonly ref: ProcessRef;
   readonly links: Pick<DirectLinks, "specOf">;
+  readonly owner: Owner;
   send(to: ProcessRef, message: Message): void;
   sealValue(
     objectId: ObjectId,
@@ -53,6 +55,8 @@ export function registerLineage(process: LineageOwner, task: Task): void {
   if (large.length === 0) return send();
   const kept = [...task.dependencies, ...task.nested];
   for (const held of kept) process.keep(held);
+  const { holds } = process.owner.references;
+  const expected = holds.expect();
   let missing = large.length;
   let failed = false;
   for (const { objectId, value } of large) {
@@ -62,6 +66,7 @@ export function registerLineage(process: LineageOwner, task: Task): void {
       if (!failed) send();
       process.send(GCS, { type: "releaseHolds", objects: promoted });
       for (const held of kept) process.letGo(held);
+      holds.added(expected);
     });
   }
 }

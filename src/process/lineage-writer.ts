@@ -51,6 +51,8 @@ export class LineageWriter {
     const { owner } = this.#host;
     const kept: readonly Held[] = [...task.dependencies, ...task.nested];
     for (const held of kept) owner.keep(held);
+    const { holds } = owner.references;
+    const expected = holds.expect();
     let missing = large.length;
     let failed = false;
     const sealed = (error: Failure | undefined) => {
@@ -60,6 +62,7 @@ export class LineageWriter {
       // After the spec, on the same way: from here on the spec's record holds them.
       this.#host.send(GCS, { type: "releaseHolds", objects: spec.promoted });
       for (const held of kept) owner.letGo(held);
+      holds.added(expected);
     };
     for (const { index, value } of large) this.#host.sealArgument(promotedIdOf(task.id, index), value, sealed);
   }

@@ -52,6 +52,14 @@ export class Holds {
     this.#port.sendToGcs({ type: "addHolds", sequence: this.#ask(), objects: [id], declare: true, runner });
   }
 
+  /**
+   * Something else that others rely on who get a ref from here, until `added` is told the number: how the object is made
+   * again may still be on its way when this process dies, and must not be when its answer has left.
+   */
+  expect(): number {
+    return this.#ask();
+  }
+
   /** The object table has registered a batch. */
   added(sequence: number): void {
     if (!this.#unconfirmed.delete(sequence)) return;

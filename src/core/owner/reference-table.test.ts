@@ -447,6 +447,19 @@ test("an actor's handle is held like an object's ref", () => {
 
 // ── Confirmations ───────────────────────────────────────────────────────────────────────────────────────────────────
 
+test("an action waits for what else is under way for those who get a ref, like for a hold", () => {
+  const w = world();
+  const { holds } = w.table;
+  const done: string[] = [];
+  const spec = holds.expect();
+  assert.equal(holds.areSettled, false);
+  holds.whenSettled(() => done.push("answer"));
+  assert.deepEqual(done, []);
+  holds.added(spec);
+  assert.deepEqual(done, ["answer"]);
+  assert.equal(holds.areSettled, true);
+});
+
 test("an action waits for the holds asked for before it, and for no later ones", () => {
   const w = world();
   const done: string[] = [];
