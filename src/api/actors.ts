@@ -99,7 +99,7 @@ function createActor(state: ClassState, args: readonly unknown[]): object {
   const actorId = taskIdOf(lineage.contextId, lineage.counter++) as string as ActorId;
   const link = core.owner.actors.link(actorId, cell.name, true);
   const demand = demandOf(options, 1);
-  const namespace = options.namespace ?? runtime.namespace;
+  const namespace = options.namespace ?? runtime.core.namespace;
   const register = (large: readonly ObjectEntry[], stored: readonly unknown[]) => {
     const inline = controlArguments(stored);
     const bytes = inline.reduce((sum, arg) => sum + (arg.kind === "value" ? arg.bytes.length : 0), 0);
@@ -291,7 +291,7 @@ export async function getActor<C>(
       : never
 > {
   const runtime = requireRuntime("getActor()");
-  const namespace = options.namespace ?? runtime.namespace;
+  const namespace = options.namespace ?? runtime.core.namespace;
   if (typeof name !== "string" || name === "")
     throw new InvalidOptionError(`getActor() takes a name, got ${show(name)}`);
   checkText("the actor's name", name);

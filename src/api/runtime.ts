@@ -11,7 +11,6 @@ export interface Runtime {
   readonly core: CoreProcess;
   readonly role: "driver" | "worker";
   readonly address: string;
-  readonly namespace: string;
   /** Ask the GCS something; the answer is JSON. */
   query(about: "nodes" | "trace" | "workers" | "output", subject: string): Promise<string>;
   findActor(name: string, namespace: string): Promise<{ actorId: string; className: string } | undefined>;

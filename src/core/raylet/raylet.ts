@@ -374,9 +374,9 @@ export class Raylet {
   }
 
   #grantLease(request: LeaseRequest, slot: WorkerSlot): void {
-    const { leaseId, owner, jobId, exclusive, held, task } = request;
+    const { leaseId, owner, jobId, namespace, exclusive, held, task } = request;
     this.#joinJob(slot.ref, jobId);
-    this.#port.send(slot.ref, { type: "openLease", leaseId, owner, jobId, exclusive, held });
+    this.#port.send(slot.ref, { type: "openLease", leaseId, owner, jobId, namespace, exclusive, held });
     if (task !== undefined) this.#port.send(slot.ref, { type: "dispatchTask", leaseId, task });
     const address = { unixPath: slot.unixPath, host: this.#info.host, port: this.#info.port };
     const granted: Message = {

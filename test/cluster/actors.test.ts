@@ -1,0 +1,47 @@
+// What API.md says of actors, their names and their handles holds on a real cluster.
+// Method: one cluster of two CPUs for the whole file, whose driver says its namespace; each test is a small program.
+import assert from "node:assert/strict";
+import { after, before, test } from "node:test";
+import * as ray from "../../src/api/index.js";
+import { nothingLeftBehind } from "../support/left-behind.js";
+
+const { context, get, getActor, remote } = ray;
+const NAMESPACE = "actors-test";
+
+before(async () => {
+  await ray.init({ numCpus: 2, namespace: NAMESPACE });
+});
+
+after(async () => {
+  await ray.shutdown();
+  await nothingLeftBehind();
+});
+
+const Counter = remote(
+  class Counter {
+    #count = 0;
+    increment(by = 1): number {
+      this.#count += by;
+      return this.#count;
+    }
+    namespace(): string {
+      return context().namespace;
+    }
+  },
+);
+
+test("tasks and actors are in the namespace of their driver", async () => {
+  const counter = Counter.options({ name: "known" }).remote();
+  assert.equal(await get(counter.namespace.remote()), NAMESPACE);
+  assert.equal(await get(remote(() => context().namespace).remote()), NAMESPACE);
+  const find = remote(async () => get((await getActor<typeof Counter>("known")).increment.remote()));
+  assert.equal(await get(find.remote()), 1);
+  const make = remote(async () => {
+    const made = Counter.options({ name: "made" }).remote();
+    await get(made.increment.remote());
+    return made;
+  });
+  const made = await get(make.remote());
+  assert.equal(await get(made.increment.remote()), 2);
+  assert.equal(await get((await getActor<typeof Counter>("made")).increment.remote()), 3);
+});
