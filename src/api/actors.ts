@@ -5,7 +5,7 @@ import { DEFAULT_ACTOR_CONCURRENCY, MAX_INLINE_SUM_BYTES, MAX_LEASE_ARGUMENT_BYT
 import type { ActorLink, TaskTemplate } from "../core/owner/records.js";
 import { ObjectEntry } from "../core/owner/records.js";
 import { type Amounts, NOTHING } from "../core/resources.js";
-import { ActorNotFoundError, InvalidOptionError } from "../errors.js";
+import { ActorNotFoundError, InvalidOptionError, ReferenceReleasedError } from "../errors.js";
 import { callOrigins, noteArguments } from "../process/call-sites.js";
 import type { CoreProcess } from "../process/core-process.js";
 import { EncodedBytes } from "../process/encoded-bytes.js";
@@ -228,6 +228,21 @@ export function handleStateOf(value: unknown): HandleState | undefined {
   return Reflect.get(value, HANDLE_STATE) as HandleState | undefined;
 }
 
+/** The actor behind a handle. @throws ReferenceReleasedError when the handle was disposed of, or is of an earlier connection. */
+export function linkOf({ link, className, tracker }: HandleState, { core }: Runtime): ActorLink {
+  if (tracker.released) {
+    throw new ReferenceReleasedError(
+      `this handle of actor ${className} (${link.actorId}) was released (using or dispose): keep the handle as long as you call the actor`,
+    );
+  }
+  if (tracker.core !== core) {
+    throw new ReferenceReleasedError(
+      `actor ${className} (${link.actorId}) is of an earlier connection, and went with it at shutdown(): make it again in this one`,
+    );
+  }
+  return link;
+}
+
 export function classStateOf(value: object): ClassState | undefined {
   return Object.hasOwn(value, CLASS_STATE) ? (Reflect.get(value, CLASS_STATE) as ClassState) : undefined;
 }
@@ -244,9 +259,10 @@ function methodOf(handle: object, state: HandleState, name: string, options: Met
     remote: {
       value: (...args: unknown[]) => {
         const runtime = requireRuntime(`${state.className}.${name}.remote()`);
+        const link = linkOf(state, runtime);
         if (!runtime.core.owner.hasRoom) refuseMore(`${state.className}.${name}`);
         template ??= methodTemplate(state, name, options);
-        return refsOf(runtime.core.submit(template, currentLineage(runtime), args, state.link).returns);
+        return refsOf(runtime.core.submit(template, currentLineage(runtime), args, link).returns);
       },
       enumerable: true,
     },
@@ -322,7 +338,7 @@ export async function kill(handle: unknown): Promise<void> {
   const runtime = requireRuntime("kill()");
   const state = handleStateOf(handle);
   if (state === undefined) throw new InvalidOptionError(`kill() takes an actor handle, got ${show(handle)}`);
-  const { actorId, name } = state.link;
+  const { actorId, name } = linkOf(state, runtime);
   runtime.core.raylet.send(GCS, { type: "killActor", actorId });
   const reason = { code: "ACTOR_DIED", message: `actor ${name} (${actorId}) was killed with kill()` };
   runtime.core.owner.actors.actorState(actorId, "dead", undefined, undefined, reason);

@@ -23,6 +23,8 @@ export interface Runtime {
 }
 
 let current: Runtime | undefined;
+/** Which connection of this process that is: refs and handles of an earlier one mean nothing in it, though ids repeat. */
+export let connection = 0;
 /** Tasks that the main program of a driver submits are children of nothing. */
 let root: Lineage | undefined;
 
@@ -33,6 +35,7 @@ export function setRuntime(runtime: Runtime | undefined): void {
     );
   }
   current = runtime;
+  connection++;
   root = undefined;
 }
 

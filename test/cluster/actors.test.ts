@@ -45,3 +45,15 @@ test("tasks and actors are in the namespace of their driver", async () => {
   assert.equal(await get(made.increment.remote()), 2);
   assert.equal(await get((await getActor<typeof Counter>("made")).increment.remote()), 3);
 });
+
+test("a handle that was given back cannot be used; its calls still end", async () => {
+  const counter = Counter.remote();
+  const { increment } = counter;
+  const first = increment.remote();
+  counter[Symbol.dispose]();
+  assert.equal(await get(first), 1);
+  assert.throws(() => increment.remote(), ray.ReferenceReleasedError);
+  assert.throws(() => counter.increment.remote(), ray.ReferenceReleasedError);
+  assert.throws(() => ray.put({ counter }), ray.ReferenceReleasedError);
+  await assert.rejects(ray.kill(counter), ray.ReferenceReleasedError);
+});
