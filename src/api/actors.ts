@@ -3,7 +3,7 @@ import { inspect } from "node:util";
 import { type ActorId, GCS, taskIdOf } from "../base/ids.js";
 import { DEFAULT_ACTOR_CONCURRENCY, MAX_INLINE_SUM_BYTES, MAX_LEASE_ARGUMENT_BYTES } from "../base/limits.js";
 import type { ActorLink, TaskTemplate } from "../core/owner/records.js";
-import { ObjectEntry } from "../core/owner/records.js";
+import { ObjectEntry, upstreamFailure } from "../core/owner/records.js";
 import { type Amounts, NOTHING } from "../core/resources.js";
 import { ActorNotFoundError, InvalidOptionError, ReferenceReleasedError } from "../errors.js";
 import { callOrigins, noteArguments } from "../process/call-sites.js";
@@ -105,7 +105,7 @@ function createActor(state: ClassState, args: readonly unknown[]): object {
     const bytes = inline.reduce((sum, arg) => sum + (arg.kind === "value" ? arg.bytes.length : 0), 0);
     if (bytes > MAX_INLINE_SUM_BYTES) {
       const message = `the arguments of actor ${cell.name} (${actorId}) have ${bytes} bytes together, ${MAX_INLINE_SUM_BYTES} are allowed: put() them, or pass them in one array`;
-      core.owner.actors.actorState(actorId, "dead", undefined, undefined, { code: "OBJECT_TOO_LARGE", message });
+      core.owner.actors.neverLives(link, { kind: "failed", code: "OBJECT_TOO_LARGE", message });
       return;
     }
     core.raylet.send(GCS, {
@@ -158,6 +158,8 @@ function whenSendable(
   let missing = entries.length + 1;
   const ready = () => {
     if (--missing > 0) return;
+    const upstream = upstreamFailure(entries);
+    if (upstream !== undefined) return core.owner.actors.neverLives(link, upstream);
     send(
       entries.filter((entry) => entry.state !== "inline"),
       stored,

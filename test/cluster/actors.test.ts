@@ -57,3 +57,32 @@ test("a handle that was given back cannot be used; its calls still end", async (
   assert.throws(() => ray.put({ counter }), ray.ReferenceReleasedError);
   await assert.rejects(ray.kill(counter), ray.ReferenceReleasedError);
 });
+
+test("an actor whose constructor takes a failed value is not made, and its calls fail with the same error", async () => {
+  const Holder = remote(
+    class Holder {
+      readonly value: number;
+      constructor(value: number) {
+        this.value = value;
+      }
+      read(): number {
+        return this.value;
+      }
+    },
+  );
+  const fail = remote((): number => {
+    throw new RangeError("upstream");
+  });
+  const early = Holder.remote(fail.remote()).read.remote();
+  await assert.rejects(get(early), RangeError);
+  const failed = fail.remote();
+  await ray.wait([failed]);
+  const holder = Holder.remote(failed);
+  await assert.rejects(get(holder.read.remote()), RangeError);
+  await assert.rejects(
+    get(remote(async (h: typeof holder) => get(h.read.remote())).remote(holder)),
+    ray.ActorDiedError,
+  );
+  const endless = remote({ maxRetries: 0 }, (): number => process.exit(3));
+  await assert.rejects(get(Holder.remote(endless.remote()).read.remote()), ray.WorkerCrashedError);
+});
