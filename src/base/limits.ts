@@ -67,6 +67,10 @@ export const MIN_FREE_SHARE = 1 / 2;
 export const EXTENT_IDLE_MS = 500;
 /** How long a writer waits in synchronous code for an answer that its raylet gives at once. */
 export const EXTENT_ANSWER_MS = 15_000;
+/** Node fires timers with a longer delay at once: 24.8 days. */
+export const MAX_TIMER_MS = 2 ** 31 - 1;
+/** How long a `get` or `wait` whose time is over waits for the store's word on objects that may lie there. */
+export const STORE_ANSWER_MS = 100;
 /** Bytes that a process puts before it looks for objects whose refs are garbage; doubled while there are few. */
 export const COLLECT_AFTER_BYTES = 512 * MIB;
 export const MAX_COLLECT_AFTER_BYTES = 16 * GIB;

@@ -137,7 +137,33 @@ test("get keeps order, rejects with the first failure, polls with timeoutMs 0", 
   const aborted = get(slow, { signal: abort.signal });
   abort.abort(new Error("enough"));
   assert.match((await rejection(aborted)).message, /enough/);
-  await get(slow);
+  assert.equal(await get(slow, { timeoutMs: 5_000_000_000 }), 300);
+});
+
+test("a poll finds what lies in the store: results, puts, and refs that came from elsewhere", async () => {
+  const large = remote(() => new Float64Array(50_000)).remote();
+  await wait([large]);
+  assert.equal((await get(large, { timeoutMs: 0 })).length, 50_000);
+  assert.deepEqual((await wait([large], { timeoutMs: 0 })).ready, [large]);
+  const stored = put(new Float64Array(50_000));
+  assert.equal((await get(stored, { timeoutMs: 0 })).length, 50_000);
+  const [borrowed] = await get(remote(() => [put("b")]).remote());
+  assert.ok(borrowed !== undefined);
+  for (let i = 0; i < 2; i++) assert.equal(await get(borrowed, { timeoutMs: 0 }), "b");
+  const slow = sleep.remote(500);
+  const polled = performance.now();
+  assert.deepEqual((await wait([large, slow], { numReturns: 2, timeoutMs: 0 })).ready, [large]);
+  assert.ok((await rejection(get([large, slow], { timeoutMs: 0 }))) instanceof ray.GetTimeoutError);
+  assert.ok(performance.now() - polled < 400, "it did not wait for the task");
+});
+
+test("a signal that is aborted already rejects, though the value is here", async () => {
+  const signal = AbortSignal.abort("enough");
+  const ref = put(1);
+  for (const call of [get(ref, { signal }), get([ref], { signal }), get([], { signal })]) {
+    await assert.rejects(call, (reason) => reason === "enough");
+  }
+  await assert.rejects(wait([ref], { signal }), (reason) => reason === "enough");
 });
 
 test("wait gives what is ready, in order, and checks what it is given", async () => {
