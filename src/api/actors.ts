@@ -19,7 +19,9 @@ import type {
   ActorOptions,
   AnyFunction,
   ConcreteClass,
+  GetActorOptions,
   InstanceOf,
+  KillOptions,
   MethodOptions,
 } from "./types.js";
 
@@ -300,7 +302,7 @@ function methodTemplate(state: HandleState, name: string, options: MethodOptions
 /** The actor with this name. Rejects with ActorNotFoundError when there is none. */
 export async function getActor<C>(
   name: string,
-  options: { readonly namespace?: string } = {},
+  options?: GetActorOptions,
 ): Promise<
   C extends ConcreteClass
     ? ActorHandle<InstanceType<C>>
@@ -309,11 +311,11 @@ export async function getActor<C>(
       : never
 > {
   const runtime = requireRuntime("getActor()");
-  const namespace = options.namespace ?? runtime.core.namespace;
+  checkOptions("getActor", options);
+  const namespace = options?.namespace ?? runtime.core.namespace;
   if (typeof name !== "string" || name === "")
     throw new InvalidOptionError(`getActor() takes a name, got ${show(name)}`);
   checkText("the actor's name", name);
-  checkOptions("actor", { namespace });
   const found = await runtime.findActor(name, namespace);
   if (found === undefined) {
     throw new ActorNotFoundError(
@@ -336,8 +338,9 @@ export function borrowedHandle(
 }
 
 /** End an actor now. Its pending calls fail with ActorDiedError. */
-export async function kill(handle: unknown): Promise<void> {
+export async function kill(handle: object, options?: KillOptions): Promise<void> {
   const runtime = requireRuntime("kill()");
+  checkOptions("kill", options);
   const state = handleStateOf(handle);
   if (state === undefined) throw new InvalidOptionError(`kill() takes an actor handle, got ${show(handle)}`);
   const { actorId, name } = linkOf(state, runtime);

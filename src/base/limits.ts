@@ -160,9 +160,11 @@ export const ACTOR_REASON_WAIT_MS = 5_000;
 
 // ── Resources ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
-/** Resource amounts are whole multiples of 1/10,000: sums stay exact. */
+/** Resource amounts are whole multiples of 1/10,000, bytes are whole: sums over all nodes stay exact. */
 export const RESOURCE_UNITS = 10_000;
 export const MAX_RESOURCE_AMOUNT = 1e15 / RESOURCE_UNITS;
+/** 10 TB of memory or store on one node. */
+export const MAX_BYTES_AMOUNT = 1e13;
 export const MAX_RESOURCE_KINDS = 256;
 /** Of these, CPU, GPU, memory and objectStoreMemory are ours. */
 export const MAX_CUSTOM_RESOURCES = MAX_RESOURCE_KINDS - 4;

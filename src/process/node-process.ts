@@ -392,8 +392,7 @@ export class NodeProcess {
 
   #nodeInfo(port: number): NodeInfo {
     const { nodeId, host, isHead, resources, labels, objectStoreBytes } = this.#config;
-    const total = new Map(amountsOf(resources));
-    total.set("objectStoreMemory", objectStoreBytes * 10_000);
+    const total = amountsOf({ ...resources, objectStoreMemory: objectStoreBytes });
     return { nodeId: nodeId as NodeId, host, port, isHead, total, labels: new Map(Object.entries(labels)) };
   }
 }

@@ -248,8 +248,31 @@ test("bad options are refused at once, with what was meant", () => {
     assert.throws(() => echo.options({ numCpus: numCpus as number }), isInvalidOption(/numCpus must be/));
   }
   assert.throws(() => echo.options({ num_cpus: 1 } as never), isInvalidOption(/did you mean numCpus/));
+  assert.throws(() => echo.options({ colour: 1 } as never), isInvalidOption(/unknown option colour\. Known: name/));
+  assert.throws(
+    () => echo.options({ schedulingStrategy: { nodeId: "n", sofft: true } as never }),
+    isInvalidOption(/soft/),
+  );
+  assert.throws(() => echo.options({ schedulingStrategy: { nodeId: "n", soft: 1 } as never }), isInvalidOption(/soft/));
+  assert.doesNotThrow(() => echo.options({ memory: 8e12 }));
   assert.throws(() => put(put(1)), isInvalidOption(/ObjectRef/));
   assert.throws(() => remote(42 as never), isInvalidOption(/function or a class/));
+});
+
+test("bad options of promise-returning functions reject", async () => {
+  const handle = ray.Signal.remote();
+  for (const bad of [
+    ray.getActor("a", { nameSpace: "b" } as never),
+    ray.getActor("a", null as never),
+    ray.kill(handle, { norestart: true } as never),
+    ray.kill(handle, { noRestart: 1 } as never),
+    ray.kill(undefined as never),
+    ray.init({ objectStoreMemory: 1, ignoreReinitError: true }),
+  ]) {
+    assert.ok((await rejection(bad)) instanceof ray.InvalidOptionError);
+  }
+  await get(handle.send.remote());
+  await ray.kill(handle, { noRestart: true });
 });
 
 test("get of a non-ref and a second init are refused", async () => {

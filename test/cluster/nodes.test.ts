@@ -112,6 +112,20 @@ test("work waits for room and uses every node", async () => {
   assert.deepEqual(new Set(places), new Set(ids));
 });
 
+test("bytes are counted as they were given, also above 100 GB, and add up", async () => {
+  const sizes = { memory: 600e9, objectStoreMemory: 64 * 1024 * 1024 };
+  cluster = await TestCluster.start({ nodes: [sizes, sizes, { ...sizes, numCpus: 0 }] });
+  await init({ address: cluster.address });
+  const { memory, objectStoreMemory } = await ray.clusterResources();
+  assert.deepEqual({ memory, objectStoreMemory }, { memory: 1800e9, objectStoreMemory: 192 * 1024 * 1024 });
+  assert.equal((await get(where.options({ memory: 500e9 }).remote())) !== "", true);
+  const all = (await ray.availableResources())["objectStoreMemory"];
+  const ref = put(new Uint8Array(1_000_000));
+  await wait([remote((list: unknown[]) => list.length).remote([ref])]);
+  const free = await ray.availableResources();
+  assert.equal((all ?? 0) - (free["objectStoreMemory"] ?? 0) > 1_000_000, true);
+});
+
 test("a worker that is killed from outside: its task runs again", async () => {
   await start(1);
   const slow = whereAfter.remote(1_500);

@@ -13,7 +13,6 @@ import {
   type ProcessId,
   type ProcessRef,
 } from "../../base/ids.js";
-import { RESOURCE_UNITS } from "../../base/limits.js";
 import type { Failure, LeaseRequest, Message, MessageBody, NodeInfo, Role } from "../../protocol/messages.js";
 import { isActorLease, isRebuild } from "../actor-lease.js";
 import { Collector } from "../collector.js";
@@ -297,7 +296,7 @@ export class Raylet {
   #available(): Amounts {
     const available = new Map(this.#resources.available);
     const total = this.#info.total.get("objectStoreMemory") ?? 0;
-    available.set("objectStoreMemory", Math.max(0, total - this.store.usedBytes * RESOURCE_UNITS));
+    available.set("objectStoreMemory", Math.max(0, total - this.store.usedBytes));
     return available;
   }
 
