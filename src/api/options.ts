@@ -64,6 +64,7 @@ const NODE_KEYS = [
   "objectStoreMemory",
   "spillDirectory",
 ] as const;
+const CLUSTER_KEYS = ["nodes", "storage"] as const;
 const GET_KEYS = ["timeoutMs", "signal"] as const;
 const GET_ACTOR_KEYS = ["namespace"] as const;
 const KILL_KEYS = ["noRestart"] as const;
@@ -75,6 +76,7 @@ const KEYS = {
   method: METHOD_KEYS,
   init: INIT_KEYS,
   node: NODE_KEYS,
+  cluster: CLUSTER_KEYS,
   get: GET_KEYS,
   wait: WAIT_KEYS,
   getActor: GET_ACTOR_KEYS,
@@ -102,6 +104,8 @@ const CHECKS: Readonly<Record<string, (name: string, value: unknown) => void>> =
   ignoreReinitError: flag,
   fetchLocal: flag,
   noRestart: flag,
+  nodes: list,
+  storage,
   schedulingStrategy: strategy,
   runtimeEnv,
   signal: abortSignal,
@@ -233,6 +237,15 @@ function keys(name: string, value: object, most: number): void {
     throw new InvalidOptionError(`${name} has ${names.length} names, at most ${most} are allowed`);
   }
   for (const key of names) checkText(`a name in ${name}`, key, MAX_KEY_BYTES);
+}
+
+function list(name: string, value: unknown): void {
+  if (!Array.isArray(value)) throw new InvalidOptionError(`${name} must be an array, got ${show(value)}`);
+}
+
+function storage(name: string, value: unknown): void {
+  if (value === "memory") return;
+  throw new InvalidOptionError(`${name}: only "memory" is supported yet, got ${show(value)}`);
 }
 
 function flag(name: string, value: unknown): void {

@@ -112,6 +112,19 @@ test("work waits for room and uses every node", async () => {
   assert.deepEqual(new Set(places), new Set(ids));
 });
 
+test("options of a cluster and of its nodes are checked before anything starts", async () => {
+  cluster = await TestCluster.start({ nodes: [{ numCpus: 1 }], storage: "memory" });
+  for (const bad of [
+    () => TestCluster.start({ node: [] } as never),
+    () => TestCluster.start({ nodes: 5 } as never),
+    () => TestCluster.start({ nodes: [{}, { numCpu: 1 } as never] }),
+    () => TestCluster.start({ storage: "/tmp/tables" } as never),
+    () => cluster.addNode({ numCpus: -1 }),
+  ]) {
+    await assert.rejects(bad(), ray.InvalidOptionError);
+  }
+});
+
 test("bytes are counted as they were given, also above 100 GB, and add up", async () => {
   const sizes = { memory: 600e9, objectStoreMemory: 64 * 1024 * 1024 };
   cluster = await TestCluster.start({ nodes: [sizes, sizes, { ...sizes, numCpus: 0 }] });
