@@ -50,9 +50,25 @@ test("what a task throws arrives as the user's own error", async () => {
   });
   const error = await rejection(get(brew.remote()));
   assert.ok(error instanceof TeapotError && error instanceof ray.TaskError, String(error));
+  assert.ok(error instanceof ray.MobulaError && !(error instanceof ray.GetTimeoutError));
+  assert.ok(!(new TeapotError("here", 1) instanceof ray.MobulaError));
   assert.equal(error.code, "ETEAPOT");
   assert.equal((error as TeapotError).spout, 7);
   assert.match((error as { task?: { taskId: string } }).task?.taskId ?? "", /^[0-9a-f]{32}$/);
+});
+
+test("an error whose code cannot be read is still the user's error", async () => {
+  class Touchy extends Error {
+    get code(): string {
+      throw new Error("hands off");
+    }
+  }
+  const touch = remote(() => {
+    throw new Touchy("touched");
+  });
+  const error = await rejection(get(touch.remote()));
+  assert.ok(error instanceof Touchy && error instanceof ray.TaskError);
+  assert.equal(error.message, "touched");
 });
 
 test("built-in errors keep their class, other things arrive as TaskError with `thrown`", async () => {
