@@ -198,12 +198,15 @@ function handleFor(
   const tracker: HandleTracker = { link, core, released: false };
   const state: HandleState = { link, className, methods, tracker };
   const cache = new Map<string, object>();
-  const target: object = {};
+  const inWords = () => `ActorHandle(${className} ${link.actorId})`;
+  // `console.log` looks at a proxy's target.
+  const target: object = { [inspect.custom]: inWords };
   const handle: object = new Proxy(target, {
     get: (_target, key) => {
       if (key === HANDLE_STATE) return state;
       if (key === Symbol.dispose) return () => releaseHandle(tracker);
-      if (key === inspect.custom) return () => `ActorHandle(${className} ${link.actorId})`;
+      if (key === Symbol.toPrimitive) return inWords;
+      if (key === "toString" && methods?.includes(key) !== true) return inWords;
       if (typeof key !== "string" || NEVER_METHODS.has(key)) return undefined;
       if (methods !== undefined && !methods.includes(key)) return undefined;
       const known = cache.get(key);

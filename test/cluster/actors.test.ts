@@ -2,6 +2,7 @@
 // Method: one cluster of two CPUs for the whole file, whose driver says its namespace; each test is a small program.
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
+import { inspect } from "node:util";
 import * as ray from "../../src/api/index.js";
 import { nothingLeftBehind } from "../support/left-behind.js";
 
@@ -44,6 +45,25 @@ test("tasks and actors are in the namespace of their driver", async () => {
   const made = await get(make.remote());
   assert.equal(await get(made.increment.remote()), 2);
   assert.equal(await get((await getActor<typeof Counter>("made")).increment.remote()), 3);
+});
+
+test("a handle says what it is, and is no promise", async () => {
+  const counter = Counter.remote();
+  const words = /^ActorHandle\(Counter [0-9a-f]+\)$/;
+  for (const text of [String(counter), `${counter}`, counter.toString(), inspect(counter)]) assert.match(text, words);
+  assert.equal(JSON.stringify({ counter }), '{"counter":{}}');
+  assert.equal(await counter, counter);
+  const Named = remote(
+    class Named {
+      toString(): string {
+        return "named";
+      }
+    },
+  );
+  assert.equal(
+    await get((Named.remote().toString as unknown as { remote(): ray.ObjectRef<string> }).remote()),
+    "named",
+  );
 });
 
 test("a handle that was given back cannot be used; its calls still end", async () => {
