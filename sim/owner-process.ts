@@ -309,6 +309,7 @@ export abstract class OwnerProcess extends VirtualProcess {
       leaseId,
       owner: this.ref,
       jobId: this.jobId,
+      namespace: "",
       name: template.name,
       taskId: task.id,
       demand: template.demand,

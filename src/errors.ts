@@ -28,6 +28,8 @@ export class MobulaError extends Error {
 
   static override [Symbol.hasInstance](value: unknown): boolean {
     if (typeof value !== "object" || value === null) return false;
+    // A user's own error that a task threw is a TaskError, and so one of ours.
+    if (this === MobulaError && Reflect.get(value, TASK_ERROR_BRAND) === true) return true;
     const brands: unknown = Reflect.get(value, BRAND);
     if (!Array.isArray(brands)) return false;
     // A class that users derive from ours has no brand of its own: ordinary rules apply to it.
@@ -155,8 +157,17 @@ export class TaskError extends MobulaError {
 export function markAsTaskError(error: Error, task: TaskInfo): void {
   Object.defineProperty(error, TASK_ERROR_BRAND, { value: true, configurable: true });
   Object.defineProperty(error, "task", { value: task, configurable: true, writable: true });
-  if (!("code" in error) || error.code === undefined) {
+  if (codeOf(error) === undefined) {
     Object.defineProperty(error, "code", { value: TaskError.code, configurable: true, writable: true });
+  }
+}
+
+/** A user's error may have a getter that throws. */
+function codeOf(error: Error): unknown {
+  try {
+    return Reflect.get(error, "code");
+  } catch {
+    return undefined;
   }
 }
 

@@ -3,9 +3,9 @@ import { inspect } from "node:util";
 import { type ActorId, GCS, taskIdOf } from "../base/ids.js";
 import { DEFAULT_ACTOR_CONCURRENCY, MAX_INLINE_SUM_BYTES, MAX_LEASE_ARGUMENT_BYTES } from "../base/limits.js";
 import type { ActorLink, TaskTemplate } from "../core/owner/records.js";
-import { ObjectEntry } from "../core/owner/records.js";
+import { ObjectEntry, upstreamFailure } from "../core/owner/records.js";
 import { type Amounts, NOTHING } from "../core/resources.js";
-import { ActorNotFoundError, InvalidOptionError } from "../errors.js";
+import { ActorNotFoundError, InvalidOptionError, ReferenceReleasedError } from "../errors.js";
 import { callOrigins, noteArguments } from "../process/call-sites.js";
 import type { CoreProcess } from "../process/core-process.js";
 import { EncodedBytes } from "../process/encoded-bytes.js";
@@ -19,7 +19,9 @@ import type {
   ActorOptions,
   AnyFunction,
   ConcreteClass,
+  GetActorOptions,
   InstanceOf,
+  KillOptions,
   MethodOptions,
 } from "./types.js";
 
@@ -99,13 +101,13 @@ function createActor(state: ClassState, args: readonly unknown[]): object {
   const actorId = taskIdOf(lineage.contextId, lineage.counter++) as string as ActorId;
   const link = core.owner.actors.link(actorId, cell.name, true);
   const demand = demandOf(options, 1);
-  const namespace = options.namespace ?? runtime.namespace;
+  const namespace = options.namespace ?? runtime.core.namespace;
   const register = (large: readonly ObjectEntry[], stored: readonly unknown[]) => {
     const inline = controlArguments(stored);
     const bytes = inline.reduce((sum, arg) => sum + (arg.kind === "value" ? arg.bytes.length : 0), 0);
     if (bytes > MAX_INLINE_SUM_BYTES) {
       const message = `the arguments of actor ${cell.name} (${actorId}) have ${bytes} bytes together, ${MAX_INLINE_SUM_BYTES} are allowed: put() them, or pass them in one array`;
-      core.owner.actors.actorState(actorId, "dead", undefined, undefined, { code: "OBJECT_TOO_LARGE", message });
+      core.owner.actors.neverLives(link, { kind: "failed", code: "OBJECT_TOO_LARGE", message });
       return;
     }
     core.raylet.send(GCS, {
@@ -158,6 +160,8 @@ function whenSendable(
   let missing = entries.length + 1;
   const ready = () => {
     if (--missing > 0) return;
+    const upstream = upstreamFailure(entries);
+    if (upstream !== undefined) return core.owner.actors.neverLives(link, upstream);
     send(
       entries.filter((entry) => entry.state !== "inline"),
       stored,
@@ -194,12 +198,15 @@ function handleFor(
   const tracker: HandleTracker = { link, core, released: false };
   const state: HandleState = { link, className, methods, tracker };
   const cache = new Map<string, object>();
-  const target: object = {};
+  const inWords = () => `ActorHandle(${className} ${link.actorId})`;
+  // `console.log` looks at a proxy's target.
+  const target: object = { [inspect.custom]: inWords };
   const handle: object = new Proxy(target, {
     get: (_target, key) => {
       if (key === HANDLE_STATE) return state;
       if (key === Symbol.dispose) return () => releaseHandle(tracker);
-      if (key === inspect.custom) return () => `ActorHandle(${className} ${link.actorId})`;
+      if (key === Symbol.toPrimitive) return inWords;
+      if (key === "toString" && methods?.includes(key) !== true) return inWords;
       if (typeof key !== "string" || NEVER_METHODS.has(key)) return undefined;
       if (methods !== undefined && !methods.includes(key)) return undefined;
       const known = cache.get(key);
@@ -228,6 +235,21 @@ export function handleStateOf(value: unknown): HandleState | undefined {
   return Reflect.get(value, HANDLE_STATE) as HandleState | undefined;
 }
 
+/** The actor behind a handle. @throws ReferenceReleasedError when the handle was disposed of, or is of an earlier connection. */
+export function linkOf({ link, className, tracker }: HandleState, { core }: Runtime): ActorLink {
+  if (tracker.released) {
+    throw new ReferenceReleasedError(
+      `this handle of actor ${className} (${link.actorId}) was released (using or dispose): keep the handle as long as you call the actor`,
+    );
+  }
+  if (tracker.core !== core) {
+    throw new ReferenceReleasedError(
+      `actor ${className} (${link.actorId}) is of an earlier connection, and went with it at shutdown(): make it again in this one`,
+    );
+  }
+  return link;
+}
+
 export function classStateOf(value: object): ClassState | undefined {
   return Object.hasOwn(value, CLASS_STATE) ? (Reflect.get(value, CLASS_STATE) as ClassState) : undefined;
 }
@@ -244,9 +266,10 @@ function methodOf(handle: object, state: HandleState, name: string, options: Met
     remote: {
       value: (...args: unknown[]) => {
         const runtime = requireRuntime(`${state.className}.${name}.remote()`);
+        const link = linkOf(state, runtime);
         if (!runtime.core.owner.hasRoom) refuseMore(`${state.className}.${name}`);
         template ??= methodTemplate(state, name, options);
-        return refsOf(runtime.core.submit(template, currentLineage(runtime), args, state.link).returns);
+        return refsOf(runtime.core.submit(template, currentLineage(runtime), args, link).returns);
       },
       enumerable: true,
     },
@@ -282,7 +305,7 @@ function methodTemplate(state: HandleState, name: string, options: MethodOptions
 /** The actor with this name. Rejects with ActorNotFoundError when there is none. */
 export async function getActor<C>(
   name: string,
-  options: { readonly namespace?: string } = {},
+  options?: GetActorOptions,
 ): Promise<
   C extends ConcreteClass
     ? ActorHandle<InstanceType<C>>
@@ -291,11 +314,11 @@ export async function getActor<C>(
       : never
 > {
   const runtime = requireRuntime("getActor()");
-  const namespace = options.namespace ?? runtime.namespace;
+  checkOptions("getActor", options);
+  const namespace = options?.namespace ?? runtime.core.namespace;
   if (typeof name !== "string" || name === "")
     throw new InvalidOptionError(`getActor() takes a name, got ${show(name)}`);
   checkText("the actor's name", name);
-  checkOptions("actor", { namespace });
   const found = await runtime.findActor(name, namespace);
   if (found === undefined) {
     throw new ActorNotFoundError(
@@ -318,11 +341,12 @@ export function borrowedHandle(
 }
 
 /** End an actor now. Its pending calls fail with ActorDiedError. */
-export async function kill(handle: unknown): Promise<void> {
+export async function kill(handle: object, options?: KillOptions): Promise<void> {
   const runtime = requireRuntime("kill()");
+  checkOptions("kill", options);
   const state = handleStateOf(handle);
   if (state === undefined) throw new InvalidOptionError(`kill() takes an actor handle, got ${show(handle)}`);
-  const { actorId, name } = state.link;
+  const { actorId, name } = linkOf(state, runtime);
   runtime.core.raylet.send(GCS, { type: "killActor", actorId });
   const reason = { code: "ACTOR_DIED", message: `actor ${name} (${actorId}) was killed with kill()` };
   runtime.core.owner.actors.actorState(actorId, "dead", undefined, undefined, reason);

@@ -10,7 +10,6 @@ export interface RuntimeOptions {
   readonly core: CoreProcess;
   readonly role: "driver" | "worker";
   readonly address: string;
-  readonly namespace: string;
   /** A message that is neither the core's nor an answer. */
   readonly onMessage: (message: Message, from: ProcessRef) => void;
   readonly shutdown: () => Promise<void>;
@@ -20,7 +19,6 @@ export class ProcessRuntime implements Runtime {
   readonly core: CoreProcess;
   readonly role: "driver" | "worker";
   readonly address: string;
-  readonly namespace: string;
   readonly pending = new Set<(error: Error) => void>();
   readonly #shutdown: () => Promise<void>;
   readonly #questions = new Map<number, { answered: (message: Message) => void; failed: (error: Error) => void }>();
@@ -33,7 +31,6 @@ export class ProcessRuntime implements Runtime {
     this.core = options.core;
     this.role = options.role;
     this.address = options.address;
-    this.namespace = options.namespace;
     this.#shutdown = options.shutdown;
     const { onMessage } = options;
     const before = options.core.onMessage;

@@ -4,9 +4,10 @@ import { GetTimeoutError, InvalidOptionError, NotInitializedError } from "../err
 import { importedModule } from "../functions/index.js";
 import { EVERY_SITE, originNow } from "../process/call-sites.js";
 import { StoredBytes } from "../process/stored-bytes.js";
-import { currentTask, type TaskContext } from "../process/task-context.js";
+import { currentTask } from "../process/task-context.js";
 import { entryOfRef, ObjectRefImpl, refOf } from "./object-ref.js";
 import { checkNumReturns, checkOptions } from "./options.js";
+import { PendingCall } from "./pending-call.js";
 import { currentLineage, type Runtime, requireRuntime } from "./runtime.js";
 import type { GetOptions, ObjectRef, WaitOptions } from "./types.js";
 
@@ -44,11 +45,8 @@ export function get(refs: unknown, options?: GetOptions): Promise<unknown> {
     checkOptions("get", options);
     const runtime = waitingRuntime("get()");
     if (!Array.isArray(refs)) return getOne(runtime, entryOfRef(refs, "get()"), options);
-    return getAll(
-      runtime,
-      refs.map((ref, i) => entryOfRef(ref, `get(), element ${i},`)),
-      options,
-    );
+    const entries = refs.map((ref, i) => entryOfRef(ref, `get(), element ${i},`));
+    return getAll(runtime, entries, options);
   } catch (error) {
     return Promise.reject(error);
   }
@@ -58,7 +56,16 @@ export function get(refs: unknown, options?: GetOptions): Promise<unknown> {
 export function wait<T>(
   refs: readonly ObjectRef<T>[],
   options?: WaitOptions,
-): Promise<{ ready: ObjectRef<T>[]; pending: ObjectRef<T>[] }> {
+): Promise<{ ready: ObjectRef<T>[]; pending: ObjectRef<T>[] }>;
+/** The same for refs to values of several types. */
+export function wait<Ref extends ObjectRef<unknown>>(
+  refs: readonly Ref[],
+  options?: WaitOptions,
+): Promise<{ ready: Ref[]; pending: Ref[] }>;
+export function wait(
+  refs: readonly ObjectRef<unknown>[],
+  options?: WaitOptions,
+): Promise<{ ready: ObjectRef<unknown>[]; pending: ObjectRef<unknown>[] }> {
   try {
     checkOptions("wait", options);
     const runtime = waitingRuntime("wait()");
@@ -67,8 +74,9 @@ export function wait<T>(
     if (new Set(refs).size !== refs.length || new Set(entries).size !== entries.length) {
       throw new InvalidOptionError("wait() takes each ref once: the list has duplicates");
     }
+    if (refs.length > 0) checkNumReturns(options?.numReturns ?? 1, refs.length);
+    if (options?.signal?.aborted === true) return Promise.reject(options.signal.reason);
     if (refs.length === 0) return Promise.resolve({ ready: [], pending: [] });
-    checkNumReturns(options?.numReturns ?? 1, refs.length);
     return new WaitCall(runtime, entries, options ?? {}).promise.then((ready) => split(refs, entries, ready));
   } catch (error) {
     return Promise.reject(error);
@@ -108,86 +116,8 @@ function getAll(
   entries: readonly ObjectEntry[],
   options: GetOptions | undefined,
 ): Promise<unknown[]> {
+  if (options?.signal?.aborted === true) return Promise.reject(options.signal.reason);
   return new GetCall(runtime, entries, options ?? {}).promise;
-}
-
-/** What `get` and `wait` have in common: a promise, its time limit, its signal, and the task that waits in it. */
-abstract class PendingCall<T> {
-  readonly promise: Promise<T>;
-  protected readonly runtime: Runtime;
-  #resolve!: (value: T) => void;
-  #reject!: (error: unknown) => void;
-  #settled = false;
-  #timer: NodeJS.Timeout | undefined;
-  #signal: AbortSignal | undefined;
-  #held = false;
-  #blocked: TaskContext | undefined;
-
-  constructor(runtime: Runtime) {
-    this.runtime = runtime;
-    this.promise = new Promise((resolve, reject) => {
-      this.#resolve = resolve;
-      this.#reject = reject;
-    });
-  }
-
-  get isSettled(): boolean {
-    return this.#settled;
-  }
-
-  /** After the first look at the refs: wait for the rest, as the options say. */
-  protected startWaiting({ timeoutMs, signal }: GetOptions): void {
-    if (this.#settled) return;
-    if (signal?.aborted === true) return this.fail(signal.reason);
-    if (timeoutMs !== undefined) this.#timer = setTimeout(() => this.timedOut(timeoutMs), timeoutMs);
-    this.#signal = signal;
-    signal?.addEventListener("abort", this.#onAbort);
-    this.runtime.pending.add(this.#onShutdown);
-    this.runtime.hold();
-    this.#held = true;
-    this.#blockTask();
-  }
-
-  protected abstract timedOut(timeoutMs: number): void;
-  /** Stop waiting for refs that are not ready. */
-  protected abstract letGo(): void;
-
-  protected succeed(value: T): void {
-    if (this.#settled) return;
-    this.#settle();
-    this.#resolve(value);
-  }
-
-  protected fail(error: unknown): void {
-    if (this.#settled) return;
-    this.#settle();
-    this.letGo();
-    this.#reject(error);
-  }
-
-  /** A task gives its CPU back when its wait outlasts the turn in which it began. */
-  #blockTask(): void {
-    const task = currentTask();
-    if (task === undefined) return;
-    setImmediate(() => {
-      if (this.#settled) return;
-      task.block();
-      this.#blocked = task;
-    });
-  }
-
-  #settle(): void {
-    this.#settled = true;
-    if (!this.#held) return;
-    clearTimeout(this.#timer);
-    this.#signal?.removeEventListener("abort", this.#onAbort);
-    this.runtime.pending.delete(this.#onShutdown);
-    this.runtime.release();
-    this.#blocked?.resume();
-  }
-
-  readonly #onAbort = (): void => this.fail(this.#signal?.reason);
-  readonly #onShutdown = (error: Error): void => this.fail(error);
 }
 
 /** One ref of a `get`: its place in the list. */
@@ -224,6 +154,11 @@ class GetCall extends PendingCall<unknown[]> {
       runtime.core.want(entries[i] as ObjectEntry, slot);
     }
     this.startWaiting(options);
+  }
+
+  /** One task that still runs is reason enough to give up. */
+  protected get isAsking(): boolean {
+    return this.#entries.every((entry) => entry.state !== "pending" || !entry.owned);
   }
 
   ready(index: number, entry: ObjectEntry, value: unknown): void {
@@ -265,6 +200,7 @@ class GetCall extends PendingCall<unknown[]> {
       return;
     }
     if (--this.#missing === 0) this.succeed(this.#values);
+    else this.answered();
   }
 }
 
@@ -287,10 +223,15 @@ class WaitCall extends PendingCall<ReadonlySet<ObjectEntry>> implements Waiter {
     this.startWaiting(options);
   }
 
+  protected get isAsking(): boolean {
+    return this.#entries.some((entry) => !this.#ready.has(entry) && (entry.state !== "pending" || !entry.owned));
+  }
+
   entryReady(entry: ObjectEntry): void {
     if (this.isSettled || this.#ready.size >= this.#wanted) return;
     this.#ready.add(entry);
     if (this.#ready.size === this.#wanted) this.#finish();
+    else this.answered();
   }
 
   protected timedOut(): void {

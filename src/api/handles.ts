@@ -7,7 +7,7 @@ import { SerializationError } from "../errors.js";
 import type { External, JsonValue } from "../functions/index.js";
 import type { Handle } from "../io/values/index.js";
 import type { HandleHooks, Named } from "../process/value-codec.js";
-import { borrowedHandle, type ClassState, classOf, classStateOf, handleStateOf } from "./actors.js";
+import { borrowedHandle, type ClassState, classOf, classStateOf, handleStateOf, linkOf } from "./actors.js";
 import { ObjectRefImpl, refOf } from "./object-ref.js";
 import { type FunctionCell, functionStateOf, handleOf, registered } from "./remote-function.js";
 import { currentLineage, type Runtime, requireRuntime } from "./runtime.js";
@@ -86,9 +86,10 @@ function describe(value: object, named: Named): Description | undefined {
     const exported = namesOfExports.get(value);
     return exported === undefined ? undefined : { kind: "api", name: exported };
   }
-  named.held.push(actor.link);
-  named.ids.push(actor.link.actorId as string as ObjectId);
-  return { kind: "actor", id: actor.link.actorId, name: actor.className, methods: actor.methods ?? null };
+  const link = linkOf(actor, requireRuntime("an actor handle"));
+  named.held.push(link);
+  named.ids.push(link.actorId as string as ObjectId);
+  return { kind: "actor", id: link.actorId, name: actor.className, methods: actor.methods ?? null };
 }
 
 function describeRef(ref: ObjectRefImpl<unknown>, named: Named): Description {

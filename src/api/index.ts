@@ -5,8 +5,9 @@
  */
 import * as exported from "./exports.js";
 import { rememberExports } from "./handles.js";
+import { classesByName } from "./signal.js";
 
-rememberExports(exported);
+rememberExports({ ...exported, ...classesByName });
 
 export type { TaskInfo } from "../errors.js";
 export * from "./exports.js";
@@ -20,8 +21,10 @@ export type {
   CapturedPart,
   Cluster,
   Context,
+  GetActorOptions,
   GetOptions,
   InitOptions,
+  KillOptions,
   MethodOptions,
   NodeState,
   ObjectRef,

@@ -112,7 +112,6 @@ async function attach(
     core,
     role: "driver",
     address: record.clusterAddress,
-    namespace,
     onMessage: (message) => output?.receive(message),
     shutdown: async () => {
       process.off("beforeExit", onDrained);

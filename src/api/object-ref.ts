@@ -4,13 +4,14 @@ import type { ObjectEntry } from "../core/owner/records.js";
 import { InvalidOptionError, ReferenceReleasedError } from "../errors.js";
 import { TRACK, type TrackedHandle, type Tracker } from "../process/tracker.js";
 import { show } from "./options.js";
-import { requireRuntime, runtimeOrNothing } from "./runtime.js";
+import { connection, requireRuntime, runtimeOrNothing } from "./runtime.js";
 import type { ObjectRef } from "./types.js";
 
 export class ObjectRefImpl<out T> implements ObjectRef<T>, TrackedHandle {
   readonly #entry: ObjectEntry;
   #tracker: Tracker | undefined;
   #released = false;
+  readonly #connection = connection;
 
   /** A new ref of this process: it counts until it is disposed of, or garbage. */
   constructor(entry: ObjectEntry) {
@@ -24,11 +25,16 @@ export class ObjectRefImpl<out T> implements ObjectRef<T>, TrackedHandle {
     return typeof value === "object" && value !== null && #entry in value;
   }
 
-  /** The object behind a ref. @throws ReferenceReleasedError when the ref was disposed of. */
+  /** The object behind a ref. @throws ReferenceReleasedError when the ref was disposed of, or is of an earlier connection. */
   static entryOf(ref: ObjectRefImpl<unknown>): ObjectEntry {
     if (ref.#released) {
       throw new ReferenceReleasedError(
         `object ${ref.#entry.id} was released with this ref (using or dispose): keep the ref as long as you need the object`,
+      );
+    }
+    if (ref.#connection !== connection) {
+      throw new ReferenceReleasedError(
+        `object ${ref.#entry.id} is of an earlier connection, and went with it at shutdown(): make it again in this one`,
       );
     }
     return ref.#entry;
@@ -56,7 +62,7 @@ export class ObjectRefImpl<out T> implements ObjectRef<T>, TrackedHandle {
     if (this.#released) return;
     this.#released = true;
     const runtime = runtimeOrNothing();
-    if (runtime === undefined) return;
+    if (runtime === undefined || this.#connection !== connection) return;
     if (this.#tracker !== undefined) runtime.core.dropTracked(this.#tracker);
     else if (this.#entry.localRefs > 0) runtime.core.owner.references.dropRef(this.#entry);
     if (this.#entry.handle === this) this.#entry.handle = undefined;

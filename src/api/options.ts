@@ -1,6 +1,7 @@
 /** Options as users give them, checked key by key, and what the machines make of them. */
 import { utf8Bytes } from "../base/bytes.js";
 import {
+  MAX_BYTES_AMOUNT,
   MAX_CUSTOM_RESOURCES,
   MAX_ID_BYTES,
   MAX_KEY_BYTES,
@@ -8,6 +9,7 @@ import {
   MAX_RESOURCE_AMOUNT,
   MAX_RETURNS,
   MAX_TEXT_BYTES,
+  STORE_PAGE_BYTES,
 } from "../base/limits.js";
 import { type Amounts, amountsOf } from "../core/resources.js";
 import { InvalidOptionError } from "../errors.js";
@@ -62,7 +64,10 @@ const NODE_KEYS = [
   "objectStoreMemory",
   "spillDirectory",
 ] as const;
+const CLUSTER_KEYS = ["nodes", "storage"] as const;
 const GET_KEYS = ["timeoutMs", "signal"] as const;
+const GET_ACTOR_KEYS = ["namespace"] as const;
+const KILL_KEYS = ["noRestart"] as const;
 const WAIT_KEYS = ["numReturns", "timeoutMs", "fetchLocal", "signal"] as const;
 
 const KEYS = {
@@ -71,8 +76,11 @@ const KEYS = {
   method: METHOD_KEYS,
   init: INIT_KEYS,
   node: NODE_KEYS,
+  cluster: CLUSTER_KEYS,
   get: GET_KEYS,
   wait: WAIT_KEYS,
+  getActor: GET_ACTOR_KEYS,
+  kill: KILL_KEYS,
 } as const;
 
 /** How each option is checked; an option is the same thing wherever it stands. */
@@ -84,8 +92,8 @@ const CHECKS: Readonly<Record<string, (name: string, value: unknown) => void>> =
   spillDirectory: text,
   numCpus: amount,
   numGpus: gpus,
-  memory: amount,
-  objectStoreMemory: positive,
+  memory: bytes,
+  objectStoreMemory: storeBytes,
   resources: amounts,
   labels: texts,
   numReturns: (name, value) => whole(name, value, 0, MAX_RETURNS),
@@ -95,6 +103,9 @@ const CHECKS: Readonly<Record<string, (name: string, value: unknown) => void>> =
   logToDriver: flag,
   ignoreReinitError: flag,
   fetchLocal: flag,
+  noRestart: flag,
+  nodes: list,
+  storage,
   schedulingStrategy: strategy,
   runtimeEnv,
   signal: abortSignal,
@@ -138,7 +149,7 @@ export function strategyOf(strategy: SchedulingStrategy | undefined): Strategy {
 
 function unknownKey(key: string, known: readonly string[]): string {
   const nearest = [...known].sort((a, b) => distance(key, a) - distance(key, b))[0] ?? "";
-  const hint = distance(key, nearest) <= Math.max(3, key.length / 2) ? `; did you mean ${nearest}?` : "";
+  const hint = distance(key, nearest) <= Math.max(3, key.length / 2) ? `; did you mean ${nearest}?` : ".";
   return `unknown option ${key}${hint} Known: ${known.join(", ")}`;
 }
 
@@ -157,17 +168,19 @@ function distance(a: string, b: string): number {
   return row[y.length] as number;
 }
 
-function amount(name: string, value: unknown): void {
-  if (typeof value !== "number" || !Number.isFinite(value) || value < 0 || value > MAX_RESOURCE_AMOUNT) {
-    throw new InvalidOptionError(
-      `${name} must be a finite number from 0 to ${MAX_RESOURCE_AMOUNT}, got ${show(value)}`,
-    );
+function amount(name: string, value: unknown, least = 0, most = MAX_RESOURCE_AMOUNT): void {
+  if (typeof value !== "number" || !Number.isFinite(value) || value < least || value > most) {
+    throw new InvalidOptionError(`${name} must be a finite number from ${least} to ${most}, got ${show(value)}`);
   }
 }
 
-function positive(name: string, value: unknown): void {
-  amount(name, value);
-  if ((value as number) < 1) throw new InvalidOptionError(`${name} must be at least 1, got ${show(value)}`);
+function bytes(name: string, value: unknown): void {
+  amount(name, value, 0, MAX_BYTES_AMOUNT);
+}
+
+/** A store without a page can hold nothing. */
+function storeBytes(name: string, value: unknown): void {
+  amount(name, value, STORE_PAGE_BYTES, MAX_BYTES_AMOUNT);
 }
 
 function gpus(name: string, value: unknown): void {
@@ -226,6 +239,15 @@ function keys(name: string, value: object, most: number): void {
   for (const key of names) checkText(`a name in ${name}`, key, MAX_KEY_BYTES);
 }
 
+function list(name: string, value: unknown): void {
+  if (!Array.isArray(value)) throw new InvalidOptionError(`${name} must be an array, got ${show(value)}`);
+}
+
+function storage(name: string, value: unknown): void {
+  if (value === "memory") return;
+  throw new InvalidOptionError(`${name}: only "memory" is supported yet, got ${show(value)}`);
+}
+
 function flag(name: string, value: unknown): void {
   if (typeof value !== "boolean") throw new InvalidOptionError(`${name} must be true or false, got ${show(value)}`);
 }
@@ -235,10 +257,19 @@ function abortSignal(name: string, value: unknown): void {
     throw new InvalidOptionError(`${name} must be an AbortSignal, got ${show(value)}`);
 }
 
+const STRATEGY_KEYS = ["nodeId", "soft"];
+
 function strategy(name: string, value: unknown): void {
   if (value === "default" || value === "spread") return;
   const nodeId: unknown = typeof value === "object" && value !== null ? Reflect.get(value, "nodeId") : undefined;
-  if (typeof nodeId === "string") return checkText(`${name}.nodeId`, nodeId, MAX_ID_BYTES);
+  if (typeof nodeId === "string") {
+    for (const key of Object.keys(value as object)) {
+      if (!STRATEGY_KEYS.includes(key)) throw new InvalidOptionError(`${name}: ${unknownKey(key, STRATEGY_KEYS)}`);
+    }
+    const soft: unknown = Reflect.get(value as object, "soft");
+    if (soft !== undefined) flag(`${name}.soft`, soft);
+    return checkText(`${name}.nodeId`, nodeId, MAX_ID_BYTES);
+  }
   throw new InvalidOptionError(`${name} must be "default", "spread" or { nodeId, soft? }, got ${show(value)}`);
 }
 

@@ -11,7 +11,6 @@ export interface Runtime {
   readonly core: CoreProcess;
   readonly role: "driver" | "worker";
   readonly address: string;
-  readonly namespace: string;
   /** Ask the GCS something; the answer is JSON. */
   query(about: "nodes" | "trace" | "workers" | "output", subject: string): Promise<string>;
   findActor(name: string, namespace: string): Promise<{ actorId: string; className: string } | undefined>;
@@ -24,6 +23,8 @@ export interface Runtime {
 }
 
 let current: Runtime | undefined;
+/** Which connection of this process that is: refs and handles of an earlier one mean nothing in it, though ids repeat. */
+export let connection = 0;
 /** Tasks that the main program of a driver submits are children of nothing. */
 let root: Lineage | undefined;
 
@@ -34,6 +35,7 @@ export function setRuntime(runtime: Runtime | undefined): void {
     );
   }
   current = runtime;
+  connection++;
   root = undefined;
 }
 

@@ -62,6 +62,12 @@ class BarrierActor {
   }
 }
 
+/**
+ * The classes behind the actors below: a worker has them already and finds them by name. They stand in a package's file,
+ * where nothing that is not exported can be captured.
+ */
+export const classesByName = { SignalActor, SemaphoreActor, BarrierActor };
+
 /** A gate: `wait()` ends once `send()` has been called. */
 export const Signal = remote(SignalActor);
 

@@ -12,7 +12,7 @@ const neverAborted = new AbortController().signal;
  * @throws NotInitializedError outside of a cluster.
  */
 export function context(): Context {
-  const { core, namespace } = requireRuntime("context()");
+  const { core } = requireRuntime("context()");
   const task = currentTask();
   return {
     jobId: core.jobId,
@@ -21,7 +21,7 @@ export function context(): Context {
     ...(task === undefined ? {} : { taskId: task.taskId, taskName: task.name }),
     ...(task?.actorId === undefined ? {} : { actorId: task.actorId }),
     attempt: task?.attempt ?? 0,
-    namespace,
+    namespace: core.namespace,
     get resources() {
       return task === undefined ? {} : recordOf(task.held);
     },

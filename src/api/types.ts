@@ -184,6 +184,16 @@ export interface Cluster extends AsyncDisposable {
   readonly nodeId: string;
 }
 
+export interface GetActorOptions {
+  /** The driver's own, if absent. */
+  readonly namespace?: string;
+}
+
+export interface KillOptions {
+  /** Actors do not restart yet: it makes no difference. */
+  readonly noRestart?: boolean;
+}
+
 export interface GetOptions {
   /** Reject with `GetTimeoutError` after this time; 0 polls. */
   readonly timeoutMs?: number;

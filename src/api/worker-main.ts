@@ -15,7 +15,6 @@ async function main(): Promise<void> {
         core,
         role: "worker",
         address: "its raylet",
-        namespace: "",
         onMessage: () => {},
         shutdown: () => Promise.resolve(),
       }),

@@ -67,6 +67,10 @@ export const MIN_FREE_SHARE = 1 / 2;
 export const EXTENT_IDLE_MS = 500;
 /** How long a writer waits in synchronous code for an answer that its raylet gives at once. */
 export const EXTENT_ANSWER_MS = 15_000;
+/** Node fires timers with a longer delay at once: 24.8 days. */
+export const MAX_TIMER_MS = 2 ** 31 - 1;
+/** How long a `get` or `wait` whose time is over waits for the store's word on objects that may lie there. */
+export const STORE_ANSWER_MS = 100;
 /** Bytes that a process puts before it looks for objects whose refs are garbage; doubled while there are few. */
 export const COLLECT_AFTER_BYTES = 512 * MIB;
 export const MAX_COLLECT_AFTER_BYTES = 16 * GIB;
@@ -156,9 +160,11 @@ export const ACTOR_REASON_WAIT_MS = 5_000;
 
 // ── Resources ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
-/** Resource amounts are whole multiples of 1/10,000: sums stay exact. */
+/** Resource amounts are whole multiples of 1/10,000, bytes are whole: sums over all nodes stay exact. */
 export const RESOURCE_UNITS = 10_000;
 export const MAX_RESOURCE_AMOUNT = 1e15 / RESOURCE_UNITS;
+/** 10 TB of memory or store on one node. */
+export const MAX_BYTES_AMOUNT = 1e13;
 export const MAX_RESOURCE_KINDS = 256;
 /** Of these, CPU, GPU, memory and objectStoreMemory are ours. */
 export const MAX_CUSTOM_RESOURCES = MAX_RESOURCE_KINDS - 4;

@@ -13,6 +13,14 @@ test("amounts are exact to 1/10,000 and come back as they were written", () => {
   assert.deepEqual(recordOf(sum(amountsOf({ CPU: 1 }), amountsOf({ GPU: 1 }))), { CPU: 1, GPU: 1 });
 });
 
+test("bytes are whole, and exact over as many large nodes as there may be", () => {
+  const node = amountsOf({ memory: 1e13, objectStoreMemory: 4096.4 });
+  assert.deepEqual(recordOf(node), { memory: 1e13, objectStoreMemory: 4096 });
+  const hundred = Array.from({ length: 100 }, () => node).reduce(sum);
+  assert.ok(Number.isSafeInteger(hundred.get("memory")), "a control message can carry it");
+  assert.deepEqual(recordOf(hundred)["memory"], 1e15);
+});
+
 test("a demand fits when every resource of it does; what lacks is said in words", () => {
   const total = amountsOf({ CPU: 2, GPU: 1 });
   assert.equal(fits(amountsOf({ CPU: 2 }), total), true);

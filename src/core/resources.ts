@@ -1,28 +1,32 @@
 /**
- * Amounts of resources: whole multiples of 1/10,000, so that sums are exact and what was taken always comes back.
+ * Amounts of resources: whole multiples of 1/10,000, and whole bytes, so that sums are exact and what was taken always
+ * comes back.
  */
 import { assert } from "../base/assert.js";
 import { RESOURCE_UNITS } from "../base/limits.js";
 
-/** Units (1/10,000) by resource name. A name that is absent means none. */
+/** Units by resource name. A name that is absent means none. */
 export type Amounts = ReadonlyMap<string, number>;
 
 export const NOTHING: Amounts = new Map();
 
-function units(amount: number): number {
-  return Math.round(amount * RESOURCE_UNITS);
+/** In 1/10,000 of a byte, the memory of a few large nodes together would not be exact any more. */
+function unitsOf(name: string): number {
+  return name === "memory" || name === "objectStoreMemory" ? 1 : RESOURCE_UNITS;
 }
 
 /** Amounts as users write them: `{ CPU: 0.5 }`. */
 export function amountsOf(record: Readonly<Record<string, number>>): Amounts {
   const amounts = new Map<string, number>();
-  for (const [name, amount] of Object.entries(record)) if (amount > 0) amounts.set(name, units(amount));
+  for (const [name, amount] of Object.entries(record)) {
+    if (amount > 0) amounts.set(name, Math.round(amount * unitsOf(name)));
+  }
   return amounts;
 }
 
 export function recordOf(amounts: Amounts): Record<string, number> {
   const record: Record<string, number> = {};
-  for (const [name, value] of amounts) record[name] = value / RESOURCE_UNITS;
+  for (const [name, value] of amounts) record[name] = value / unitsOf(name);
   return record;
 }
 
@@ -37,7 +41,8 @@ export function shortage(demand: Amounts, total: Amounts): string {
   const lacking: string[] = [];
   for (const [name, amount] of demand) {
     const has = total.get(name) ?? 0;
-    if (has < amount) lacking.push(`needs ${name} ${amount / RESOURCE_UNITS}, has ${has / RESOURCE_UNITS}`);
+    const units = unitsOf(name);
+    if (has < amount) lacking.push(`needs ${name} ${amount / units}, has ${has / units}`);
   }
   return lacking.join(", ");
 }

@@ -26,7 +26,7 @@ export class LineSplitter {
     }
   }
 
-  /** The stream has ended: deliver a last line that has no newline. */
+  /** The stream has ended, or nobody waits for more of it: deliver a last line that has no newline. */
   end(): void {
     const rest = this.#rest + this.#decoder.end();
     this.#rest = "";

@@ -53,6 +53,8 @@ export interface Child {
   readonly pid: number | undefined;
   /** Resolves once, after the last line of output. Never rejects. */
   readonly exited: Promise<Exit>;
+  /** Deliver what it has written of a line that it has not ended: it may never. */
+  endLines(): void;
   /** Signal the child and everything it started. Harmless when it is gone. */
   kill(signal?: NodeJS.Signals): void;
   /** Let it live on without this process, which may exit now. */
@@ -92,10 +94,14 @@ export function spawnNode(entry: string, options: SpawnOptions = {}): Child {
     child.channel?.unref();
     for (const output of [child.stdout, child.stderr]) (output as Socket | null)?.unref();
   };
-  return { process: child, pid: child.pid, exited: watch(child, options, kill), kill, release, unref };
+  return { process: child, pid: child.pid, ...watch(child, options, kill), kill, release, unref };
 }
 
-function watch(child: ChildProcess, { onLine, isMark }: SpawnOptions, kill: () => void): Promise<Exit> {
+function watch(
+  child: ChildProcess,
+  { onLine, isMark }: SpawnOptions,
+  kill: () => void,
+): Pick<Child, "exited" | "endLines"> {
   const stderrTail: string[] = [];
   const stdout = new LineSplitter(MAX_LOG_LINE_LENGTH, (line) => onLine?.("stdout", line));
   const stderr = new LineSplitter(MAX_LOG_LINE_LENGTH, (line) => {
@@ -104,10 +110,13 @@ function watch(child: ChildProcess, { onLine, isMark }: SpawnOptions, kill: () =
   });
   child.stdout?.on("data", (chunk: Buffer) => stdout.push(chunk));
   child.stderr?.on("data", (chunk: Buffer) => stderr.push(chunk));
-  return new Promise((resolve) => {
+  const endLines = () => {
+    stdout.end();
+    stderr.end();
+  };
+  const exited = new Promise<Exit>((resolve) => {
     const report = (exit: Omit<Exit, "stderrTail">) => {
-      stdout.end();
-      stderr.end();
+      endLines();
       resolve({ ...exit, stderrTail });
     };
     child.once("error", (error) => {
@@ -122,6 +131,7 @@ function watch(child: ChildProcess, { onLine, isMark }: SpawnOptions, kill: () =
       });
     });
   });
+  return { exited, endLines };
 }
 
 function killGroup(pid: number | undefined, signal: NodeJS.Signals): void {

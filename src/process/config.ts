@@ -2,7 +2,10 @@
  * What a process is told at its start by the one that starts it. It travels in one environment variable, which the
  * child deletes before it runs anything else: never in argv, where other users could read it.
  */
+import type { NodeId } from "../base/ids.js";
+import { amountsOf } from "../core/resources.js";
 import { InvalidOptionError } from "../errors.js";
+import type { NodeInfo } from "../protocol/messages.js";
 
 export interface NodeConfig {
   readonly nodeId: string;
@@ -78,4 +81,11 @@ export interface NodeFailed {
   readonly type: "mobula.failed";
   readonly code: string;
   readonly message: string;
+}
+
+/** What the cluster is told of a node that listens at `port`. */
+export function nodeInfoOf(config: NodeConfig, port: number): NodeInfo {
+  const { nodeId, host, isHead, resources, labels, objectStoreBytes } = config;
+  const total = amountsOf({ ...resources, objectStoreMemory: objectStoreBytes });
+  return { nodeId: nodeId as NodeId, host, port, isHead, total, labels: new Map(Object.entries(labels)) };
 }

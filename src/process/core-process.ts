@@ -73,6 +73,8 @@ export class CoreProcess {
   #ticker: NodeJS.Timeout | undefined;
   #closed = false;
   jobId = "" as JobId;
+  /** The job's: where its named actors are found. */
+  namespace = "";
   /** The actor that this process is. */
   actorName = "";
   /** What the role does with messages that are not for an owner. */

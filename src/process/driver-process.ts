@@ -59,6 +59,7 @@ export async function attachDriver(record: NodeRecord, options: DriverOptions): 
     handles: options.handles,
     warn: options.warn,
   });
+  core.namespace = options.namespace;
   core.jobId = await new Promise<JobId>((resolve, reject) => {
     core.onMessage = (message: Message) => {
       if (message.type === "jobStarted") resolve(message.jobId);

@@ -9,6 +9,7 @@ import type { StoredValue } from "./stored-value.js";
 interface Requester {
   readonly self: ProcessRef;
   readonly jobId: JobId;
+  readonly namespace: string;
 }
 
 /** Arguments as control messages carry them: small ones as they are, others as objects. */
@@ -30,6 +31,7 @@ export function leaseRequestFor(process: Requester, leaseId: LeaseRequest["lease
     leaseId,
     owner: process.self,
     jobId: process.jobId,
+    namespace: process.namespace,
     name: template.name,
     taskId,
     demand: template.demand,

@@ -3,13 +3,12 @@
  * the two machines on the other; this page carries messages between them and performs what the machines ask.
  */
 import { ByteReader } from "../base/bytes.js";
-import { GCS, isRaylet, type NodeId, type ObjectId, type ProcessId, type ProcessRef } from "../base/ids.js";
+import { GCS, isRaylet, type JobId, type NodeId, type ObjectId, type ProcessId, type ProcessRef } from "../base/ids.js";
 import { HEARTBEAT_MS } from "../base/limits.js";
 import { Gcs } from "../core/gcs/gcs.js";
 import { Journey } from "../core/journey.js";
 import type { FetchSources } from "../core/raylet/pull.js";
 import { Raylet } from "../core/raylet/raylet.js";
-import { amountsOf } from "../core/resources.js";
 import { ProtocolError } from "../errors.js";
 import { Acceptor } from "../io/acceptor.js";
 import { type Address, formatAddress, parseAddress } from "../io/address.js";
@@ -22,9 +21,9 @@ import { hostIdentity } from "../io/same-host.js";
 import { sweepSessions } from "../io/session.js";
 import { TransferClient, TransferServer } from "../io/transfer.js";
 import { type Envelope, mayReceive, maySend, readEnvelope, writeEnvelope } from "../protocol/codec.js";
-import type { Message, MessageType, NodeInfo, OutputLine, Role } from "../protocol/messages.js";
+import type { Message, MessageType, OutputLine, Role } from "../protocol/messages.js";
 import { nowMs } from "./clock.js";
-import type { NodeConfig, NodePlaces } from "./config.js";
+import { type NodeConfig, type NodePlaces, nodeInfoOf } from "./config.js";
 import { FRAME } from "./frame-types.js";
 import { NodeDisk } from "./node-disk.js";
 import { OutputRelay } from "./output-relay.js";
@@ -105,7 +104,8 @@ export class NodeProcess {
     this.#transferServer = new TransferServer(this.#arena, this.#served, host);
     const asRaylet = { role: "raylet", ...identity } as const;
     this.#transferClient = new TransferClient({ identity: asRaylet, secret: this.#secret, host });
-    this.#output = new OutputRelay(this.#self, (to, message) => this.#route({ to, from: this.#self, message }));
+    const send = (to: ProcessRef, message: Message) => this.#route({ to, from: this.#self, message });
+    this.#output = new OutputRelay(this.#self, send, (job) => this.#spawner.endLines((id) => this.#jobOf(id) === job));
     this.#spawner = new WorkerSpawner(config, places, {
       exited: (worker, reason) => {
         this.#output.flush(); // its last words, before its owners learn of its end
@@ -126,7 +126,8 @@ export class NodeProcess {
     const port = "port" in tcp.address ? tcp.address.port : config.port;
     if (!config.isHead) await this.#joinHead();
     const warm = Math.max(1, Math.floor(config.resources["CPU"] ?? 1));
-    this.#raylet = new Raylet(this.#nodeInfo(port), config.objectStoreBytes, warm, this.#rayletPort(), this.#journey);
+    const info = nodeInfoOf(config, port);
+    this.#raylet = new Raylet(info, config.objectStoreBytes, warm, this.#rayletPort(), this.#journey);
     this.#enter(() => {
       this.#raylet?.start();
       this.#raylet?.tick(nowMs()); // what it is told from here on has a time
@@ -384,16 +385,13 @@ export class NodeProcess {
     setImmediate(() => setImmediate(() => this.#onStop(reason)));
   }
 
-  #workerWrote(worker: ProcessRef, line: OutputLine): void {
-    const jobId = this.#raylet?.pool.get(worker.processId)?.jobId;
-    if (jobId !== undefined) this.#output.add(jobId, line);
-    else this.#log.warn(`worker ${worker.processId} (pid ${line.pid}), which has no job yet, wrote: ${line.text}`);
+  #jobOf(worker: ProcessId): JobId | undefined {
+    return this.#raylet?.pool.get(worker)?.jobId;
   }
 
-  #nodeInfo(port: number): NodeInfo {
-    const { nodeId, host, isHead, resources, labels, objectStoreBytes } = this.#config;
-    const total = new Map(amountsOf(resources));
-    total.set("objectStoreMemory", objectStoreBytes * 10_000);
-    return { nodeId: nodeId as NodeId, host, port, isHead, total, labels: new Map(Object.entries(labels)) };
+  #workerWrote(worker: ProcessRef, line: OutputLine): void {
+    const jobId = this.#jobOf(worker.processId);
+    if (jobId !== undefined) this.#output.add(jobId, line);
+    else this.#log.warn(`worker ${worker.processId} (pid ${line.pid}), which has no job yet, wrote: ${line.text}`);
   }
 }

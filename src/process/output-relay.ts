@@ -8,10 +8,13 @@ import type { Message, OutputLine } from "../protocol/messages.js";
 
 export class OutputRelay {
   readonly #send: (to: ProcessRef, message: Message) => void;
+  readonly #endLines: (jobId: JobId) => void;
   readonly #output: WorkerOutput;
 
-  constructor(self: ProcessRef, send: (to: ProcessRef, message: Message) => void) {
+  /** `endLines`: lines that the job's workers have begun, and will hardly end, come in now. */
+  constructor(self: ProcessRef, send: (to: ProcessRef, message: Message) => void, endLines: (jobId: JobId) => void) {
     this.#send = send;
+    this.#endLines = endLines;
     this.#output = new WorkerOutput({
       send: (batch) => send(GCS, { type: "workerOutput", nodeId: self.nodeId, ...batch }),
       wakeUpAfter: (delayMs) => void setTimeout(() => this.flush(), delayMs),
@@ -47,7 +50,10 @@ export class OutputRelay {
   /** What a worker has written is in its pipe when its task has ended; two rounds of the event loop read it. */
   #answerWhenShown(from: ProcessRef, query: number, jobId: JobId): void {
     const answer: Message = { type: "collected", query, json: "[]", last: true };
-    const ask = () => this.#output.whenShown(jobId, () => this.#send(from, answer));
+    const ask = () => {
+      this.#endLines(jobId);
+      this.#output.whenShown(jobId, () => this.#send(from, answer));
+    };
     setImmediate(() => setImmediate(ask));
   }
 }

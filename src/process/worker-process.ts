@@ -155,6 +155,7 @@ export class WorkerProcess {
     switch (message.type) {
       case "openLease":
         this.core.jobId = message.jobId;
+        this.core.namespace = message.namespace;
         this.#executor.openLease(message.leaseId, message.owner, message.held);
         return;
       case "closeLease":

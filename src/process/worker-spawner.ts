@@ -60,6 +60,11 @@ export class WorkerSpawner {
     return true;
   }
 
+  /** Lines that these workers have begun and not ended are delivered as they are. */
+  endLines(of: (worker: ProcessId) => boolean): void {
+    for (const [processId, child] of this.#children) if (of(processId)) child.endLines();
+  }
+
   killAll(): void {
     this.#early?.child.kill("SIGKILL");
     for (const child of this.#children.values()) child.kill("SIGKILL");

@@ -99,6 +99,8 @@ export const leaseRequest = struct({
   leaseId,
   owner: processRef,
   jobId,
+  /** The job's: a worker that is new to the job learns it with its first lease. Requests the GCS passes on bear its word. */
+  namespace: text(),
   name: text(),
   /** The task for which the lease is asked; its journey shows the steps of this request. */
   taskId,

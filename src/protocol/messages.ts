@@ -124,7 +124,7 @@ export const MESSAGES = {
   openLease: message(
     ["raylet"],
     ["worker"],
-    struct({ leaseId, owner: processRef, jobId, exclusive: flag, held: amounts }),
+    struct({ leaseId, owner: processRef, jobId, namespace: text(), exclusive: flag, held: amounts }),
   ),
   closeLease: message(["raylet"], ["worker"], struct({ leaseId })),
   dispatchTask: message(["raylet"], ["worker"], struct({ leaseId, task: taskSpec })),

@@ -20,6 +20,13 @@ export interface NodeOptions {
   readonly spillDirectory?: string;
 }
 
+export interface ClusterOptions {
+  /** The first is the head. */
+  readonly nodes?: readonly NodeOptions[];
+  /** Where the head keeps its tables: nothing else yet. */
+  readonly storage?: "memory";
+}
+
 export interface TestNode {
   readonly nodeId: string;
   readonly pid: number;
@@ -45,9 +52,10 @@ export class TestCluster implements AsyncDisposable {
   #tool: ClusterTool | undefined;
 
   /** Start a cluster; the first node is the head. */
-  static async start(options: { readonly nodes?: readonly NodeOptions[] } = {}): Promise<TestCluster> {
+  static async start(options: ClusterOptions = {}): Promise<TestCluster> {
+    checkOptions("cluster", options);
     const [head = {}, ...others] = options.nodes ?? [{}];
-    checkOptions("node", head);
+    for (const node of [head, ...others]) checkOptions("node", node);
     const secret = loadSecret();
     const started = await startNode({ ...head, secretHex: hexOf(secret), ...LIKE_MACHINES });
     const cluster = new TestCluster(started, secret);

@@ -50,9 +50,25 @@ test("what a task throws arrives as the user's own error", async () => {
   });
   const error = await rejection(get(brew.remote()));
   assert.ok(error instanceof TeapotError && error instanceof ray.TaskError, String(error));
+  assert.ok(error instanceof ray.MobulaError && !(error instanceof ray.GetTimeoutError));
+  assert.ok(!(new TeapotError("here", 1) instanceof ray.MobulaError));
   assert.equal(error.code, "ETEAPOT");
   assert.equal((error as TeapotError).spout, 7);
   assert.match((error as { task?: { taskId: string } }).task?.taskId ?? "", /^[0-9a-f]{32}$/);
+});
+
+test("an error whose code cannot be read is still the user's error", async () => {
+  class Touchy extends Error {
+    get code(): string {
+      throw new Error("hands off");
+    }
+  }
+  const touch = remote(() => {
+    throw new Touchy("touched");
+  });
+  const error = await rejection(get(touch.remote()));
+  assert.ok(error instanceof Touchy && error instanceof ray.TaskError);
+  assert.equal(error.message, "touched");
 });
 
 test("built-in errors keep their class, other things arrive as TaskError with `thrown`", async () => {
@@ -137,7 +153,33 @@ test("get keeps order, rejects with the first failure, polls with timeoutMs 0", 
   const aborted = get(slow, { signal: abort.signal });
   abort.abort(new Error("enough"));
   assert.match((await rejection(aborted)).message, /enough/);
-  await get(slow);
+  assert.equal(await get(slow, { timeoutMs: 5_000_000_000 }), 300);
+});
+
+test("a poll finds what lies in the store: results, puts, and refs that came from elsewhere", async () => {
+  const large = remote(() => new Float64Array(50_000)).remote();
+  await wait([large]);
+  assert.equal((await get(large, { timeoutMs: 0 })).length, 50_000);
+  assert.deepEqual((await wait([large], { timeoutMs: 0 })).ready, [large]);
+  const stored = put(new Float64Array(50_000));
+  assert.equal((await get(stored, { timeoutMs: 0 })).length, 50_000);
+  const [borrowed] = await get(remote(() => [put("b")]).remote());
+  assert.ok(borrowed !== undefined);
+  for (let i = 0; i < 2; i++) assert.equal(await get(borrowed, { timeoutMs: 0 }), "b");
+  const slow = sleep.remote(500);
+  const polled = performance.now();
+  assert.deepEqual((await wait([large, slow], { numReturns: 2, timeoutMs: 0 })).ready, [large]);
+  assert.ok((await rejection(get([large, slow], { timeoutMs: 0 }))) instanceof ray.GetTimeoutError);
+  assert.ok(performance.now() - polled < 400, "it did not wait for the task");
+});
+
+test("a signal that is aborted already rejects, though the value is here", async () => {
+  const signal = AbortSignal.abort("enough");
+  const ref = put(1);
+  for (const call of [get(ref, { signal }), get([ref], { signal }), get([], { signal })]) {
+    await assert.rejects(call, (reason) => reason === "enough");
+  }
+  await assert.rejects(wait([ref], { signal }), (reason) => reason === "enough");
 });
 
 test("wait gives what is ready, in order, and checks what it is given", async () => {
@@ -222,8 +264,31 @@ test("bad options are refused at once, with what was meant", () => {
     assert.throws(() => echo.options({ numCpus: numCpus as number }), isInvalidOption(/numCpus must be/));
   }
   assert.throws(() => echo.options({ num_cpus: 1 } as never), isInvalidOption(/did you mean numCpus/));
+  assert.throws(() => echo.options({ colour: 1 } as never), isInvalidOption(/unknown option colour\. Known: name/));
+  assert.throws(
+    () => echo.options({ schedulingStrategy: { nodeId: "n", sofft: true } as never }),
+    isInvalidOption(/soft/),
+  );
+  assert.throws(() => echo.options({ schedulingStrategy: { nodeId: "n", soft: 1 } as never }), isInvalidOption(/soft/));
+  assert.doesNotThrow(() => echo.options({ memory: 8e12 }));
   assert.throws(() => put(put(1)), isInvalidOption(/ObjectRef/));
   assert.throws(() => remote(42 as never), isInvalidOption(/function or a class/));
+});
+
+test("bad options of promise-returning functions reject", async () => {
+  const handle = ray.Signal.remote();
+  for (const bad of [
+    ray.getActor("a", { nameSpace: "b" } as never),
+    ray.getActor("a", null as never),
+    ray.kill(handle, { norestart: true } as never),
+    ray.kill(handle, { noRestart: 1 } as never),
+    ray.kill(undefined as never),
+    ray.init({ objectStoreMemory: 1, ignoreReinitError: true }),
+  ]) {
+    assert.ok((await rejection(bad)) instanceof ray.InvalidOptionError);
+  }
+  await get(handle.send.remote());
+  await ray.kill(handle, { noRestart: true });
 });
 
 test("get of a non-ref and a second init are refused", async () => {

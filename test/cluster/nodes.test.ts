@@ -112,6 +112,33 @@ test("work waits for room and uses every node", async () => {
   assert.deepEqual(new Set(places), new Set(ids));
 });
 
+test("options of a cluster and of its nodes are checked before anything starts", async () => {
+  cluster = await TestCluster.start({ nodes: [{ numCpus: 1 }], storage: "memory" });
+  for (const bad of [
+    () => TestCluster.start({ node: [] } as never),
+    () => TestCluster.start({ nodes: 5 } as never),
+    () => TestCluster.start({ nodes: [{}, { numCpu: 1 } as never] }),
+    () => TestCluster.start({ storage: "/tmp/tables" } as never),
+    () => cluster.addNode({ numCpus: -1 }),
+  ]) {
+    await assert.rejects(bad(), ray.InvalidOptionError);
+  }
+});
+
+test("bytes are counted as they were given, also above 100 GB, and add up", async () => {
+  const sizes = { memory: 600e9, objectStoreMemory: 64 * 1024 * 1024 };
+  cluster = await TestCluster.start({ nodes: [sizes, sizes, { ...sizes, numCpus: 0 }] });
+  await init({ address: cluster.address });
+  const { memory, objectStoreMemory } = await ray.clusterResources();
+  assert.deepEqual({ memory, objectStoreMemory }, { memory: 1800e9, objectStoreMemory: 192 * 1024 * 1024 });
+  assert.equal((await get(where.options({ memory: 500e9 }).remote())) !== "", true);
+  const all = (await ray.availableResources())["objectStoreMemory"];
+  const ref = put(new Uint8Array(1_000_000));
+  await wait([remote((list: unknown[]) => list.length).remote([ref])]);
+  const free = await ray.availableResources();
+  assert.equal((all ?? 0) - (free["objectStoreMemory"] ?? 0) > 1_000_000, true);
+});
+
 test("a worker that is killed from outside: its task runs again", async () => {
   await start(1);
   const slow = whereAfter.remote(1_500);

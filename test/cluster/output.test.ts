@@ -56,6 +56,12 @@ test("every line stands behind its task's or actor's name, in the order of its w
   assert.deepEqual(of("boss").slice(0, 2), ["(boss pid=N node=NODE) made", "(boss pid=N node=NODE) up and on"]);
 });
 
+test("a line that a finished task has not ended is shown at shutdown", async () => {
+  const { stdout, stderr } = await shownBy("unended");
+  assert.deepEqual(stdout, ["(ask pid=N node=NODE) a question? "]);
+  assert.deepEqual(stderr, ["(ask pid=N node=NODE) an answer"]);
+});
+
 test("tasks that take turns at a worker keep their lines apart", async () => {
   const { stdout } = await shownBy("turns");
   assert.deepEqual(stdout, [

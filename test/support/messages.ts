@@ -37,6 +37,7 @@ export function leaseRequest(
     leaseId: lease(name),
     owner: process("d"),
     jobId: job("j1"),
+    namespace: "default",
     name,
     taskId: task(name),
     demand: CPU_1,

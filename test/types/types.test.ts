@@ -97,7 +97,7 @@ test("actor classes can be exported, with private members, from a project that e
 
 test("what programs make of remote functions and actors can be exported too", () => {
   const text = `
-import { get, put, remote } from "mobula";
+import { get, put, remote, wait } from "mobula";
 declare const n: number;
 export const add = remote((a: number, b = 1) => a + b);
 export const pair = remote({ numReturns: 2 }, (): [number, string] => [1, "a"]);
@@ -109,6 +109,7 @@ export const none = add.options({ numReturns: 0 }).remote(1);
 export const some = pair.options({ numReturns: n }).remote();
 export const map = later.remote(["a"]);
 export const values = await get([one, map]);
+export const waited = (await wait([one, map])).ready;
 export const Counter = remote(class { #x = 1; get() { return this.#x; } }).options({ numCpus: 1 });
 export const counter = Counter.remote();
 export const method = counter.get;

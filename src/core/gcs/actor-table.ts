@@ -294,6 +294,7 @@ function leaseRequestOf({ spec, leaseId }: Row): LeaseRequest {
     leaseId,
     owner: spec.owner,
     jobId: spec.jobId,
+    namespace: "",
     name: spec.name,
     taskId: spec.actorId as string as LeaseRequest["taskId"],
     demand: spec.demand,

@@ -23,6 +23,7 @@ import { ActorTable } from "./actor-table.js";
 import { FunctionTable } from "./function-table.js";
 import { GlobalScheduler } from "./global-scheduler.js";
 import { HoldFlush } from "./hold-flush.js";
+import { JobTable } from "./job-table.js";
 import { Lineage } from "./lineage.js";
 import { ObjectDesk, objectTablePort } from "./object-desk.js";
 import { ObjectTable } from "./object-table.js";
@@ -74,12 +75,11 @@ export class Gcs {
   readonly #journey: Journey;
   readonly #nodes = new Map<NodeId, NodeRecord>();
   readonly #processes = new Map<ProcessId, ProcessRecord>();
-  readonly #jobs = new Map<ProcessId, { readonly jobId: JobId; readonly namespace: string }>();
+  readonly #jobs = new JobTable();
   readonly #flush: HoldFlush;
   readonly #output: OutputDesk;
   readonly #desk: ObjectDesk;
   readonly #collector = new Collector();
-  #nextJob = 1;
   #nowMs = 0;
 
   constructor(port: GcsPort, journey: Journey, limits: Partial<GcsLimits> = {}) {
@@ -100,6 +100,7 @@ export class Gcs {
     );
     this.scheduler = new GlobalScheduler(
       schedulerPort(port, journey, {
+        namespaceOf: (id) => this.#jobs.namespaceOf(id),
         actorLeaseLost: (leaseId, reason) => this.actors.leaseLost(leaseId, reason),
         rebuildRefused: (leaseId, reason) => this.lineage.leaseRefused(leaseId, reason),
         rebuildLost: (leaseId, reason) => this.lineage.leaseLost(leaseId, reason),
@@ -122,7 +123,7 @@ export class Gcs {
       send: (to, message) => port.send(to, message),
       isNodeAlive: (node) => this.#nodes.has(node),
       isAlive: (process) => this.#isAlive(process),
-      isJobAlive: (id) => [...this.#jobs.values()].some(({ jobId }) => jobId === id),
+      isJobAlive: (id) => this.#jobs.isAlive(id),
       flushAll: (ended) =>
         this.#flush.begin(
           [...this.#processes.values()].filter(hasJob).map(({ ref }) => ref),
@@ -280,9 +281,7 @@ export class Gcs {
   }
 
   #attachDriver(from: ProcessRef, { namespace, showsOutput }: MessageBody<"attachDriver">): void {
-    const known = this.#jobs.get(from.processId);
-    const jobId = known?.jobId ?? ((this.#nextJob++).toString(16).padStart(8, "0") as JobId);
-    this.#jobs.set(from.processId, { jobId, namespace });
+    const jobId = this.#jobs.attach(from.processId, namespace);
     this.#processes.set(from.processId, { ref: from, jobId });
     if (showsOutput) this.#output.driverAttached(jobId, from);
     this.#port.send(from, { type: "jobStarted", jobId });
@@ -295,8 +294,8 @@ export class Gcs {
     this.scheduler.ownerDied(process);
     this.#flush.died(process.processId);
     this.actors.processDied(process, reason);
-    const job = this.#jobs.get(process.processId);
-    if (job !== undefined) this.#endJob(process, job.jobId);
+    const job = this.#jobs.ofDriver(process.processId);
+    if (job !== undefined) this.#endJob(process, job);
     else if (record?.jobId !== undefined) this.#tellOtherNodes(process, reason);
     const mates = [...this.#processes.values()].filter((p) => p.jobId !== undefined && p.jobId === record?.jobId);
     const why = ownerDied(process, reason);
@@ -312,7 +311,7 @@ export class Gcs {
   }
 
   #endJob(driver: ProcessRef, jobId: JobId): void {
-    this.#jobs.delete(driver.processId);
+    this.#jobs.end(driver.processId);
     this.#output.jobEnded(jobId);
     this.lineage.jobEnded(jobId);
     // Before its actors are killed, so that raylets can ask them for what they recorded.

@@ -242,6 +242,7 @@ export class Lineage {
       leaseId,
       owner: GCS,
       jobId: task.jobId,
+      namespace: "",
       name: task.name,
       taskId: task.taskId,
       demand: spec.demand,

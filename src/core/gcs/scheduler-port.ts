@@ -1,5 +1,5 @@
 /** What the global scheduler asks of the world, as messages and as calls of the other tables. */
-import { type LeaseId, type NodeId, type ProcessRef, rayletOf } from "../../base/ids.js";
+import { type JobId, type LeaseId, type NodeId, type ProcessRef, rayletOf } from "../../base/ids.js";
 import type { Failure, Message } from "../../protocol/messages.js";
 import { isActorLease, isRebuild } from "../actor-lease.js";
 import type { Journey } from "../journey.js";
@@ -12,6 +12,7 @@ export function schedulerPort(
   },
   journey: Journey,
   tables: {
+    namespaceOf(job: JobId): string;
     actorLeaseLost(leaseId: LeaseId, reason: Failure): void;
     rebuildRefused(leaseId: LeaseId, reason: Failure): void;
     rebuildLost(leaseId: LeaseId, reason: Failure): void;
@@ -19,7 +20,9 @@ export function schedulerPort(
 ): GlobalSchedulerPort {
   const toRaylet = (node: NodeId, message: Message) => port.send(rayletOf(node), message);
   return {
-    queueLease: (node, request) => toRaylet(node, { ...request, type: "queueLease" }),
+    // Requests of the GCS itself, for actors and for rebuilding, do not know it.
+    queueLease: (node, request) =>
+      toRaylet(node, { ...request, namespace: tables.namespaceOf(request.jobId), type: "queueLease" }),
     leaseInfeasible: (owner, leaseId, reason) => {
       if (!isRebuild({ owner })) port.send(owner, { type: "leaseInfeasible", leaseId, reason });
     },

@@ -11,6 +11,7 @@ import { ActorSubmitter } from "./actor-submitter.js";
 import type { ActorLink, Task } from "./records.js";
 
 const A = actor("A");
+const THREW_E = outcomeLine({ kind: "threw", error: "E" });
 
 class World {
   readonly submitter: ActorSubmitter;
@@ -147,6 +148,15 @@ test("an actor that never lived fails its calls with the reason", () => {
   w.submit("a");
   w.died("ACTOR_NAME_TAKEN");
   assert.deepEqual(w.asked(), ["leave", "a failed ACTOR_NAME_TAKEN"]);
+});
+
+test("an actor whose constructor's argument failed was never made: its calls fail like the argument, also later ones", () => {
+  const w = new World();
+  w.submit("a");
+  w.submitter.neverLives(w.link, { kind: "threw", error: "E" });
+  w.died();
+  w.submit("b");
+  assert.deepEqual(w.asked(), ["leave", `a ${THREW_E}`, `b ${THREW_E}`]);
 });
 
 test("a dial that failed is made again as long as the GCS says that the actor lives, with growing pauses", () => {

@@ -56,7 +56,7 @@ export class ActorSubmitter {
       state: "pending",
       worker: undefined,
       address: undefined,
-      reason: undefined,
+      end: undefined,
       waiting: new Deque(),
       inFlight: new SequenceMap(),
       nextSequence: 1,
@@ -107,7 +107,7 @@ export class ActorSubmitter {
     const link = this.#links.get(actorId);
     if (link === undefined || link.state === "dead") return;
     if (state === "dead") {
-      this.#die(link, reason);
+      this.#die(link, reason === undefined ? undefined : { kind: "failed", ...reason });
     } else if (state === "pending" && link.state === "asking") {
       link.state = "pending";
     } else if (state === "alive" && (link.state === "pending" || link.state === "asking")) {
@@ -116,6 +116,11 @@ export class ActorSubmitter {
       link.address = address;
       this.#port.connect(link);
     }
+  }
+
+  /** The actor will never be: its calls end like this. */
+  neverLives(link: ActorLink, end: Outcome): void {
+    if (link.state !== "dead") this.#die(link, end);
   }
 
   connected(link: ActorLink): void {
@@ -215,7 +220,7 @@ export class ActorSubmitter {
     for (let task = link.waiting.peek(); task !== undefined && task.missing === 0; task = link.waiting.peek()) {
       link.waiting.shift();
       if (task.state !== "queued") continue;
-      const upstream = upstreamFailure(task);
+      const upstream = upstreamFailure(task.dependencies);
       if (upstream !== undefined) {
         this.#finish(task, upstream);
         continue;
@@ -244,9 +249,9 @@ export class ActorSubmitter {
     this.#releaseIfUnused(link);
   }
 
-  #die(link: ActorLink, reason: Failure | undefined): void {
+  #die(link: ActorLink, end: Outcome | undefined): void {
     link.state = "dead";
-    link.reason = reason;
+    link.end = end;
     const lost = [...link.inFlight.values(), ...link.waiting];
     link.inFlight.clear();
     while (link.waiting.length > 0) link.waiting.shift();
@@ -280,6 +285,6 @@ function unavailable({ name, actorId }: ActorLink, task: Task): Outcome {
 }
 
 function died(link: ActorLink): Outcome {
-  const reason = link.reason ?? { code: "ACTOR_DIED", message: `actor ${link.name} (${link.actorId}) is dead` };
-  return { kind: "failed", ...reason };
+  const message = `actor ${link.name} (${link.actorId}) is dead`;
+  return link.end ?? { kind: "failed", code: "ACTOR_DIED", message };
 }

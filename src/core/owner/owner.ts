@@ -281,7 +281,7 @@ export class Owner {
 
   /** Its dependencies are ready. If one of them failed, so has the task, without running. */
   #send(task: Task): void {
-    const upstream = upstreamFailure(task);
+    const upstream = upstreamFailure(task.dependencies);
     if (upstream !== undefined) {
       task.state = "done";
       this.#finished(task, upstream);

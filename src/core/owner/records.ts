@@ -133,7 +133,8 @@ export interface ActorLink {
   state: "pending" | "connecting" | "alive" | "broken" | "asking" | "dead";
   worker: ProcessRef | undefined;
   address: ProcessAddress | undefined;
-  reason: Failure | undefined;
+  /** How its calls end once it is dead. */
+  end: Outcome | undefined;
   /** Calls that have not been sent, in order. */
   readonly waiting: Deque<Task>;
   readonly inFlight: SequenceMap<Task>;
@@ -252,9 +253,9 @@ export function hasStoredArguments(task: Task): boolean {
   return task.dependencies.some((entry) => entry.state === "stored" || !entry.owned);
 }
 
-/** A dependency that failed fails the task with the same error, without running it. */
-export function upstreamFailure(task: Task): Outcome | undefined {
-  for (const entry of task.dependencies) {
+/** A dependency that failed fails the task with the same error, without running it. So does one of a constructor its actor. */
+export function upstreamFailure(dependencies: readonly ObjectEntry[]): Outcome | undefined {
+  for (const entry of dependencies) {
     if (entry.isError) return { kind: "threw", error: entry.value };
     if (entry.state === "failed" && entry.failure !== undefined) return { kind: "failed", ...entry.failure };
   }

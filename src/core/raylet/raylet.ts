@@ -13,7 +13,6 @@ import {
   type ProcessId,
   type ProcessRef,
 } from "../../base/ids.js";
-import { RESOURCE_UNITS } from "../../base/limits.js";
 import type { Failure, LeaseRequest, Message, MessageBody, NodeInfo, Role } from "../../protocol/messages.js";
 import { isActorLease, isRebuild } from "../actor-lease.js";
 import { Collector } from "../collector.js";
@@ -304,7 +303,7 @@ export class Raylet {
   #available(): Amounts {
     const available = new Map(this.#resources.available);
     const total = this.#info.total.get("objectStoreMemory") ?? 0;
-    available.set("objectStoreMemory", Math.max(0, total - this.store.usedBytes * RESOURCE_UNITS));
+    available.set("objectStoreMemory", Math.max(0, total - this.store.usedBytes));
     return available;
   }
 
@@ -381,9 +380,9 @@ export class Raylet {
   }
 
   #grantLease(request: LeaseRequest, slot: WorkerSlot): void {
-    const { leaseId, owner, jobId, exclusive, held, task } = request;
+    const { leaseId, owner, jobId, namespace, exclusive, held, task } = request;
     this.#port.send(GCS, { type: "processJoined", process: slot.ref, jobId });
-    this.#port.send(slot.ref, { type: "openLease", leaseId, owner, jobId, exclusive, held });
+    this.#port.send(slot.ref, { type: "openLease", leaseId, owner, jobId, namespace, exclusive, held });
     if (task !== undefined) this.#port.send(slot.ref, { type: "dispatchTask", leaseId, task });
     const address = { unixPath: slot.unixPath, host: this.#info.host, port: this.#info.port };
     const granted: Message = {

@@ -173,13 +173,16 @@ export class ObjectWriter {
     const before = this.#space.blockBytes;
     this.#port.collect();
     const found = before - this.#space.blockBytes;
+    // Nothing is not half of nothing: a process whose blocks have all been handed over would collect for each further one.
     this.#collectUnderPressureAfterBytes =
-      2 * found >= Math.min(before, this.#bytesSinceCollect)
+      found > 0 && 2 * found >= Math.min(before, this.#bytesSinceCollect)
         ? 1
         : Math.min(2 * Math.max(this.#collectUnderPressureAfterBytes, sizeBytes), MAX_COLLECT_UNDER_PRESSURE_BYTES);
     this.#bytesSinceCollect = 0;
     this.#collectAfterBytes =
-      2 * found >= before ? COLLECT_AFTER_BYTES : Math.min(2 * this.#collectAfterBytes, MAX_COLLECT_AFTER_BYTES);
+      found > 0 && 2 * found >= before
+        ? COLLECT_AFTER_BYTES
+        : Math.min(2 * this.#collectAfterBytes, MAX_COLLECT_AFTER_BYTES);
     return this.#space.allocate(sizeBytes);
   }
 

@@ -1,0 +1,108 @@
+// What API.md says of actors, their names and their handles holds on a real cluster.
+// Method: one cluster of two CPUs for the whole file, whose driver says its namespace; each test is a small program.
+import assert from "node:assert/strict";
+import { after, before, test } from "node:test";
+import { inspect } from "node:util";
+import * as ray from "../../src/api/index.js";
+import { nothingLeftBehind } from "../support/left-behind.js";
+
+const { context, get, getActor, remote } = ray;
+const NAMESPACE = "actors-test";
+
+before(async () => {
+  await ray.init({ numCpus: 2, namespace: NAMESPACE });
+});
+
+after(async () => {
+  await ray.shutdown();
+  await nothingLeftBehind();
+});
+
+const Counter = remote(
+  class Counter {
+    #count = 0;
+    increment(by = 1): number {
+      this.#count += by;
+      return this.#count;
+    }
+    namespace(): string {
+      return context().namespace;
+    }
+  },
+);
+
+test("tasks and actors are in the namespace of their driver", async () => {
+  const counter = Counter.options({ name: "known" }).remote();
+  assert.equal(await get(counter.namespace.remote()), NAMESPACE);
+  assert.equal(await get(remote(() => context().namespace).remote()), NAMESPACE);
+  const find = remote(async () => get((await getActor<typeof Counter>("known")).increment.remote()));
+  assert.equal(await get(find.remote()), 1);
+  const make = remote(async () => {
+    const made = Counter.options({ name: "made" }).remote();
+    await get(made.increment.remote());
+    return made;
+  });
+  const made = await get(make.remote());
+  assert.equal(await get(made.increment.remote()), 2);
+  assert.equal(await get((await getActor<typeof Counter>("made")).increment.remote()), 3);
+});
+
+test("a handle says what it is, and is no promise", async () => {
+  const counter = Counter.remote();
+  const words = /^ActorHandle\(Counter [0-9a-f]+\)$/;
+  for (const text of [String(counter), `${counter}`, counter.toString(), inspect(counter)]) assert.match(text, words);
+  assert.equal(JSON.stringify({ counter }), '{"counter":{}}');
+  assert.equal(await counter, counter);
+  const Named = remote(
+    class Named {
+      toString(): string {
+        return "named";
+      }
+    },
+  );
+  assert.equal(
+    await get((Named.remote().toString as unknown as { remote(): ray.ObjectRef<string> }).remote()),
+    "named",
+  );
+});
+
+test("a handle that was given back cannot be used; its calls still end", async () => {
+  const counter = Counter.remote();
+  const { increment } = counter;
+  const first = increment.remote();
+  counter[Symbol.dispose]();
+  assert.equal(await get(first), 1);
+  assert.throws(() => increment.remote(), ray.ReferenceReleasedError);
+  assert.throws(() => counter.increment.remote(), ray.ReferenceReleasedError);
+  assert.throws(() => ray.put({ counter }), ray.ReferenceReleasedError);
+  await assert.rejects(ray.kill(counter), ray.ReferenceReleasedError);
+});
+
+test("an actor whose constructor takes a failed value is not made, and its calls fail with the same error", async () => {
+  const Holder = remote(
+    class Holder {
+      readonly value: number;
+      constructor(value: number) {
+        this.value = value;
+      }
+      read(): number {
+        return this.value;
+      }
+    },
+  );
+  const fail = remote((): number => {
+    throw new RangeError("upstream");
+  });
+  const early = Holder.remote(fail.remote()).read.remote();
+  await assert.rejects(get(early), RangeError);
+  const failed = fail.remote();
+  await ray.wait([failed]);
+  const holder = Holder.remote(failed);
+  await assert.rejects(get(holder.read.remote()), RangeError);
+  await assert.rejects(
+    get(remote(async (h: typeof holder) => get(h.read.remote())).remote(holder)),
+    ray.ActorDiedError,
+  );
+  const endless = remote({ maxRetries: 0 }, (): number => process.exit(3));
+  await assert.rejects(get(Holder.remote(endless.remote()).read.remote()), ray.WorkerCrashedError);
+});
