@@ -192,6 +192,8 @@ export const GARBAGE_AGAIN_MS = 5_000;
 export const GARBAGE_WANTED_AFTER_MS = 1_000;
 /** They are asked again after pauses that double up to this. */
 export const MAX_GARBAGE_WANTED_EVERY_MS = 30_000;
+/** How often full stores can have the processes of all nodes asked between two heartbeats. */
+export const MAX_GARBAGE_ROUNDS = 8;
 /** A node that has not been heard of for this long is dead. */
 export const NODE_TIMEOUT_MS = 10_000;
 /** Last lines of a worker's stderr that its crash error quotes. */

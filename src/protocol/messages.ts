@@ -315,7 +315,7 @@ export const MESSAGES = {
 
   // ── Shortage ─────────────────────────────────────────────────────────────────────────────────────────────────────
   /** Refs and handles that nobody can reach may hold what others wait for: collect garbage now. */
-  garbageWanted: message(["gcs", "raylet"], ["raylet", "driver", "worker"], struct({})),
+  garbageWanted: message(["gcs", "raylet"], ["gcs", "raylet", "driver", "worker"], struct({})),
 } as const;
 
 export type MessageType = keyof typeof MESSAGES;

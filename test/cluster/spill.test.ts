@@ -149,6 +149,19 @@ async function failuresOf(refs: readonly ray.ObjectRef<unknown>[]): Promise<unkn
   return outcomes.flatMap((outcome) => (outcome.status === "rejected" ? [outcome.reason as unknown] : []));
 }
 
+test("refs that nobody can reach on one node make room in the full store of another, which has no disk", async () => {
+  process.env["MOBULA_SPILL_BYTES"] = "0";
+  const [, second = ""] = await start(1, 1);
+  const there = { schedulingStrategy: { nodeId: second } };
+  const produce = remote(there, (seed: number) => make(seed));
+  for (let seed = 0; seed < OBJECTS; seed++) {
+    const { ready } = await ray.wait([produce.remote(seed)], { fetchLocal: false }); // the ref is garbage here
+    assert.equal(ready.length, 1);
+  }
+  const last = await get(produce.remote(OBJECTS));
+  assert.deepEqual(last, make(OBJECTS));
+});
+
 test("an object that is larger than the store is refused at once", async () => {
   await init({ numCpus: 1, objectStoreMemory: STORE_BYTES, spillDirectory });
   const large = remote(() => new Uint8Array(20 * 1024 * 1024));

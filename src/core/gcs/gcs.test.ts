@@ -5,7 +5,7 @@ import { test } from "node:test";
 import { ADDRESS, actorSpec, Lines, leaseRequest, line, nodeInfo } from "../../../test/support/messages.js";
 import { actor, failure, func, job, lease, node, object, process } from "../../../test/support/names.js";
 import { GCS, type ProcessRef, rayletOf } from "../../base/ids.js";
-import { DECLARATION_WAIT_MS, HEARTBEAT_MS, NODE_TIMEOUT_MS } from "../../base/limits.js";
+import { DECLARATION_WAIT_MS, HEARTBEAT_MS, MAX_GARBAGE_ROUNDS, NODE_TIMEOUT_MS } from "../../base/limits.js";
 import type { Message } from "../../protocol/messages.js";
 import { Journey } from "../journey.js";
 import { amountsOf } from "../resources.js";
@@ -82,6 +82,14 @@ test("every node hears who is in the cluster whenever that changes", () => {
   const w = new World();
   w.send(rayletOf(node("N3")), { type: "registerNode", ...nodeInfo("N3") });
   assert.deepEqual(w.asked(), ["N1: clusterView", "N2: clusterView", "N3: clusterView"]);
+});
+
+test("a node whose store is full has the processes of all nodes asked for garbage", () => {
+  const w = new World();
+  w.send(N1, { type: "garbageWanted" });
+  assert.deepEqual(w.asked(), ["N1: garbageWanted", "N2: garbageWanted"]);
+  for (let i = 0; i < 2 * MAX_GARBAGE_ROUNDS; i++) w.send(N1, { type: "garbageWanted" });
+  assert.equal(w.asked().length, 2 * (MAX_GARBAGE_ROUNDS - 1));
 });
 
 test("a driver that attaches gets a job of its own, the same one if it asks twice", () => {

@@ -146,6 +146,8 @@ export class Gcs {
         return this.#registerNode(message);
       case "reportResources":
         return this.scheduler.reportResources(from.nodeId, message.available);
+      case "garbageWanted":
+        return this.scheduler.wantGarbage();
       case "drainNode":
         this.scheduler.drainNode(message.nodeId);
         return this.#port.send(rayletOf(message.nodeId), { type: "nodeDrained" });

@@ -12,7 +12,7 @@
  */
 import { assert } from "../../base/assert.js";
 import type { LeaseId, NodeId, ObjectId, ProcessRef } from "../../base/ids.js";
-import { MAX_CLOSED_LEASES, MAX_QUEUED_LEASES } from "../../base/limits.js";
+import { MAX_CLOSED_LEASES, MAX_GARBAGE_ROUNDS, MAX_QUEUED_LEASES } from "../../base/limits.js";
 import type { Failure, LeaseRequest, NodeInfo } from "../../protocol/messages.js";
 import { isActorLease, isRebuild } from "../actor-lease.js";
 import { Recent } from "../recent.js";
@@ -78,6 +78,7 @@ export class GlobalScheduler {
   /** Requests that were granted, cancelled or refused lately: one that comes again must not be placed again. */
   readonly #settled = new Recent<LeaseId>(MAX_CLOSED_LEASES);
   readonly #starvation = new Starvation();
+  #garbageRounds = 0;
   #spreadFrom = 0;
   #nowMs = 0;
 
@@ -149,9 +150,16 @@ export class GlobalScheduler {
   /** Requests that have insisted on a node long enough go elsewhere. */
   tick(nowMs: number): void {
     this.#nowMs = nowMs;
+    this.#garbageRounds = 0;
     if (this.#insistUntilMs.size > 0) this.#placeWaiting();
     const isStarving = this.#waiting.size > this.#infeasible.size;
-    if (this.#starvation.isDue(nowMs, isStarving)) for (const id of this.#nodes.keys()) this.#port.garbageWanted(id);
+    if (this.#starvation.isDue(nowMs, isStarving)) this.wantGarbage();
+  }
+
+  /** All processes of the cluster are asked, unless they have been too often lately. */
+  wantGarbage(): void {
+    if (++this.#garbageRounds > MAX_GARBAGE_ROUNDS) return;
+    for (const nodeId of this.#nodes.keys()) this.#port.garbageWanted(nodeId);
   }
 
   /** A raylet could not take what we placed there: our news was stale. */

@@ -303,9 +303,9 @@ test("a promoted replica is written to disk instead of being evicted", () => {
   store.receive(process("p"), { type: "releaseBlock", objectId: object("c"), offset: 0 });
   sent.length = 0;
   store.receive(process("p"), { type: "leaseExtent", request: 1, minBytes: kib(8), last: true });
-  assert.deepEqual(sent, ["write 1"]);
+  assert.deepEqual(sent, ["garbageWanted", "write 1"]);
   store.written(1, undefined);
-  assert.deepEqual(sent, ["write 1", "extentLeased"]);
+  assert.deepEqual(sent, ["garbageWanted", "write 1", "extentLeased"]);
   assert.equal(store.spilling.has(object("c")), true);
 });
 

@@ -64,6 +64,8 @@ export class NodeStore {
   /** Files from which objects are being read into memory. */
   readonly #restoring = new Map<ObjectId, SpillFileId>();
   #usesFallback = false;
+  /** The processes of other nodes have been asked for garbage, and nothing was freed here since, nor has time passed. */
+  #hasAskedAll = false;
 
   constructor(self: NodeId, capacityBytes: number, port: NodeStorePort, journey: Journey) {
     this.#port = port;
@@ -83,6 +85,7 @@ export class NodeStore {
   /** True when the message was about objects. */
   receive(from: ProcessRef, message: Message): boolean {
     if (!this.#desk.receive(from, message)) return false;
+    if (message.type === "freeObject") this.#hasAskedAll = false;
     this.settle();
     return true;
   }
@@ -147,6 +150,7 @@ export class NodeStore {
   }
 
   tick(nowMs: number): void {
+    this.#hasAskedAll = false;
     this.room.tick(nowMs);
     this.objects.tick();
     this.settle();
@@ -200,6 +204,8 @@ export class NodeStore {
 
   #revoke(except: ProcessId): void {
     this.#port.wantGarbage();
+    if (!this.#hasAskedAll) this.#port.send(GCS, { type: "garbageWanted" });
+    this.#hasAskedAll = true;
     for (const [writer] of this.index.holdings()) {
       if (writer !== except) this.#port.sendToLocal(writer, { type: "extentsWanted" });
     }

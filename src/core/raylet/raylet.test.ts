@@ -224,7 +224,7 @@ test("a store without room refuses with the sizes; a last request waits, and oth
   w.send(D, { type: "leaseExtent", request: 2, minBytes: kib(8), last: false });
   assert.deepEqual(w.asked(), ["d: extentRefused OBJECT_STORE_FULL"]);
   w.send(D, { type: "leaseExtent", request: 3, minBytes: kib(8), last: true });
-  assert.deepEqual(w.asked(), ["d: garbageWanted", "w1: garbageWanted", "w1: extentsWanted"]);
+  assert.deepEqual(w.asked(), ["d: garbageWanted", "w1: garbageWanted", "GCS: garbageWanted", "w1: extentsWanted"]);
   w.send(w.worker(1), { type: "returnExtent", offset: 0, sizeBytes: kib(8) });
   assert.deepEqual(w.asked(), ["d: extentLeased"]);
 });
