@@ -28,23 +28,31 @@ export class MobulaError extends Error {
 
   static override [Symbol.hasInstance](value: unknown): boolean {
     if (typeof value !== "object" || value === null) return false;
+    const code = ownCode(this);
     // A user's own error that a task threw is a TaskError, and so one of ours.
-    if (this === MobulaError && Reflect.get(value, TASK_ERROR_BRAND) === true) return true;
+    if (code === "MOBULA" && Reflect.get(value, TASK_ERROR_BRAND) === true) return true;
     const brands: unknown = Reflect.get(value, BRAND);
     if (!Array.isArray(brands)) return false;
     // A class that users derive from ours has no brand of its own: ordinary rules apply to it.
-    return Object.hasOwn(this, "code")
-      ? brands.includes(this.code)
-      : Function.prototype[Symbol.hasInstance].call(this, value);
+    return code === undefined ? Function.prototype[Symbol.hasInstance].call(this, value) : brands.includes(code);
   }
+}
+
+/**
+ * Which class of ours that is. Its code says it: a class that named itself would get another name in the bundle, and
+ * errors show the name of their class.
+ */
+function ownCode(type: object): string | undefined {
+  const code: unknown = Object.hasOwn(type, "code") ? Reflect.get(type, "code") : undefined;
+  return typeof code === "string" ? code : undefined;
 }
 
 /** The codes of a class and of all its ancestors: what `instanceof` asks for. */
 function brandsOf(type: typeof MobulaError): readonly string[] {
   const codes: string[] = [];
   for (let at: unknown = type; typeof at === "function"; at = Object.getPrototypeOf(at)) {
-    const code: unknown = Object.hasOwn(at, "code") ? Reflect.get(at, "code") : undefined;
-    if (typeof code === "string") codes.push(code);
+    const code = ownCode(at);
+    if (code !== undefined) codes.push(code);
   }
   return codes;
 }
@@ -148,7 +156,7 @@ export class TaskError extends MobulaError {
 
   static override [Symbol.hasInstance](value: unknown): boolean {
     if (typeof value !== "object" || value === null) return false;
-    if (this === TaskError) return Reflect.get(value, TASK_ERROR_BRAND) === true;
+    if (ownCode(this) === "TASK") return Reflect.get(value, TASK_ERROR_BRAND) === true;
     return super[Symbol.hasInstance](value);
   }
 }

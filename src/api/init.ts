@@ -59,6 +59,7 @@ async function connect(options: InitOptions): Promise<Runtime> {
   // Most of what a driver consists of is loaded while the cluster starts.
   const loading = import("../process/driver-process.js");
   const own = await nodeStarts;
+  for (const warning of own?.warnings ?? []) console.warn(`mobula: ${warning}`);
   try {
     const { findRaylet } = await loading;
     const record = own === undefined ? await findRaylet(address ?? "", secret) : recordOf(own);

@@ -67,6 +67,8 @@ export const MIN_FREE_SHARE = 1 / 2;
 export const EXTENT_IDLE_MS = 500;
 /** How long a writer waits in synchronous code for an answer that its raylet gives at once. */
 export const EXTENT_ANSWER_MS = 15_000;
+/** With less room in shared memory than for such a store, its arena is a file on disk by default. */
+export const MIN_SHARED_STORE_BYTES = 64 * MIB;
 /** Node fires timers with a longer delay at once: 24.8 days. */
 export const MAX_TIMER_MS = 2 ** 31 - 1;
 /** How long a `get` or `wait` whose time is over waits for the store's word on objects that may lie there. */

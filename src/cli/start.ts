@@ -35,6 +35,7 @@ export async function start(options: StartOptions): Promise<void> {
   const node = { ...request, ...where, endsWithParent: block };
   const { started, logs } =
     address === undefined ? await startHead(node) : await joinHead(checkedAddress(address), node);
+  for (const warning of started.warnings) console.error(`mobula: ${warning}`);
   // Whoever reads that the node runs may press Ctrl-C at once: it must be ours to handle by then.
   const ended = block ? stayWith(started) : undefined;
   print(address === undefined ? headInWords(started, logs) : memberInWords(started, address, logs));

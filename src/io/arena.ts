@@ -41,7 +41,8 @@ export function chooseArenaPath(
   return path;
 }
 
-function freeBytes(directory: string): number {
+/** Free space of a file system; -1 where it does not exist. */
+export function freeBytes(directory: string): number {
   try {
     const { bavail, bsize } = statfsSync(directory);
     return bavail * bsize;

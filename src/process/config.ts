@@ -74,6 +74,7 @@ export interface NodeReady {
   readonly type: "mobula.ready";
   readonly address: string;
   readonly nodeId: string;
+  readonly warnings: readonly string[];
 }
 
 /** Or why it cannot be. */

@@ -37,7 +37,7 @@ export async function runNode(
   const address = formatAddress(await node.start());
   tellOthers(config, session, places, address);
   if (config.endsWithParent) endWithParent(node, config.isHead, stop);
-  return { type: "mobula.ready", address, nodeId: config.nodeId };
+  return { type: "mobula.ready", address, nodeId: config.nodeId, warnings };
 }
 
 /** Drivers and commands of this user find the node by its records. */

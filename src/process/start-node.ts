@@ -1,20 +1,17 @@
 /** Starting a node as a child process, and waiting until it is ready. */
 import { randomBytes } from "node:crypto";
-import { statfsSync } from "node:fs";
 import { availableParallelism, totalmem } from "node:os";
 import { resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { ConnectionError, errorFromCode, InvalidOptionError } from "../errors.js";
-import { SHARED_MEMORY } from "../io/arena.js";
 import { type Child, spawnNode } from "../io/spawn.js";
 import { configEnvironment, type NodeConfig, type NodeFailed, type NodeReady } from "./config.js";
+import { defaultStoreBytes, roomHere } from "./store-size.js";
 
 // Both paths hold in the compiled tree and in the bundle, wherever in it this file's code lands.
 const NODE_ENTRY = fileURLToPath(new URL("../process/node-main.js", import.meta.url));
 const WORKER_ENTRY = fileURLToPath(new URL("../api/worker-main.js", import.meta.url));
 const START_TIMEOUT_MS = 30_000;
-const STORE_SHARE_OF_MEMORY = 0.3;
-const STORE_SHARE_OF_FILE_SYSTEM = 0.8;
 
 /** What users say about a node (API.md `NodeOptions`). */
 export interface NodeRequest {
@@ -46,6 +43,8 @@ export interface StartedNode {
   readonly address: string;
   readonly nodeId: string;
   readonly clusterId: string;
+  /** What its user should know. */
+  readonly warnings: readonly string[];
 }
 
 /** @throws (rejects) with the reason why the node could not start. */
@@ -87,7 +86,8 @@ export async function startNode(start: NodeStart): Promise<StartedNode> {
     child.kill("SIGKILL");
     throw errorFromCode(message.code, message.message);
   }
-  return { child, address: message.address, nodeId: config.nodeId, clusterId: config.clusterId };
+  const { address, warnings } = message;
+  return { child, address, nodeId: config.nodeId, clusterId: config.clusterId, warnings };
 }
 
 function configOf(start: NodeStart): NodeConfig {
@@ -107,7 +107,7 @@ function configOf(start: NodeStart): NodeConfig {
       ...resources,
     },
     labels,
-    objectStoreBytes: Math.floor(objectStoreMemory ?? defaultStoreBytes()),
+    objectStoreBytes: Math.floor(objectStoreMemory ?? defaultStoreBytes(roomHere())),
     sameHost: mapsOthers(start.sameHost ?? true),
     workerEntry: WORKER_ENTRY,
     execArgv: [],
@@ -132,17 +132,6 @@ function spillLimit(): number {
   const bytes = Number(text);
   if (Number.isSafeInteger(bytes) && bytes >= 0) return bytes;
   throw new InvalidOptionError(`MOBULA_SPILL_BYTES must be a whole number of bytes, got ${JSON.stringify(text)}`);
-}
-
-/** 30 % of memory, at most 80 % of what the shared-memory file system has. */
-function defaultStoreBytes(): number {
-  const wanted = totalmem() * STORE_SHARE_OF_MEMORY;
-  try {
-    const { bavail, bsize } = statfsSync(SHARED_MEMORY);
-    return Math.min(wanted, bavail * bsize * STORE_SHARE_OF_FILE_SYSTEM);
-  } catch {
-    return wanted; // the arena goes to the session's directory then
-  }
 }
 
 function isNodeMessage(message: unknown): message is NodeReady | NodeFailed {

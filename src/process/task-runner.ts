@@ -72,7 +72,7 @@ export class TaskRunner {
       }
     }
     if (waits.length === 0) return true;
-    Promise.all(waits).then(ready, (error: unknown) => failed(this.#failedOutcome(task, error)));
+    Promise.all(waits).then(ready, (error: unknown) => failed(this.#refused(task, error)));
     return false;
   }
 
@@ -82,12 +82,16 @@ export class TaskRunner {
     this.#core.journey.recordTask("executeTask", template.context, counter, template.name);
     const context = new TaskContext(template, counter, task.attempt, this.actorId, host, run);
     task.context = context;
+    let isUsers = false;
     try {
       const upstream = this.#upstream(task);
       if (upstream !== undefined) return this.#ended(task, upstream, host, run);
       const code = this.#codeOf(template);
       if (code === undefined) throw new InvalidOptionError(`${template.name} has no method ${template.method}`);
-      const result = code.style.call(context, code.fn, code.self, this.#argumentsOf(task));
+      const args = this.#argumentsOf(task);
+      isUsers = true;
+      const result = code.style.call(context, code.fn, code.self, args);
+      isUsers = false;
       if (!isPromise(result)) return this.#returned(task, result, host, run);
       this.#running.add(task);
       result.then(
@@ -96,7 +100,8 @@ export class TaskRunner {
       );
       return undefined;
     } catch (error) {
-      return this.#ended(task, this.#threw(task, error), host, run);
+      const outcome = isUsers ? this.#threw(task, error) : this.#refused(task, error);
+      return this.#ended(task, outcome, host, run);
     }
   }
 
@@ -151,7 +156,7 @@ export class TaskRunner {
     try {
       settled = outcome();
     } catch (error) {
-      settled = this.#ended(task, this.#threw(task, error), host, run);
+      settled = this.#ended(task, this.#refused(task, error), host, run);
     }
     if (settled !== undefined) host.finished(run, settled);
   }
@@ -270,8 +275,9 @@ export class TaskRunner {
     return { kind: "threw", error: this.#core.values.encodeError(error, this.#infoOf(task)) };
   }
 
-  #failedOutcome(task: WorkerTask, error: unknown): Outcome {
-    return this.#threw(task, error);
+  /** The user's code has not run, or what it returned cannot be the result. */
+  #refused(task: WorkerTask, error: unknown): Outcome {
+    return { kind: "threw", error: this.#core.values.encodeRefusal(error, this.#infoOf(task)) };
   }
 
   #infoOf({ template, counter, attempt }: WorkerTask): TaskInfo {

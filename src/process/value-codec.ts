@@ -207,13 +207,16 @@ export class ValueCodec {
     return this.#errorInWords(thrown, task, why);
   }
 
+  /** Why mobula has no result of a task: an error of ours, not of the task's. */
+  encodeRefusal(error: unknown, task: TaskInfo): EncodedBytes {
+    if (!(error instanceof MobulaError) || error instanceof TaskError) return this.encodeError(error, task);
+    const { code, message } = error;
+    return new EncodedBytes(
+      copyOf(encodeValue({ code, message: cutText(message, MAX_TEXT_BYTES), task }, this.#hooks, "error")),
+    );
+  }
+
   #encodeError(thrown: unknown, task: TaskInfo): EncodedBytes {
-    if (thrown instanceof MobulaError && !(thrown instanceof TaskError)) {
-      const { code, message } = thrown;
-      return new EncodedBytes(
-        copyOf(encodeValue({ code, message: cutText(message, MAX_TEXT_BYTES), task }, this.#hooks, "error")),
-      );
-    }
     try {
       return new EncodedBytes(copyOf(encodeValue({ thrown, task }, this.#hooks, "error")));
     } catch (error) {

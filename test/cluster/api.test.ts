@@ -57,6 +57,25 @@ test("what a task throws arrives as the user's own error", async () => {
   assert.match((error as { task?: { taskId: string } }).task?.taskId ?? "", /^[0-9a-f]{32}$/);
 });
 
+test("an error of mobula's that a task throws is the task's error: class, cause and place", async () => {
+  class Mine extends ray.MobulaError {
+    readonly extra = 1;
+  }
+  const throwMine = remote({ name: "throwMine" }, () => {
+    throw new Mine("mine", { cause: new RangeError("why") });
+  });
+  const mine = await rejection(get(throwMine.remote()));
+  assert.ok(mine instanceof Mine && mine instanceof ray.TaskError, String(mine));
+  assert.deepEqual([mine.extra, (mine.cause as Error).message, mine.task.name], [1, "why", "throwMine"]);
+  const impatient = remote({ name: "impatient" }, async () => get(sleep.remote(500), { timeoutMs: 1 }));
+  const late = await rejection(get(impatient.remote()));
+  assert.ok(late instanceof ray.GetTimeoutError && late instanceof ray.TaskError, String(late));
+  assert.deepEqual([late.code, (late as unknown as ray.TaskError).task.name], ["GET_TIMEOUT", "impatient"]);
+  // What mobula itself has against a result is not thrown by the task.
+  const refused = await rejection(get(remote(() => new WeakMap()).remote()));
+  assert.ok(refused instanceof ray.SerializationError && !(refused instanceof ray.TaskError));
+});
+
 test("an error whose code cannot be read is still the user's error", async () => {
   class Touchy extends Error {
     get code(): string {

@@ -12,7 +12,11 @@ import { nothingLeftBehind } from "../support/left-behind.js";
 const REPOSITORY = fileURLToPath(new URL("../../..", import.meta.url));
 const DRIVER = `
 import { Barrier, get, init, remote, Semaphore, shutdown, Signal } from "mobula";
+import * as mobula from "mobula";
 import * as testing from "mobula/testing";
+for (const [name, value] of Object.entries(mobula)) {
+  if (name.endsWith("Error") && value.name !== name) throw new Error(name + " is called " + value.name);
+}
 await init({ numCpus: 2 });
 const gate = Signal.remote();
 const gated = remote(async (gate) => { await get(gate.wait.remote()); return "gated"; }).remote(gate);
@@ -25,7 +29,8 @@ const semaphore = Semaphore.remote(1);
 await get(semaphore.acquire.remote());
 semaphore.release.remote();
 await get(semaphore.acquire.remote());
-process.stdout.write(await get(gated));
+const thrown = await get(remote(() => { throw 5; }).remote()).catch((error) => error);
+process.stdout.write((await get(gated)) + " " + String(thrown).split(" ")[0]);
 await shutdown();`;
 
 const root = mkdtempSync(join(tmpdir(), "mobula-test-"));
@@ -39,9 +44,9 @@ symlinkSync(join(REPOSITORY, "node_modules/acorn"), join(root, "node_modules/aco
 writeFileSync(join(root, "package.json"), '{ "type": "module" }');
 writeFileSync(join(root, "driver.js"), DRIVER);
 
-test("Signal, Semaphore and Barrier of an installed package work, from drivers and from tasks", async () => {
+test("an installed package: Signal, Semaphore and Barrier, from drivers and from tasks, and errors with their names", async () => {
   const { status, stdout, stderr } = spawnSync(process.execPath, ["driver.js"], { cwd: root, encoding: "utf8" });
   assert.equal(status, 0, stderr);
-  assert.equal(stdout, "gated", stderr);
+  assert.equal(stdout, "gated TaskError:", stderr);
   await nothingLeftBehind();
 });
