@@ -31,6 +31,8 @@ export const FAIL = "f2" as FunctionId;
 export const TINY = "f3" as FunctionId;
 export const GATED = "f4" as FunctionId;
 export const OPENER = "f5" as FunctionId;
+export const STUCK = "f6" as FunctionId;
+export const LATCH = "f7" as FunctionId;
 export const TALLY = "c1" as FunctionId;
 export const GATE = "c2" as FunctionId;
 /** One call at a time: it must not wait for itself, so its calls get no refs or handles. */
@@ -94,6 +96,23 @@ export class Body {
 
   *steps(count: number): Script<void> {
     for (let i = 0; i < count; i++) yield* this.#step(i);
+  }
+
+  /** Small tasks, one of which keeps its thread until a file is there that another one makes. */
+  *holds(count: number, prng: Prng): Script<void> {
+    for (let i = 0; i < count; i++) {
+      yield* this.#getSlots(this.#callAll(Array.from({ length: 6 }, () => TINY)));
+      const kinds = Array.from({ length: between(prng, 0, 12) }, () => TINY);
+      for (const kind of [STUCK, LATCH]) kinds.splice(prng.below(kinds.length + 1), 0, kind);
+      yield* this.#getSlots(this.#callAll(kinds, `${this.#name} file ${i}`));
+    }
+  }
+
+  #callAll(kinds: readonly FunctionId[], file = ""): Slot[] {
+    return kinds.flatMap((kind, i) => {
+      const arg = { token: kind === TINY ? `${i}` : file, sizeBytes: 20, names: [] };
+      return this.#api.call(kind, [arg], PLAIN_CALL).map((ref) => this.#add(ref));
+    });
   }
 
   /** Get everything that is still at hand, one by one. */

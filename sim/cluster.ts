@@ -6,6 +6,7 @@ import type { RayletPort } from "../src/core/raylet/raylet.js";
 import { amountsOf } from "../src/core/resources.js";
 import type { NodeInfo } from "../src/protocol/messages.js";
 import { Driver } from "./driver.js";
+import { Files } from "./files.js";
 import { Network, type Rates } from "./network.js";
 import type { Api, CodeTable, Script } from "./program.js";
 import type { NodeDoor, Surroundings, Watch, WorkerDoor } from "./surroundings.js";
@@ -16,6 +17,8 @@ import { between, prngFor, type World } from "./world.js";
 export interface NodeShape {
   readonly resources: Readonly<Record<string, number>>;
   readonly storeBytes: number;
+  /** Its workers share claim words with it. */
+  readonly recallable: boolean;
 }
 
 export interface ClusterOptions {
@@ -37,6 +40,7 @@ export class Cluster implements Surroundings {
   readonly world: World;
   readonly network: Network;
   readonly codes: CodeTable;
+  readonly files = new Files();
   readonly watch: Watch;
   readonly nodes: VirtualNode[] = [];
   readonly drivers: Driver[] = [];
@@ -139,8 +143,6 @@ export class Cluster implements Surroundings {
     };
     const warmWorkers = Math.max(1, shape.resources["CPU"] ?? 1);
     const head = isHead ? undefined : this.nodes[0];
-    this.nodes.push(
-      new VirtualNode(this, `N${number}`, { info, storeBytes: shape.storeBytes, warmWorkers, head, plant }),
-    );
+    this.nodes.push(new VirtualNode(this, `N${number}`, { info, ...shape, warmWorkers, head, plant }));
   }
 }

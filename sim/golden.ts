@@ -52,7 +52,7 @@ export function goldenJourney(seed: number, verbose?: (line: string) => void): G
     [ADD, { kind: "task", name: "add", run: (_api, args) => addWhen(subscribed, args) }],
     [COUNTER, { kind: "actor", name: "Counter", create: () => counter() }],
   ]);
-  const node = { resources: { CPU: 2 }, storeBytes: STORE_BYTES };
+  const node = { resources: { CPU: 2 }, storeBytes: STORE_BYTES, recallable: true };
   const cluster = new Cluster({ world, rates: PERFECT, nodes: [node, node], codes, watch: new Checkers() });
   world.run(() => cluster.nodes[0]?.gcs?.nodeCount === 2, LIMIT_MS);
 

@@ -75,6 +75,9 @@ export type Effect =
   | { readonly kind: "sleep"; readonly durationMs: number }
   /** Synchronous: the process takes no event meanwhile. */
   | { readonly kind: "compute"; readonly durationMs: number }
+  /** Synchronous: looks for a file again and again, at most for so long. */
+  | { readonly kind: "spin"; readonly file: string; readonly limitMs: number }
+  | { readonly kind: "make"; readonly file: string }
   /** Until somebody in this process calls what it is given. */
   | { readonly kind: "until"; readonly arm: (go: () => void) => void }
   | { readonly kind: "find"; readonly actorName: string };
@@ -119,6 +122,14 @@ export function* sleep(durationMs: number): Script<void> {
 
 export function* compute(durationMs: number): Script<void> {
   yield { kind: "compute", durationMs };
+}
+
+export function* spin(file: string, limitMs: number): Script<void> {
+  yield { kind: "spin", file, limitMs };
+}
+
+export function* makeFile(file: string): Script<void> {
+  yield { kind: "make", file };
 }
 
 export function* until(arm: (go: () => void) => void): Script<void> {

@@ -14,6 +14,7 @@ interface Totals {
   tasks: number;
   calls: number;
   rebuilds: number;
+  recalled: number;
   virtualMs: number;
   failed: number;
   excused: number;
@@ -38,7 +39,16 @@ function main(): void {
   const from = Number(values.seed ?? values.from);
   const to = Number(values.seed ?? values.to);
   const verbose = values.verbose ? (line: string) => void process.stdout.write(`${line}\n`) : undefined;
-  const totals: Totals = { events: 0, tasks: 0, calls: 0, rebuilds: 0, virtualMs: 0, failed: 0, excused: 0 };
+  const totals: Totals = {
+    events: 0,
+    tasks: 0,
+    calls: 0,
+    rebuilds: 0,
+    recalled: 0,
+    virtualMs: 0,
+    failed: 0,
+    excused: 0,
+  };
   const started = performance.now();
   let ran = 0;
   for (let seed = from; seed <= to; seed++) {
@@ -56,6 +66,7 @@ function runSeed(seed: number, faults: number, totals: Totals, verbose: ((line: 
     totals.tasks += result.tasks;
     totals.calls += result.calls;
     totals.rebuilds += result.rebuilds;
+    totals.recalled += result.recalled;
     totals.virtualMs += result.elapsedMs;
     totals.excused += result.excused;
     if (verbose !== undefined) process.stdout.write(`seed ${seed}: ${JSON.stringify(result)}\n`);
@@ -73,12 +84,12 @@ function runSeed(seed: number, faults: number, totals: Totals, verbose: ((line: 
 
 function report(
   ran: number,
-  { events, tasks, calls, rebuilds, virtualMs, failed, excused }: Totals,
+  { events, tasks, calls, rebuilds, recalled, virtualMs, failed, excused }: Totals,
   seconds: number,
 ): void {
   const rate = (ran / seconds).toFixed(1);
   process.stdout.write(
-    `${ran} seeds, ${failed} failed, ${excused} programs excused by their fault: ${tasks} tasks, ${calls} actor calls, ${rebuilds} rebuilds of lost results, ${events} events, ${(virtualMs / 1_000).toFixed(0)} virtual seconds in ${seconds.toFixed(1)} s (${rate} seeds/s)\n`,
+    `${ran} seeds, ${failed} failed, ${excused} programs excused by their fault: ${tasks} tasks, ${calls} actor calls, ${rebuilds} rebuilds of lost results, ${recalled} pushes recalled, ${events} events, ${(virtualMs / 1_000).toFixed(0)} virtual seconds in ${seconds.toFixed(1)} s (${rate} seeds/s)\n`,
   );
 }
 

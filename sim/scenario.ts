@@ -52,6 +52,8 @@ export interface ScenarioResult {
   readonly grants: number;
   /** Tasks that ran again because their results were lost. */
   readonly rebuilds: number;
+  /** Pushes that were recalled from workers in synchronous code. */
+  readonly recalled: number;
   /** Objects that were written to disk. */
   readonly spilled: number;
   readonly fault: FaultKind;
@@ -112,6 +114,7 @@ export function runScenario(seed: number, options: ScenarioOptions = {}): Scenar
     calls: actors.calls,
     grants: leases.grants,
     rebuilds: checkers.rebuilds,
+    recalled: checkers.recalled,
     spilled: cluster.nodes.reduce((sum, node) => sum + node.disk.spilled, 0),
     fault: faults[0]?.kind ?? "none",
     excused,
@@ -126,7 +129,8 @@ function draw(seed: number, storeBytes: number): Drawn {
 
   const shapes = Array.from({ length: count }, (_, i): NodeShape => {
     const cpus = i === 0 ? headCpus : between(prng, 1, headCpus);
-    return { resources: i === 0 && gpus > 0 ? { CPU: cpus, GPU: gpus } : { CPU: cpus }, storeBytes };
+    const resources = i === 0 && gpus > 0 ? { CPU: cpus, GPU: gpus } : { CPU: cpus };
+    return { resources, storeBytes, recallable: prngFor(seed, `recall ${i}`).chance(0.8) };
   });
   const nodes = shapes.map((_, i) => nodeIdOf(i + 1));
   const drivers = Array.from({ length: prng.chance(0.3) ? 2 : 1 }, () => ({

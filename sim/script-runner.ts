@@ -50,8 +50,8 @@ export class ScriptRunner<T> {
     let result: IteratorResult<Effect, T>;
     try {
       result = step();
-      while (result.done !== true && result.value.kind === "compute") {
-        this.#process.compute(result.value.durationMs);
+      while (result.done !== true && this.#isSynchronous(result.value)) {
+        if (!this.#process.alive) return;
         result = this.#script.next();
       }
     } catch (error) {
@@ -61,6 +61,17 @@ export class ScriptRunner<T> {
     this.#effect = result.done === true ? undefined : result.value;
     if (result.done === true) this.#hooks.returned(result.value);
     else this.#perform(result.value);
+  }
+
+  /** What keeps the thread is over when this returns. */
+  #isSynchronous(effect: Effect): boolean {
+    const process = this.#process;
+    const { files } = process.around;
+    if (effect.kind === "compute") process.compute(effect.durationMs);
+    else if (effect.kind === "make") files.make(effect.file);
+    else if (effect.kind === "spin") files.await(effect.file, (isThere) => process.holdThread(isThere, effect.limitMs));
+    else return false;
+    return true;
   }
 
   #perform(effect: Effect): void {

@@ -1,6 +1,8 @@
 /** What every virtual process can reach: the world, the network, the other processes' doors, and the checkers' eyes. */
 import type { ActorId, NodeId, ObjectId, ProcessId, ProcessRef, TaskId } from "../src/base/ids.js";
+import type { RayletClaims } from "../src/core/executor/claim-words.js";
 import type { Message } from "../src/protocol/messages.js";
+import type { Files } from "./files.js";
 import type { ControlFrame, DirectFrame, TransferFrame } from "./frames.js";
 import type { LinkEnd, LinkEvents } from "./link.js";
 import type { Network } from "./network.js";
@@ -20,8 +22,9 @@ export interface NodeDoor {
   connectTransfer(process: VirtualProcess, events: LinkEvents<TransferFrame>): LinkEnd<TransferFrame>;
 }
 
-/** A worker, for owners who dial it. */
+/** A worker, for owners who dial it, and for its raylet, which may share claim words with it. */
 export interface WorkerDoor {
+  readonly claims: RayletClaims | undefined;
   connectOwner(owner: VirtualProcess, events: LinkEvents<DirectFrame>): LinkEnd<DirectFrame>;
 }
 
@@ -31,7 +34,9 @@ export interface Watch {
   rayletSends(node: NodeId, to: ProcessRef, message: Message): void;
   rayletLoses(node: NodeId, process: ProcessId): void;
   taskSubmitted(task: TaskId, maxRetries: number): void;
-  taskStarts(task: TaskId, process: ProcessRef): void;
+  /** `run`: how often its worker was lost under it, as far as whoever sent it knows. */
+  taskStarts(task: TaskId, run: number, process: ProcessRef): void;
+  tasksRecalled(count: number): void;
   callSubmitted(actor: ActorId, caller: ProcessRef, task: TaskId): void;
   callStarts(actor: ActorId, caller: ProcessRef, task: TaskId, process: ProcessRef): void;
   /** A value came into being under an id: inline at its owner, or in a store. */
@@ -42,6 +47,7 @@ export interface Surroundings {
   readonly world: World;
   readonly network: Network;
   readonly codes: CodeTable;
+  readonly files: Files;
   readonly watch: Watch;
   /** Undefined when nobody listens there any more. */
   node(nodeId: NodeId): NodeDoor | undefined;

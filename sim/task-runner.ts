@@ -102,7 +102,7 @@ export class TaskRunner {
 
   #watchStart({ spec, caller }: IncomingTask): void {
     const { watch } = this.#process.around;
-    if (this.#actor === undefined) watch.taskStarts(spec.taskId, this.#process.ref);
+    if (this.#actor === undefined) watch.taskStarts(spec.taskId, spec.attempt, this.#process.ref);
     else watch.callStarts(this.#actor.actorId, caller, spec.taskId, this.#process.ref);
   }
 

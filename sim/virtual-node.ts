@@ -4,7 +4,15 @@
  */
 import { assert } from "../src/base/assert.js";
 import { ByteReader, ByteWriter } from "../src/base/bytes.js";
-import { GCS, type NodeId, type ObjectId, type ProcessId, type ProcessRef, rayletOf } from "../src/base/ids.js";
+import {
+  GCS,
+  type LeaseId,
+  type NodeId,
+  type ObjectId,
+  type ProcessId,
+  type ProcessRef,
+  rayletOf,
+} from "../src/base/ids.js";
 import { HEARTBEAT_MS, ROOM_ANSWER_MS } from "../src/base/limits.js";
 import { Gcs } from "../src/core/gcs/gcs.js";
 import { Journey } from "../src/core/journey.js";
@@ -29,6 +37,7 @@ export interface NodeOptions {
   readonly info: NodeInfo;
   readonly storeBytes: number;
   readonly warmWorkers: number;
+  readonly recallable: boolean;
   /** The head's door; undefined on the head itself. */
   readonly head: NodeDoor | undefined;
   /** Tests plant a bug between the raylet and the world here. */
@@ -53,6 +62,7 @@ export class VirtualNode extends VirtualProcess implements NodeDoor {
   readonly gcs: Gcs | undefined;
   readonly store = new VirtualStore();
   readonly disk: VirtualDisk;
+  readonly recallable: boolean;
   readonly #around: Surroundings;
   readonly #head: LinkEnd<ControlFrame> | undefined;
   readonly #nodes = new Map<NodeId, LinkEnd<ControlFrame>>();
@@ -67,6 +77,7 @@ export class VirtualNode extends VirtualProcess implements NodeDoor {
     const { nodeId } = options.info;
     super(around.world, name, rayletOf(nodeId));
     this.nodeId = nodeId;
+    this.recallable = options.recallable;
     this.#around = around;
     this.journey = new Journey(nodeId, () => this.localNowMs);
     this.disk = new VirtualDisk(around.world.seed, name, this.store, {
@@ -297,10 +308,22 @@ export class VirtualNode extends VirtualProcess implements NodeDoor {
         const nodes = from.nodes.map(({ nodeId }) => nodeId);
         this.#fetch(objectId, nodes, offset, sizeBytes);
       },
+      recallPushes: (worker, leaseId, claim, upTo) => this.#recall(worker, leaseId, claim, upTo),
       refuse: (process, why) => assert(false, `process ${process.processId} broke the protocol: ${why}`),
       disk: this.disk,
       stop: (reason) => this.soon(() => this.kill(reason)),
     };
+  }
+
+  /** By memory that the worker shares, whatever its thread does; sooner or later. */
+  #recall({ processId }: ProcessRef, leaseId: LeaseId, claim: number, upTo: number): void {
+    this.after(this.#around.network.localDelayMs(), () => {
+      const started = this.#around.worker(processId)?.claims?.recall(claim, upTo);
+      this.world.note(this.name, "recall", () => `${leaseId} up to ${upTo}: ${started} may have started`);
+      if (started === undefined) return;
+      this.#around.watch.tasksRecalled(Math.max(0, upTo - started));
+      this.#machine(() => this.raylet.recalled(leaseId, upTo, started));
+    });
   }
 
   /** Lecture, `fetchArgument` and `fetchResult`: bytes go from store to store on a connection of their own. */

@@ -59,6 +59,13 @@ export abstract class VirtualProcess {
     this.#busyUntilMs = this.localNowMs + durationMs;
   }
 
+  /** Synchronous code waits for what others do: no event is taken meanwhile, and time passes for all others. */
+  holdThread(isOver: () => boolean, limitMs: number): void {
+    const untilMs = this.localNowMs + limitMs;
+    const isDone = () => !this.alive || (this.world.nowMs >= this.#busyUntilMs && isOver());
+    this.world.run(isDone, untilMs - this.world.nowMs);
+  }
+
   /** SIGKILL: not a line of code runs any more, and the peers learn of it by their connections. */
   kill(why: string, silently = false): void {
     if (!this.alive) return;

@@ -1,7 +1,9 @@
 /** A virtual worker: runs the tasks of its leases, or becomes an actor. */
 import { GCS, type LeaseId, type ProcessRef } from "../src/base/ids.js";
 import { ActorExecutor, type Call } from "../src/core/executor/actor-executor.js";
-import { Executor, holderOf, type LeaseSlot, type Run } from "../src/core/executor/executor.js";
+import { CLAIM_WORDS, RayletClaims } from "../src/core/executor/claim-words.js";
+import { Executor, type ExecutorPort } from "../src/core/executor/executor.js";
+import { holderOf, type LeaseSlot, type Run } from "../src/core/executor/lease-slot.js";
 import type { Outcome } from "../src/core/owner/records.js";
 import type { ActorSpec, Message } from "../src/protocol/messages.js";
 import type { DirectFrame, IncomingTask, OwnerFrame } from "./frames.js";
@@ -21,15 +23,20 @@ interface Caller {
 }
 
 export class Worker extends OwnerProcess implements WorkerDoor {
+  readonly claims: RayletClaims | undefined;
   readonly #executor: Executor;
   readonly #runner: TaskRunner;
   #actor: ActorExecutor | undefined;
 
   constructor(around: Surroundings, name: string, ref: ProcessRef, node: VirtualNode) {
     super(around, name, ref, "worker", node);
+    const words = node.recallable ? new Int32Array(CLAIM_WORDS) : undefined;
+    this.claims = words && new RayletClaims(words);
     this.#runner = new TaskRunner(this);
-    this.#executor = this.#makeExecutor();
-    this.enter(() => this.sendToRaylet({ type: "workerReady", pid: 1, unixPath: `/virtual/${ref.processId}` }));
+    this.#executor = this.#makeExecutor(words);
+    const { recallable } = node;
+    const unixPath = `/virtual/${ref.processId}`;
+    this.enter(() => this.sendToRaylet({ type: "workerReady", pid: 1, unixPath, recallable }));
   }
 
   connectOwner(owner: VirtualProcess, events: LinkEvents<DirectFrame>): LinkEnd<DirectFrame> {
@@ -64,7 +71,7 @@ export class Worker extends OwnerProcess implements WorkerDoor {
     switch (message.type) {
       case "openLease":
         this.jobId = message.jobId;
-        return this.#executor.openLease(message.leaseId, message.owner);
+        return this.#executor.openLease(message.leaseId, message.owner, message);
       case "closeLease":
         return this.#executor.closeLease(message.leaseId);
       case "dispatchTask": {
@@ -111,10 +118,11 @@ export class Worker extends OwnerProcess implements WorkerDoor {
 
   // ── Executors ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
-  #makeExecutor(): Executor {
-    const executor: Executor = new Executor({
+  #makeExecutor(words: Int32Array | undefined): Executor {
+    const port: ExecutorPort = {
       nowMs: () => this.localNowMs,
       sendToRaylet: (message) => this.sendToRaylet(message),
+      sendToOwner: (owner, message) => this.send(owner, message),
       prepare: (run) =>
         this.#runner.prepare(
           taskOf(run),
@@ -137,7 +145,8 @@ export class Worker extends OwnerProcess implements WorkerDoor {
       handBack: (caller, lease, sequences, blocked) =>
         (caller as Caller).end.send({ kind: "handBack", leaseId: lease.id, sequences, blocked }),
       wakeUpAfter: (delayMs) => this.after(delayMs, () => executor.tick()),
-    });
+    };
+    const executor = new Executor(port, words);
     return executor;
   }
 

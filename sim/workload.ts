@@ -5,12 +5,14 @@ import {
   FAIL,
   GATE,
   GATED,
+  LATCH,
   MIX,
   NOBODY,
   type Observer,
   OPENER,
   SERIAL,
   SERIAL_NAME,
+  STUCK,
   TALLY,
   type Terrain,
   TINY,
@@ -24,9 +26,11 @@ import {
   get,
   type Handle,
   type Made,
+  makeFile,
   type Ref,
   type Script,
   sleep,
+  spin,
   UserError,
   until,
   type Value,
@@ -35,15 +39,26 @@ import { between, prngFor } from "./world.js";
 
 /** How deep tasks of a program nest. */
 const DEPTH = 2;
+/** Code that looks for a file gives up after this time. It must never need to, where a CPU is free for whoever makes it. */
+const SPIN_LIMIT_MS = 400;
 
 /** One driver's program. */
 export function* program(api: Api, terrain: Terrain, seed: number, observer: Observer): Script<void> {
   const body = new Body(api, terrain, seed, DEPTH, observer);
+  const holds = prngFor(seed, "holds");
+  if (holds.chance(0.4)) yield* body.holds(between(holds, 1, 3), holds);
   yield* body.steps(between(prngFor(seed, "length"), 4, 24));
   yield* body.finish();
 }
 
-export function codesOf(terrain: Terrain): CodeTable {
+/** A program of nothing but tasks that keep their thread, quick ones around them, and those that release them. */
+export function* holdingProgram(api: Api, terrain: Terrain, seed: number): Script<void> {
+  const body = new Body(api, terrain, seed, DEPTH, NOBODY);
+  const prng = prngFor(seed, "holds");
+  yield* body.holds(between(prng, 3, 8), prng);
+}
+
+export function codesOf(terrain: Terrain, spinLimitMs = SPIN_LIMIT_MS): CodeTable {
   const task = (name: string, run: (api: Api, args: readonly Value[]) => Script<readonly Made[]>): Code => ({
     kind: "task",
     name,
@@ -55,6 +70,8 @@ export function codesOf(terrain: Terrain): CodeTable {
     [TINY, task("tiny", (_api, [arg]) => tiny(arg as Value))],
     [GATED, task("gated", (api, [arg]) => callGate(api, arg as Value, "wait"))],
     [OPENER, task("opener", (api, [arg]) => callGate(api, arg as Value, "open"))],
+    [STUCK, task("stuck", (_api, [arg]) => stuck(arg as Value, spinLimitMs))],
+    [LATCH, task("latch", (_api, [arg]) => latch(arg as Value))],
     [TALLY, { kind: "actor", name: "Tally", create: () => new Tally(terrain) }],
     [SERIAL, { kind: "actor", name: SERIAL_NAME, create: () => new Tally(terrain) }],
     [GATE, { kind: "actor", name: "Gate", create: () => new Gate() }],
@@ -81,6 +98,18 @@ function* fail(api: Api, terrain: Terrain, args: readonly Value[]): Script<reado
 // biome-ignore lint/correctness/useYield: it is user code, which may wait or not
 function* tiny({ token }: Value): Script<readonly Made[]> {
   return [{ token: `tiny ${token}`, sizeBytes: 20, names: [] }];
+}
+
+/** Keeps its thread until a file is there. */
+function* stuck({ token }: Value, limitMs: number): Script<readonly Made[]> {
+  yield* spin(token, limitMs);
+  return [{ token: `stuck ${token}`, sizeBytes: 20, names: [] }];
+}
+
+/** Makes that file. */
+function* latch({ token }: Value): Script<readonly Made[]> {
+  yield* makeFile(token);
+  return [{ token: `latch ${token}`, sizeBytes: 20, names: [] }];
 }
 
 function* callGate(api: Api, arg: Value, method: string): Script<readonly Made[]> {

@@ -23,6 +23,8 @@ export class Checkers implements Watch {
 
   /** How often the GCS had a task run again. */
   rebuilds = 0;
+  /** Pushes that were taken back from a worker which reads nothing. */
+  recalled = 0;
 
   rayletReceives(node: NodeId, message: Message): void {
     if (message.type === "sealObject" && message.attempt === SEALED_BY_OWNER)
@@ -43,8 +45,12 @@ export class Checkers implements Watch {
     this.tasks.submitted(task, maxRetries);
   }
 
-  taskStarts(task: TaskId, process: ProcessRef): void {
-    this.tasks.starts(task, process);
+  taskStarts(task: TaskId, run: number, process: ProcessRef): void {
+    this.tasks.starts(task, run, process);
+  }
+
+  tasksRecalled(count: number): void {
+    this.recalled += count;
   }
 
   callSubmitted(actor: ActorId, caller: ProcessRef, task: TaskId): void {

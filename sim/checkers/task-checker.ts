@@ -1,4 +1,4 @@
-/** I-02: one result per object id, and at most 1 + maxRetries attempts of a task that start. */
+/** I-02: one result per object id, at most 1 + maxRetries attempts of a task that start, and none of its runs twice. */
 import { indexOfObject, type ObjectId, type ProcessRef, type TaskId, taskOfObject } from "../../src/base/ids.js";
 import { MAX_RETURNS } from "../../src/base/limits.js";
 import type { SimValue } from "../values.js";
@@ -7,6 +7,7 @@ import { demand } from "./violation.js";
 export class TaskChecker {
   readonly #maxRetries = new Map<TaskId, number>();
   readonly #starts = new Map<TaskId, string[]>();
+  readonly #runs = new Map<TaskId, Set<number>>();
   /** What tasks threw, and what left its owner after it had arrived there, has no spec in the GCS. */
   readonly #withoutSpec = new Set<ObjectId>();
   readonly #tokens = new Map<ObjectId, string>();
@@ -20,7 +21,10 @@ export class TaskChecker {
     this.#maxRetries.set(task, maxRetries);
   }
 
-  starts(task: TaskId, process: ProcessRef): void {
+  starts(task: TaskId, run: number, process: ProcessRef): void {
+    const runs = this.#runs.get(task) ?? new Set();
+    demand(!runs.has(run), `run ${run} of task ${task} starts once: it does again on ${process.processId}`);
+    this.#runs.set(task, runs.add(run));
     const starts = this.#starts.get(task) ?? [];
     this.#starts.set(task, starts);
     starts.push(process.processId);

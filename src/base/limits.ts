@@ -126,6 +126,14 @@ export const PIPELINE_AHEAD_MS = 2;
 export const PIPELINE_BELOW_MS = 1;
 /** A worker whose running task is older than this hands unstarted pushes back. */
 export const HAND_BACK_AFTER_MS = 2;
+/** A lease whose oldest task has not ended for this long is recalled: what waits behind it may run elsewhere. */
+export const RECALL_AFTER_MS = 20;
+/** It is asked for again after this time, if the raylet could say nothing. */
+export const RECALL_PAUSE_MS = 200;
+/** Recalls of one worker that are under way; beyond it they are dropped, and asked for again. */
+export const MAX_RECALLS_PER_WORKER = 256;
+/** A lease's tasks are numbered in 31 bits of a claim word; then it goes back. */
+export const MAX_PUSHES_PER_LEASE = 0x7fff_fff0;
 /** Small results that a worker keeps after it has answered: more than an owner of one lease can leave unread. */
 export const MAX_KEPT_ANSWERS = 1_024;
 export const MAX_KEPT_ANSWER_BYTES = 16 * MIB;

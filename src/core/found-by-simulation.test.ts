@@ -2,7 +2,15 @@
 // Method: for each, the shortest sequence of calls that showed it, on the machine that had it; the seed stands beside it.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { ADDRESS, actorSpec, Lines, leaseRequest, line, nodeInfo, sealObject } from "../../test/support/messages.js";
+import {
+  actorSpec,
+  Lines,
+  leaseGranted,
+  leaseRequest,
+  line,
+  nodeInfo,
+  sealObject,
+} from "../../test/support/messages.js";
 import { context, failure, job, kib, lease, node, process } from "../../test/support/names.js";
 import { NO_DISK } from "../../test/support/no-disk.js";
 import { namedTask } from "../../test/support/owner.js";
@@ -51,6 +59,7 @@ function rayletWorld() {
       startWorker: () => lines.add("start"),
       killWorker: (_, why) => lines.add(`kill: ${why}`),
       fetchObject: () => {},
+      recallPushes: () => {},
       refuse: () => {},
       disk: NO_DISK,
       stop: () => {},
@@ -64,10 +73,10 @@ function rayletWorld() {
 test("a grant of an actor's lease that is told twice is not given back: the actor lives on it (seeds 23, 98)", () => {
   const { gcs, asked } = gcsWorld();
   gcs.receive(D, { ...actorSpec("A".repeat(32)), type: "registerActor" });
-  const granted = { leaseId: lease(`${"A".repeat(32)}.0`), worker: W, pid: 1, address: ADDRESS, dispatched: false };
-  gcs.receive(N2, { type: "leaseGranted", ...granted });
+  const granted = leaseGranted(`${"A".repeat(32)}.0`, W, { dispatched: false });
+  gcs.receive(N2, granted);
   asked();
-  gcs.receive(N2, { type: "leaseGranted", ...granted });
+  gcs.receive(N2, granted);
   assert.deepEqual(asked(), []);
 });
 
@@ -193,7 +202,7 @@ test("a bystander of a forced kill loses no attempt, but its children get new na
   const task = namedTask("t", { maxRetries: 1 });
   task.attempt = 1;
   pool.submit(task);
-  pool.leaseGranted(lease("d.1"), process("w1"), ADDRESS, true);
+  pool.leaseGranted(leaseGranted("d.1", process("w1")));
   pool.leaseLost(lease("d.1"), CRASHED, true);
   assert.deepEqual([task.attempt, task.run], [1, 1]);
 });

@@ -1,18 +1,22 @@
 // A gated task never keeps the task that opens its gate waiting, whatever the order of tasks and of messages.
 // Method: the real owner, scheduler, workers of one node, joined by channels that keep order; random scenarios, a random
-// channel delivers next. Every task must end, and in the end every lease is back and every CPU free.
+// channel delivers next. A worker in synchronous code gets nothing. Every task must end, none may run twice, and in the end
+// every lease is back and every CPU free.
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
-import { ADDRESS, leaseRequest, taskSpec } from "../../test/support/messages.js";
+import { leaseGranted, leaseRequest, taskSpec } from "../../test/support/messages.js";
 import { node, process } from "../../test/support/names.js";
 import { namedTask } from "../../test/support/owner.js";
 import type { LeaseId, ProcessId, ProcessRef } from "../base/ids.js";
 import { Prng } from "../base/prng.js";
 import type { Message } from "../protocol/messages.js";
-import { Executor, type LeaseSlot, type Run } from "./executor/executor.js";
+import { CLAIM_WORDS, RayletClaims } from "./executor/claim-words.js";
+import { Executor, type ExecutorPort } from "./executor/executor.js";
+import type { LeaseSlot, Run } from "./executor/lease-slot.js";
 import { Journey } from "./journey.js";
 import type { Lease } from "./owner/key-queue.js";
+import { receiveForLeases } from "./owner/lease-messages.js";
 import { LeasePool } from "./owner/lease-pool.js";
 import type { Outcome, Task } from "./owner/records.js";
 import { LocalScheduler } from "./raylet/local-scheduler.js";
@@ -20,10 +24,10 @@ import { WorkerPool } from "./raylet/worker-pool.js";
 import { amountsOf, NodeResources, recordOf } from "./resources.js";
 
 /**
- * `gated` waits for the gate in `get`; `polling` waits for it otherwise and keeps its CPU; `opener` opens it; `fast` ends
- * at once. A task that `fetches` has an argument that its worker must bring first.
+ * `gated` waits for the gate in `get`; `polling` waits for it otherwise and keeps its CPU; `stuck` does that in synchronous
+ * code; `opener` opens it; `fast` ends at once. A task that `fetches` has an argument that its worker must bring first.
  */
-type Kind = "gated" | "polling" | "opener" | "fast" | "fetching opener" | "fetching gated";
+type Kind = "gated" | "polling" | "stuck" | "opener" | "fast" | "fetching opener" | "fetching gated" | "fetching stuck";
 
 interface Scenario {
   readonly cpus: number;
@@ -32,6 +36,8 @@ interface Scenario {
   readonly warm: boolean;
   /** Tasks that must not run twice. */
   readonly once: boolean;
+  /** Raylet and workers share claim words. */
+  readonly recallable: boolean;
   readonly seed: number;
 }
 
@@ -46,6 +52,11 @@ class Node {
   readonly #pool: WorkerPool;
   readonly #owner: LeasePool;
   readonly #executors = new Map<ProcessId, Executor>();
+  readonly #claims = new Map<ProcessId, RayletClaims>();
+  /** Workers whose thread is in synchronous code: they read nothing, and look at no clock. */
+  readonly #stuck = new Set<string>();
+  readonly #started = new Set<string>();
+  readonly #recallable: boolean;
   readonly #slots = new Map<LeaseId, LeaseSlot>();
   readonly #tasks = new Map<string, { readonly task: Task; readonly kind: Kind }>();
   readonly #random: Prng;
@@ -55,9 +66,11 @@ class Node {
   readonly #atGate = new Map<Run, Executor>();
   #gateIsOpen = false;
   #nowMs = 1_000;
+  #steps = 0;
 
-  constructor({ cpus, seed }: Scenario) {
+  constructor({ cpus, seed, recallable }: Scenario) {
     this.#random = new Prng(seed);
+    this.#recallable = recallable;
     const total = amountsOf({ CPU: cpus });
     this.resources = new NodeResources(total);
     this.#pool = new WorkerPool(node("N1"), cpus, {
@@ -79,36 +92,33 @@ class Node {
 
   /** Go on until so many tasks have ended. */
   runUntil(count: number): void {
-    for (let step = 0; this.finished.size < count; step++) {
-      assert.ok(
-        step < MAX_STEPS,
-        `still waiting: ${[...this.#tasks.keys()].filter((name) => !this.finished.has(name))}`,
-      );
-      this.#step();
-    }
+    while (this.finished.size < count) this.#step();
   }
 
   /** Nothing more is asked for: leases go back. */
   rest(): void {
-    for (let step = 0; !this.scheduler.isIdle; step++) {
-      assert.ok(step < MAX_STEPS, "a lease never came back");
-      this.#step();
-    }
+    while (!this.scheduler.isIdle) this.#step();
   }
 
   #step(): void {
-    const ready = [...this.#channels].filter(([, messages]) => messages.length > 0);
+    assert.ok(
+      this.#steps++ < MAX_STEPS,
+      `still waiting: ${[...this.#tasks.keys()].filter((name) => !this.finished.has(name))}`,
+    );
+    const ready = [...this.#channels].filter(
+      ([channel, messages]) => messages.length > 0 && !this.#stuck.has(channel.replace(/^.* to /, "")),
+    );
     if (ready.length === 0 || this.#random.chance(0.05)) this.#passTime();
     else this.#random.pick(ready)?.[1].shift()?.();
     if (this.#gateIsOpen) for (const [run, executor] of [...this.#atGate]) this.#letThrough(run, executor);
     this.#owner.check();
     this.scheduler.check();
-    for (const executor of this.#executors.values()) executor.check();
+    for (const [name, executor] of this.#executors) if (!this.#stuck.has(name)) executor.check();
   }
 
   #passTime(): void {
     this.#nowMs += 1;
-    for (const executor of this.#executors.values()) executor.tick();
+    for (const [name, executor] of this.#executors) if (!this.#stuck.has(name)) executor.tick();
     this.#owner.tick(this.#nowMs);
     this.#pool.tick(this.#nowMs);
   }
@@ -153,10 +163,7 @@ class Node {
   }
 
   #ownerHears(message: Message): void {
-    if (message.type === "leaseGranted") {
-      this.#owner.leaseGranted(message.leaseId, message.worker, message.address, message.dispatched);
-    } else if (message.type === "leaseCancelled") this.#owner.leaseCancelled(message.leaseId);
-    else if (message.type === "leaseWanted") this.#owner.leaseWanted(message.leaseId);
+    assert.ok(receiveForLeases(this.#owner, message), message.type);
   }
 
   // ── The raylet ────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -170,12 +177,13 @@ class Node {
       wantArgument: never,
       dropArguments: never,
       hasObject: () => true,
-      grantLease: ({ leaseId, name }, { ref }) => {
-        this.#send(`raylet to ${ref.processId}`, () => {
-          this.#executors.get(ref.processId)?.openLease(leaseId, OWNER);
-          this.#executors.get(ref.processId)?.dispatch(leaseId, name);
-        });
-        toOwner({ type: "leaseGranted", leaseId, worker: ref, pid: 1, address: ADDRESS, dispatched: true });
+      grantLease: ({ leaseId, name, demand: held }, { ref, leases, recallable }) => {
+        const channel = `raylet to ${ref.processId}`;
+        const executor = () => this.#executors.get(ref.processId);
+        const claim = recallable ? (leases.get(leaseId) ?? 0) : 0;
+        this.#send(channel, () => executor()?.openLease(leaseId, OWNER, { held, claim, hasFirst: true }));
+        this.#send(channel, () => executor()?.dispatch(leaseId, name));
+        toOwner(leaseGranted(leaseId, ref, { recallable }));
       },
       killWorker: never,
       closeLease: ({ processId }, leaseId) =>
@@ -193,21 +201,39 @@ class Node {
     else if (message.type === "taskBlocked") this.scheduler.taskBlocked(message.leaseId);
     else if (message.type === "taskResumed") this.scheduler.taskResumed(message.leaseId);
     else if (message.type === "cancelLease") this.scheduler.cancel(message.leaseId);
+    else if (message.type === "recallTasks") this.#recall(message.leaseId, message.upTo);
+  }
+
+  /** The words may be looked at a little later. */
+  #recall(leaseId: LeaseId, upTo: number): void {
+    const worker = this.scheduler.grantOf(leaseId)?.worker.processId;
+    const claim = worker && this.#pool.get(worker)?.leases.get(leaseId);
+    const claims = worker && this.#claims.get(worker);
+    if (claim === undefined || claims === undefined) return;
+    this.#send("claim words", () => {
+      const started = claims.recall(claim, upTo);
+      if (started === undefined) return;
+      this.#send("raylet to owner", () => this.#ownerHears({ type: "tasksRecalled", leaseId, upTo, started }));
+    });
   }
 
   // ── Workers ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
   #startWorker(worker: ProcessRef): void {
     const name = worker.processId;
-    const executor: Executor = new Executor({
+    const words = this.#recallable ? new Int32Array(CLAIM_WORDS) : undefined;
+    if (words !== undefined) this.#claims.set(name, new RayletClaims(words));
+    const port: ExecutorPort = {
       nowMs: () => this.#nowMs,
       sendToRaylet: (message) => this.#send(`${name} to raylet`, () => this.#rayletHears(message)),
+      sendToOwner: (_, message) =>
+        this.#send(`${name} to raylet`, () => this.#send("raylet to owner", () => this.#ownerHears(message))),
       prepare: (run) => {
         if (!this.#kindOf(run).startsWith("fetching")) return true;
-        this.#send(`argument of ${String(run.task)}`, () => executor.prepared(run));
+        this.#send(`argument to ${name}`, () => executor.prepared(run));
         return false;
       },
-      execute: (run) => this.#execute(executor, run),
+      execute: (run) => this.#execute(executor, name, run),
       answer: (caller, { sequence }, outcome, runTimeMs) =>
         this.#send(`${name} to owner`, () => {
           this.#owner.answered(caller as Lease, sequence, outcome, runTimeMs);
@@ -218,10 +244,11 @@ class Node {
         this.#send(`${name} to owner`, () => this.#owner.handedBack(caller as Lease, sequences, blocked)),
       rebuilt: () => {},
       wakeUpAfter: () => {}, // here every millisecond is a tick
-    });
+    };
+    const executor: Executor = new Executor(port, words);
     this.#executors.set(name, executor);
     this.#send(`start of ${name}`, () => {
-      this.#pool.ready(worker, 1, "w.sock");
+      this.#pool.ready(worker, 1, "w.sock", this.#recallable);
       this.scheduler.dispatch();
     });
   }
@@ -232,14 +259,21 @@ class Node {
     this.#executors.get(made.worker.processId)?.push(slot, sequence, name);
   }
 
-  #execute(executor: Executor, run: Run): Outcome | undefined {
+  #execute(executor: Executor, worker: ProcessId, run: Run): Outcome | undefined {
+    assert.ok(!this.#started.has(String(run.task)), `${run.task} runs once`);
+    this.#started.add(String(run.task));
     const kind = this.#kindOf(run);
+    if (kind.endsWith("stuck")) {
+      this.#stuck.add(worker);
+      while (!this.#gateIsOpen) this.#step();
+      this.#stuck.delete(worker);
+      return DONE;
+    }
     if (kind.endsWith("opener")) this.#gateIsOpen = true;
     if (kind.endsWith("opener") || kind === "fast") return DONE;
     this.#atGate.set(run, executor);
     // The synchronous part of a task ends, and `get` is pending, a little after it has begun.
-    if (kind.endsWith("gated"))
-      this.#send(`get of ${String(run.task)}`, () => this.#atGate.has(run) && executor.block(run));
+    if (kind.endsWith("gated")) this.#send(`get to ${worker}`, () => this.#atGate.has(run) && executor.block(run));
     return undefined;
   }
 
@@ -257,18 +291,21 @@ class Node {
 const scenarios: fc.Arbitrary<Scenario> = fc
   .record({
     cpus: fc.integer({ min: 1, max: 3 }),
-    polling: fc.nat(2),
-    others: fc.array(fc.constantFrom<Kind>("gated", "gated", "fetching gated", "fast"), { maxLength: 8, size: "max" }),
+    keepers: fc.array(fc.constantFrom<Kind>("polling", "stuck", "fetching stuck"), { maxLength: 2 }),
+    others: fc.array(fc.constantFrom<Kind>("gated", "gated", "fetching gated", "fast", "fast"), {
+      maxLength: 8,
+      size: "max",
+    }),
     opener: fc.constantFrom<Kind>("opener", "fetching opener"),
     order: fc.infiniteStream(fc.nat(1_000)),
     warm: fc.boolean(),
     once: fc.boolean(),
+    recallable: fc.boolean(),
     seed: fc.nat(),
   })
-  .map(({ cpus, polling, others, opener, order, ...rest }) => {
+  .map(({ cpus, keepers, others, opener, order, ...rest }) => {
     // As many tasks that keep their CPU as there are CPUs would be a deadlock of the program itself.
-    const keepers = Array.from({ length: Math.min(polling, cpus - 1) }, (): Kind => "polling");
-    const kinds = [...keepers, ...others, opener];
+    const kinds = [...keepers.slice(0, cpus - 1), ...others, opener];
     const ranked = kinds.map((kind) => ({ kind, rank: order.next().value ?? 0 }));
     return { cpus, kinds: ranked.sort((a, b) => a.rank - b.rank).map(({ kind }) => kind), ...rest };
   });
@@ -286,6 +323,6 @@ test("every task ends, every lease comes back, and every CPU is free", () => {
       cluster.rest();
       assert.deepEqual(recordOf(cluster.resources.available), { CPU: cpus });
     }),
-    { numRuns: 400 },
+    { numRuns: 1_000 },
   );
 });

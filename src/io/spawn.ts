@@ -12,6 +12,7 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { readFileSync, realpathSync, statSync } from "node:fs";
 import type { Socket } from "node:net";
 import { delimiter, join } from "node:path";
+import type { Duplex } from "node:stream";
 import { MAX_LOG_LINE_LENGTH, STDERR_TAIL_LINES } from "../base/limits.js";
 import { LineSplitter } from "./lines.js";
 import { PARENT_VARIABLE, WATCH_VARIABLE } from "./watchdog.js";
@@ -34,6 +35,8 @@ export interface SpawnOptions {
   readonly isMark?: (line: string) => boolean;
   /** Send its output to this open file instead: for a child that is to live on without us. */
   readonly outputFd?: number;
+  /** One more pipe, both ways: the child's descriptor 4. */
+  readonly withPipe?: boolean;
   /** A message over the IPC channel. */
   readonly onMessage?: (message: unknown) => void;
 }
@@ -51,6 +54,8 @@ export interface Child {
   readonly process: ChildProcess;
   /** Undefined when it could not be started; `exited` says why. */
   readonly pid: number | undefined;
+  /** Our end of the pipe that was asked for. Whoever asked reads it to its end. */
+  readonly pipe: Duplex | undefined;
   /** Resolves once, after the last line of output. Never rejects. */
   readonly exited: Promise<Exit>;
   /** Deliver what it has written of a line that it has not ended: it may never. */
@@ -77,11 +82,12 @@ export function spawnNode(entry: string, options: SpawnOptions = {}): Child {
     env[WATCH_VARIABLE] = setpriv === undefined ? "poll" : "kernel";
   }
 
+  const output = options.outputFd ?? "pipe";
   const child = spawn(command as string, args, {
     env,
     cwd: options.cwd,
     detached: true,
-    stdio: ["ignore", options.outputFd ?? "pipe", options.outputFd ?? "pipe", "ipc"],
+    stdio: ["ignore", output, output, "ipc", ...(options.withPipe === true ? (["pipe"] as const) : [])],
   });
   if (options.onMessage !== undefined) child.on("message", options.onMessage);
   const kill = (signal: NodeJS.Signals = "SIGKILL") => killGroup(child.pid, signal);
@@ -94,7 +100,8 @@ export function spawnNode(entry: string, options: SpawnOptions = {}): Child {
     child.channel?.unref();
     for (const output of [child.stdout, child.stderr]) (output as Socket | null)?.unref();
   };
-  return { process: child, pid: child.pid, ...watch(child, options, kill), kill, release, unref };
+  const pipe = (child.stdio[4] ?? undefined) as Duplex | undefined;
+  return { process: child, pid: child.pid, pipe, ...watch(child, options, kill), kill, release, unref };
 }
 
 function watch(

@@ -1,7 +1,8 @@
 /** A worker that has become an actor: its instance, and the machine that orders its calls. */
-import type { LeaseId } from "../base/ids.js";
+import type { LeaseId, NodeId, ProcessId, ProcessRef } from "../base/ids.js";
 import { ActorExecutor, type Call } from "../core/executor/actor-executor.js";
 import type { Outcome } from "../core/owner/records.js";
+import type { Connection } from "../io/connection.js";
 import type { ActorSpec } from "../protocol/messages.js";
 import type { CoreProcess } from "./core-process.js";
 import { argumentsOf, type RunHost, type TaskRunner, type WorkerTask } from "./task-runner.js";
@@ -41,6 +42,10 @@ export class ActorHost {
       block: (run) => this.executor.block(run as Call),
       resume: (run) => this.executor.resume(run as Call),
       finished: (run, outcome) => this.executor.finished(run as Call, outcome),
+      flush: (run) => {
+        connectionOf(run as Call).flush();
+        core.raylet.flush();
+      },
     };
     this.executor = new ActorExecutor(leaseId, spec.maxConcurrency, {
       sendToRaylet: (message) => core.raylet.sendToRaylet(message),
@@ -57,7 +62,11 @@ export class ActorHost {
 }
 
 /** Results of a call belong to the process that called. */
-function callerOf(call: Call): { nodeId: never; processId: never } {
-  const { peer } = (call.caller as { connection: { peer: { nodeId: string; processId: string } } }).connection;
-  return { nodeId: peer.nodeId as never, processId: peer.processId as never };
+function callerOf(call: Call): ProcessRef {
+  const { nodeId, processId } = connectionOf(call).peer;
+  return { nodeId: nodeId as NodeId, processId: processId as ProcessId };
+}
+
+function connectionOf(call: Call): Connection {
+  return (call.caller as { readonly connection: Connection }).connection;
 }

@@ -40,6 +40,8 @@ export interface NodePlaces {
   readonly fallbackPath: string;
   readonly spillDirectory: string;
   readonly socketsDirectory: string;
+  /** The file of the workers' claim words; empty without the addon. */
+  readonly claimsPath: string;
 }
 
 export interface WorkerConfig {
@@ -52,6 +54,9 @@ export interface WorkerConfig {
   readonly arenaPath: string;
   readonly fallbackPath: string;
   readonly arenaBytes: number;
+  /** The file with its claim words, and where in it they are. Empty: the raylet asks by a pipe. */
+  readonly claimsPath: string;
+  readonly claimsPlace: number;
 }
 
 const VARIABLE = "MOBULA_PROCESS_CONFIG";

@@ -1,3 +1,5 @@
+import type { MessageType } from "../protocol/messages.js";
+
 /** Frame types of the message connections of a cluster. A page of its own: nodes carry frames that they never read. */
 export const FRAME = {
   envelope: 1,
@@ -9,3 +11,11 @@ export const FRAME = {
   handBack: 7,
   abort: 8,
 } as const;
+
+/** Control messages that synchronous code sends and gets on a connection of its own. */
+export const FROM_STORES: ReadonlySet<MessageType> = new Set<MessageType>([
+  "leaseExtent",
+  "sealObject",
+  "returnExtent",
+]);
+export const TO_STORES: ReadonlySet<MessageType> = new Set<MessageType>(["extentLeased", "extentRefused"]);

@@ -7,9 +7,11 @@ import { join } from "node:path";
 import { type NodeId, workerRefOf } from "../base/ids.js";
 import { ConnectionError, MobulaError } from "../errors.js";
 import { chooseArenaPath } from "../io/arena.js";
+import { chooseClaimsPath } from "../io/claim-file.js";
+import { loadNative } from "../io/native.js";
 import { createSession, removeSession, sessionBase } from "../io/session.js";
 import { type NodeConfig, type NodeFailed, takeConfig } from "./config.js";
-import { WorkerChild } from "./worker-child.js";
+import { FIRST_PLACE, WorkerChild } from "./worker-child.js";
 
 async function main(): Promise<void> {
   const config = takeConfig<NodeConfig>();
@@ -22,8 +24,9 @@ async function main(): Promise<void> {
     fallbackPath: join(session.spill, "fallback"),
     spillDirectory: session.spill,
     socketsDirectory: session.sockets,
+    claimsPath: loadNative() === undefined ? "" : chooseClaimsPath(session, config.nodeId),
   };
-  const first = new WorkerChild(config, places, workerRefOf(config.nodeId as NodeId, 0));
+  const first = new WorkerChild(config, places, workerRefOf(config.nodeId as NodeId, 0), FIRST_PLACE);
   try {
     const { runNode } = await import("./node-run.js");
     process.send?.(await runNode(config, session, places, first, warnings));

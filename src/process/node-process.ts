@@ -21,19 +21,15 @@ import { hostIdentity } from "../io/same-host.js";
 import { sweepSessions } from "../io/session.js";
 import { TransferClient, TransferServer } from "../io/transfer.js";
 import { type Envelope, mayReceive, maySend, readEnvelope, writeEnvelope } from "../protocol/codec.js";
-import type { Message, MessageType, OutputLine, Role } from "../protocol/messages.js";
+import type { Message, OutputLine, Role } from "../protocol/messages.js";
 import { nowMs } from "./clock.js";
 import { type NodeConfig, type NodePlaces, nodeInfoOf } from "./config.js";
-import { FRAME } from "./frame-types.js";
+import { FRAME, FROM_STORES, TO_STORES } from "./frame-types.js";
 import { NodeDisk } from "./node-disk.js";
 import { OutputRelay } from "./output-relay.js";
 import { ServedObjects } from "./served-objects.js";
 import type { WorkerChild } from "./worker-child.js";
 import { WorkerSpawner } from "./worker-spawner.js";
-
-/** What synchronous code says and is told on the connection of its own. */
-const FROM_STORES: ReadonlySet<MessageType> = new Set<MessageType>(["leaseExtent", "sealObject", "returnExtent"]);
-const TO_STORES: ReadonlySet<MessageType> = new Set<MessageType>(["extentLeased", "extentRefused"]);
 
 export class NodeProcess {
   readonly #config: NodeConfig;
@@ -354,6 +350,10 @@ export class NodeProcess {
       },
       fetchObject: (objectId, from, offset, sizeBytes) => this.#fetch(objectId, from, offset, sizeBytes),
       refuse: (process, why) => this.#locals.get(process.processId)?.destroy(new ProtocolError(why)),
+      recallPushes: ({ processId }, leaseId, claim, upTo) =>
+        this.#spawner.recall(processId, claim, upTo, (started) =>
+          this.#enter(() => this.#raylet?.recalled(leaseId, upTo, started)),
+        ),
       disk: this.#disk,
       stop: (reason) => this.#stopSoon(reason),
     };

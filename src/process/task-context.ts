@@ -7,6 +7,7 @@
  */
 import { AsyncLocalStorage } from "node:async_hooks";
 import { type ActorId, type ContextId, contextOfTask, type TaskId, taskIdOf } from "../base/ids.js";
+import { PIPELINE_BELOW_MS } from "../base/limits.js";
 import type { Amounts } from "../core/resources.js";
 import type { IncomingTemplate } from "./direct-frames.js";
 import type { Lineage } from "./lineage.js";
@@ -110,13 +111,23 @@ export function inTask<T>(context: TaskContext, code: () => T): T {
 /** Calls of a function that returned no promise before it is taken for synchronous. */
 const TRIES = 4;
 
-/** What is known of how one function returns. */
+/** What is known of how one function returns, and how soon. */
 export class CallStyle {
   #tries = 0;
   #isAsync: boolean;
+  /** Runs in a row that took hardly any time. */
+  #quickRuns = 0;
 
   constructor(fn: CallableFunction) {
     this.#isAsync = fn.constructor.name !== "Function";
+  }
+
+  get isQuick(): boolean {
+    return this.#quickRuns >= TRIES;
+  }
+
+  ran(durationMs: number): void {
+    this.#quickRuns = durationMs < PIPELINE_BELOW_MS ? this.#quickRuns + 1 : 0;
   }
 
   /** Run user code as the given task. */

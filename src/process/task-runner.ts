@@ -9,6 +9,7 @@ import type { Outcome } from "../core/owner/records.js";
 import { InvalidOptionError, type TaskInfo } from "../errors.js";
 import type { AnyFunction } from "../io/values/index.js";
 import type { ActorSpec, Argument, Failure, TaskSpec } from "../protocol/messages.js";
+import { nowMs } from "./clock.js";
 import type { CoreProcess } from "./core-process.js";
 import { type IncomingTask, type IncomingTemplate, ObjectArgument } from "./direct-frames.js";
 import { EncodedBytes } from "./encoded-bytes.js";
@@ -36,6 +37,8 @@ export interface RunHost extends Blocker {
   /** In whose name they are held: nobody's, when their owner has given the run up. */
   holderOf(run: unknown): ProcessRef | undefined;
   finished(run: unknown, outcome: Outcome): void;
+  /** The run may keep the thread for long: send what has gathered for its caller and the raylet. */
+  flush(run: unknown): void;
 }
 
 /** The code of a task: a function, or a method of the actor. */
@@ -88,10 +91,15 @@ export class TaskRunner {
       if (upstream !== undefined) return this.#ended(task, upstream, host, run);
       const code = this.#codeOf(template);
       if (code === undefined) throw new InvalidOptionError(`${template.name} has no method ${template.method}`);
+      const { style } = code;
+      const isQuick = style.isQuick;
       const args = this.#argumentsOf(task);
+      const startMs = isQuick ? 0 : nowMs();
+      if (!isQuick) host.flush(run); // what has ended must not wait for the end of this
       isUsers = true;
-      const result = code.style.call(context, code.fn, code.self, args);
+      const result = style.call(context, code.fn, code.self, args);
       isUsers = false;
+      if (!isQuick) style.ran(nowMs() - startMs);
       if (!isPromise(result)) return this.#returned(task, result, host, run);
       this.#running.add(task);
       result.then(
@@ -133,6 +141,11 @@ export class TaskRunner {
     const blocker: Blocker = { block: () => {}, resume: () => {}, heldBy: () => spec.held };
     const taskContext = new TaskContext(template, counter, 0, spec.actorId, blocker, undefined);
     return inTask(taskContext, () => Reflect.construct(type, this.#argumentsOf(task)) as object);
+  }
+
+  /** It has ended, and took longer than a quick task does. */
+  ranLong({ template }: WorkerTask, runTimeMs: number): void {
+    this.#codes.get(template)?.style.ran(runTimeMs);
   }
 
   /** Its owner has given up: the task's signal says so. */

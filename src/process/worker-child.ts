@@ -9,6 +9,9 @@ import { nameOfMark } from "./output-marks.js";
 /** A line that it wrote. `name`: of the task or actor that did, as the worker says. */
 type OnLine = (line: OutputLine) => void;
 
+/** Claim words of a node's first worker, which is started before there is anybody who gives places. */
+export const FIRST_PLACE = 0;
+
 export class WorkerChild {
   readonly ref: ProcessRef;
   readonly child: Child;
@@ -17,16 +20,19 @@ export class WorkerChild {
   #onLine: OnLine = (line) => void this.#early?.push(line);
   readonly #names = { stdout: "", stderr: "" };
 
-  constructor(config: NodeConfig, places: NodePlaces, ref: ProcessRef) {
+  /** `claimsPlace`: where in the file of claim words it has its own. */
+  constructor(config: NodeConfig, places: NodePlaces, ref: ProcessRef, claimsPlace: number) {
     const { clusterId, secretHex, workerEntry, execArgv, objectStoreBytes } = config;
-    const { rayletPath, arenaPath, fallbackPath, socketsDirectory } = places;
+    const { rayletPath, arenaPath, fallbackPath, socketsDirectory, claimsPath } = places;
     const socketPath = `${socketsDirectory}/w-${ref.processId}.sock`;
-    const where = { rayletPath, socketPath, arenaPath, fallbackPath, arenaBytes: objectStoreBytes };
+    const arena = { arenaPath, fallbackPath, arenaBytes: objectStoreBytes };
+    const where = { rayletPath, socketPath, ...arena, claimsPath, claimsPlace };
     this.ref = ref;
     this.child = spawnNode(workerEntry, {
       execArgv: [...execArgv, "--disable-warning=ExperimentalWarning"],
       env: { ...process.env, ...configEnvironment({ ...ref, clusterId, secretHex, ...where }) },
       onLine: (stream, text) => this.#line(stream, text),
+      withPipe: claimsPath === "",
       isMark: (line) => nameOfMark(line) !== undefined,
     });
   }

@@ -4,8 +4,10 @@
  */
 import { ByteReader, MalformedBytes } from "../base/bytes.js";
 import { GCS, type LeaseId, type NodeId, type ProcessId, type ProcessRef } from "../base/ids.js";
+import { PIPELINE_BELOW_MS } from "../base/limits.js";
 import type { Call } from "../core/executor/actor-executor.js";
-import { Executor, holderOf, type LeaseSlot, type Run } from "../core/executor/executor.js";
+import { Executor, type ExecutorPort } from "../core/executor/executor.js";
+import { holderOf, type LeaseSlot, type Run } from "../core/executor/lease-slot.js";
 import type { Outcome } from "../core/owner/records.js";
 import { ConnectionError } from "../errors.js";
 import { Acceptor } from "../io/acceptor.js";
@@ -36,6 +38,7 @@ import { markOutput } from "./output-marks.js";
 import { currentTask } from "./task-context.js";
 import { type RunHost, TaskRunner, taskOfSpec, type WorkerTask } from "./task-runner.js";
 import type { HandleHooks } from "./value-codec.js";
+import { mappedClaims, threadedClaims } from "./worker-claims.js";
 
 /** The first worker of a node may be there before its raylet listens. */
 const RAYLET_PATIENCE_MS = 20_000;
@@ -72,6 +75,7 @@ export class WorkerProcess {
     block: (run) => this.#executor.block(run as Run),
     resume: (run) => this.#executor.resume(run as Run),
     finished: (run, outcome) => this.#executor.finished(run as Run, outcome),
+    flush: (run) => this.#flush((run as Run).lease.caller as CallerConnection | undefined),
   };
   #actor: ActorHost | undefined;
   #actorName: string | undefined;
@@ -89,16 +93,18 @@ export class WorkerProcess {
     markOutput(() => worker?.actorName ?? currentTask()?.name ?? "");
     const secret = Buffer.from(config.secretHex, "hex");
     const identity = { nodeId: config.nodeId, processId: config.processId };
-    const [raylet] = await Promise.all([
+    const [raylet, threaded] = await Promise.all([
       dialPatiently({ unixPath: config.rayletPath }, { identity: { role: "worker", ...identity }, secret }),
+      threadedClaims(config),
       watchdog,
     ]);
+    const claimWords = threaded ?? mappedClaims(config);
     const self: ProcessRef = { nodeId: config.nodeId as NodeId, processId: config.processId as ProcessId };
     const { arenaPath, fallbackPath, arenaBytes, rayletPath } = config;
     const warn = (text: string) => console.error(`mobula: ${text}`);
     const paths = { rayletPath, arenaPath, fallbackPath };
     const options = { self, role: "worker" as const, secret, ...paths, arenaBytes, raylet, handles, warn };
-    const started = new WorkerProcess(new CoreProcess(options));
+    const started = new WorkerProcess(new CoreProcess(options), claimWords);
     worker = started;
     onCore(started.core);
     const acceptor = new Acceptor({
@@ -108,18 +114,21 @@ export class WorkerProcess {
     });
     await listen({ unixPath: config.socketPath }, acceptor);
     receiveSockets((socket, bytes) => acceptor.take(socket, bytes));
-    started.core.raylet.sendToRaylet({ type: "workerReady", pid: process.pid, unixPath: config.socketPath });
+    const { socketPath: unixPath } = config;
+    const recallable = claimWords !== undefined;
+    started.core.raylet.sendToRaylet({ type: "workerReady", pid: process.pid, unixPath, recallable });
     return started;
   }
 
-  private constructor(core: CoreProcess) {
+  private constructor(core: CoreProcess, claimWords: Int32Array | undefined) {
     this.core = core;
     this.#runner = new TaskRunner(core);
     core.onMessage = (message) => this.#receive(message);
     core.onRayletLost = () => process.exit(1); // its raylet is gone, and so is its node
-    this.#executor = new Executor({
+    const port: ExecutorPort = {
       nowMs,
       sendToRaylet: (message) => core.raylet.sendToRaylet(message),
+      sendToOwner: (owner, message) => core.raylet.send(owner, message),
       prepare: (run) =>
         this.#runner.prepare(
           run.task as WorkerTask,
@@ -136,7 +145,8 @@ export class WorkerProcess {
       handBack: (caller, lease, sequences, blocked) =>
         this.#handBack(caller as CallerConnection, (caller as CallerConnection).numbers.get(lease), sequences, blocked),
       wakeUpAfter: (delayMs) => this.#wakeUpAfter(delayMs),
-    });
+    };
+    this.#executor = new Executor(port, claimWords);
   }
 
   /** Whose output this process writes, if it is an actor: its name, or that of its class. */
@@ -156,7 +166,7 @@ export class WorkerProcess {
       case "openLease":
         this.core.jobId = message.jobId;
         this.core.namespace = message.namespace;
-        this.#executor.openLease(message.leaseId, message.owner, message.held);
+        this.#executor.openLease(message.leaseId, message.owner, message);
         return;
       case "closeLease":
         this.#executor.closeLease(message.leaseId);
@@ -286,6 +296,7 @@ export class WorkerProcess {
     runTimeMs: number,
   ): void {
     const { references } = this.core.owner;
+    if (runTimeMs >= PIPELINE_BELOW_MS) this.#runner.ranLong(task as WorkerTask, runTimeMs);
     this.#runner.results.keep(task as WorkerTask, outcome);
     if (references.holds.areSettled) this.#writeAnswer(caller, lease, sequence, outcome, runTimeMs);
     else references.holds.whenSettled(() => this.#writeAnswer(caller, lease, sequence, outcome, runTimeMs));
@@ -324,6 +335,11 @@ export class WorkerProcess {
     writer.u32(sequences.length);
     for (const sequence of sequences) writer.u32(sequence);
     caller.connection.endFrame();
+  }
+
+  #flush(caller: CallerConnection | undefined): void {
+    caller?.connection.flush();
+    this.core.raylet.flush();
   }
 
   /** One timer, with the shortest delay that was asked for: the executor asks again for what is left of the others. */

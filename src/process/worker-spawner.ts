@@ -7,7 +7,8 @@ import { sendSocket } from "../io/pass-socket.js";
 import type { Child, Exit } from "../io/spawn.js";
 import type { Failure, OutputLine } from "../protocol/messages.js";
 import type { NodeConfig, NodePlaces } from "./config.js";
-import { WorkerChild } from "./worker-child.js";
+import { RecallDesk } from "./recall-desk.js";
+import { FIRST_PLACE, WorkerChild } from "./worker-child.js";
 
 export interface WorkerEvents {
   exited(worker: ProcessRef, reason: Failure): void;
@@ -20,6 +21,7 @@ export class WorkerSpawner {
   #early: WorkerChild | undefined;
   readonly #events: WorkerEvents;
   readonly #children = new Map<ProcessId, Child>();
+  readonly #recalls: RecallDesk;
   /** Why we ended a worker: what its owner is told instead of a bare signal. */
   readonly #reasons = new Map<ProcessId, string>();
 
@@ -27,6 +29,7 @@ export class WorkerSpawner {
     this.#config = config;
     this.#places = places;
     this.#events = events;
+    this.#recalls = new RecallDesk(places.claimsPath);
   }
 
   /** A worker that was started before this process had loaded the rest of its code: `start` finds it running. */
@@ -36,15 +39,17 @@ export class WorkerSpawner {
 
   start(worker: ProcessRef): void {
     const { processId } = worker;
-    const isEarly = this.#early?.ref.processId === processId;
-    const started =
-      isEarly && this.#early !== undefined ? this.#early : new WorkerChild(this.#config, this.#places, worker);
-    if (isEarly) this.#early = undefined;
+    const early = this.#early?.ref.processId === processId ? this.#early : undefined;
+    if (early !== undefined) this.#early = undefined;
+    const place = early === undefined ? this.#recalls.place() : FIRST_PLACE;
+    const started = early ?? new WorkerChild(this.#config, this.#places, worker, place);
     const { child } = started;
     started.listen((line) => this.#events.output(worker, line));
     this.#children.set(processId, child);
+    this.#recalls.started(processId, place, child);
     child.exited.then((exit) => {
       this.#children.delete(processId);
+      this.#recalls.ended(processId);
       const reason = this.#reasons.get(processId);
       this.#reasons.delete(processId);
       this.#events.exited(worker, exitReason(worker, child.pid, exit, reason));
@@ -65,9 +70,15 @@ export class WorkerSpawner {
     for (const [processId, child] of this.#children) if (of(processId)) child.endLines();
   }
 
+  /** Take back what the worker has not started of a lease; see `RecallDesk`. */
+  recall(processId: ProcessId, claim: number, upTo: number, done: (started: number) => void): void {
+    this.#recalls.recall(processId, claim, upTo, done);
+  }
+
   killAll(): void {
     this.#early?.child.kill("SIGKILL");
     for (const child of this.#children.values()) child.kill("SIGKILL");
+    this.#recalls.close();
   }
 
   /** A connection for a worker that came in at the node's port. */

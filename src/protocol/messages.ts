@@ -76,7 +76,8 @@ export const MESSAGES = {
   jobStarted: message(["gcs"], ["driver"], struct({ jobId })),
   /** A raylet tells every process of its node what the cluster has, and again when that changes. */
   clusterTotals: message(["raylet"], OWNERS, struct({ nodes: u32, total: amounts, largest: amounts })),
-  workerReady: message(["worker"], ["raylet"], struct({ pid: u32, unixPath: text(256) })),
+  /** `recallable`: it shares claim words with its raylet. */
+  workerReady: message(["worker"], ["raylet"], struct({ pid: u32, unixPath: text(256), recallable: flag })),
   /** Said again when a worker is given to a job. */
   processJoined: message(["raylet"], ["gcs"], struct({ process: processRef, jobId: optional(jobId) })),
   /** The GCS passes it on to the other raylets: the process may own leases there. */
@@ -101,10 +102,11 @@ export const MESSAGES = {
   leaseSpilled: message(["raylet"], ["gcs"], struct({ request: leaseRequest, available: amounts })),
   leaseInfeasible: message(["gcs"], OWNERS, struct({ leaseId, reason: words() })),
   leaseRefused: message(["gcs", "raylet"], ["driver", "worker", "gcs"], struct({ leaseId, reason: failure })),
+  /** `recallable`: what waits behind a task in synchronous code can be had back. */
   leaseGranted: message(
     ["raylet"],
     ["driver", "worker", "gcs"],
-    struct({ leaseId, worker: processRef, pid: u32, address, dispatched: flag }),
+    struct({ leaseId, worker: processRef, pid: u32, address, dispatched: flag, recallable: flag }),
   ),
   cancelLease: message(["driver", "worker", "raylet", "gcs"], ["raylet", "gcs"], struct({ leaseId })),
   /** To the GCS, when it had placed the request: refused requests end there in the same way. */
@@ -120,11 +122,23 @@ export const MESSAGES = {
   ),
   /** Requests wait at the global scheduler: idle leases everywhere are wanted back. */
   leasesWanted: message(["gcs"], ["raylet"], struct({})),
-  /** `held`: what the lease's tasks hold of the node, for `context().resources`. */
+  /**
+   * `held`: what the lease's tasks hold of the node, for `context().resources`. `claim`: its number in the claim words.
+   * `hasFirst`: `dispatchTask` follows.
+   */
   openLease: message(
     ["raylet"],
     ["worker"],
-    struct({ leaseId, owner: processRef, jobId, namespace: text(), exclusive: flag, held: amounts }),
+    struct({
+      leaseId,
+      owner: processRef,
+      jobId,
+      namespace: text(),
+      exclusive: flag,
+      held: amounts,
+      claim: u32,
+      hasFirst: flag,
+    }),
   ),
   closeLease: message(["raylet"], ["worker"], struct({ leaseId })),
   dispatchTask: message(["raylet"], ["worker"], struct({ leaseId, task: taskSpec })),
@@ -316,6 +330,14 @@ export const MESSAGES = {
   // ── Shortage ─────────────────────────────────────────────────────────────────────────────────────────────────────
   /** Refs and handles that nobody can reach may hold what others wait for: collect garbage now. */
   garbageWanted: message(["gcs", "raylet"], ["gcs", "raylet", "driver", "worker"], struct({})),
+
+  // ── Recall ───────────────────────────────────────────────────────────────────────────────────────────────────────
+  /** The lease's oldest task does not end, and its worker may read nothing: its owner wants back what has not started. */
+  recallTasks: message(OWNERS, ["raylet"], struct({ leaseId, upTo: u32 })),
+  /** Pushes above `started` and up to `upTo` will never start there. No answer when nothing is known. */
+  tasksRecalled: message(["raylet"], OWNERS, struct({ leaseId, upTo: u32, started: u32 })),
+  /** The lease's first task waits in `get`, and its owner has not connected: it would not hear of it otherwise. */
+  leaseBlocked: message(["worker"], OWNERS, struct({ leaseId })),
 } as const;
 
 export type MessageType = keyof typeof MESSAGES;

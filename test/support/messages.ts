@@ -1,4 +1,5 @@
 /** Whole messages from the few words that matter to a test, and messages as lines to compare. */
+import type { ProcessRef } from "../../src/base/ids.js";
 import { amountsOf } from "../../src/core/resources.js";
 import type {
   ActorSpec,
@@ -91,6 +92,16 @@ export function sealObject(
 }
 
 export const ADDRESS: ProcessAddress = { unixPath: "w.sock", host: "", port: 0 };
+
+/** A grant with its first task on its way, of a worker from which pushes can be recalled. */
+export function leaseGranted(
+  name: string,
+  worker: ProcessRef,
+  changes: Partial<MessageBody<"leaseGranted">> = {},
+): { readonly type: "leaseGranted" } & MessageBody<"leaseGranted"> {
+  const granted = { leaseId: lease(name), worker, pid: 1, address: ADDRESS, dispatched: true, recallable: true };
+  return { type: "leaseGranted", ...granted, ...changes };
+}
 
 /** What a reader of a test needs to see of a message. */
 const SHOWN = [

@@ -14,7 +14,7 @@ import type { LeaseId } from "../../base/ids.js";
 import { MAX_CALLS_AHEAD } from "../../base/limits.js";
 import type { Message } from "../../protocol/messages.js";
 import type { Outcome } from "../owner/records.js";
-import type { Caller } from "./executor.js";
+import type { Caller } from "./lease-slot.js";
 
 export interface Call {
   readonly caller: Caller;

@@ -1,16 +1,20 @@
 // A task that was recalled is never started, whatever raylet and worker do at the same time.
-// Method: two threads on the same words, one starting tasks, one recalling; and the rules one by one.
+// Method: the rules one by one; then two threads on the same words, one starting tasks of two leases, one recalling.
 import assert from "node:assert/strict";
 import { once } from "node:events";
 import { test } from "node:test";
 import { Worker } from "node:worker_threads";
-import { CLAIM_WORDS, type Claimed, RayletClaims, WorkerClaims } from "./claim-words.js";
+import { CLAIM_BYTES, CLAIM_WORDS, type Claimed, RayletClaims, WorkerClaims } from "./claim-words.js";
+
+/** What the claim words are used with. */
+const NAMES = ["load", "store", "exchange", "compareExchange"] as const;
+type Name = (typeof NAMES)[number];
 
 function pair() {
-  const words = new Int32Array(new SharedArrayBuffer(CLAIM_WORDS * 4));
+  const words = new Int32Array(new SharedArrayBuffer(CLAIM_BYTES));
   const leases = [1, 2].map((claim): Claimed => ({ claim, recalledUpTo: -1 }));
-  const worker = new WorkerClaims(words, (claim) => leases[claim - 1]);
-  return { raylet: new RayletClaims(words), worker, first: leases[0] as Claimed, second: leases[1] as Claimed };
+  const worker = new WorkerClaims(words);
+  return { raylet: new RayletClaims(words), worker, first: leases[0] as Claimed, second: leases[1] as Claimed, words };
 }
 
 test("pushes above the one that was started are recalled; later pushes of the lease run", () => {
@@ -24,9 +28,16 @@ test("pushes above the one that was started are recalled; later pushes of the le
   assert.equal(worker.mayStart(first, 11), false);
 });
 
+test("the first task of a lease has number 0, and what is behind it can be recalled", () => {
+  const { raylet, worker, first } = pair();
+  assert.equal(raylet.recall(1, 3), undefined); // not even that one has been started
+  assert.equal(worker.mayStart(first, 0), true);
+  assert.equal(raylet.recall(1, 3), 0);
+  assert.equal(worker.mayStart(first, 1), false);
+});
+
 test("of a lease that is not the one started last nothing is recalled", () => {
   const { raylet, worker, first, second } = pair();
-  assert.equal(raylet.recall(1, 3), undefined);
   worker.mayStart(first, 0);
   worker.mayStart(second, 0);
   assert.equal(raylet.recall(1, 3), undefined);
@@ -44,65 +55,131 @@ test("a recall is remembered with its lease when the worker goes on with another
   assert.equal(worker.mayStart(first, 4), true);
 });
 
-test("a lease that has ended is recalled in vain", () => {
+test("a recall that comes again, or late, takes nothing back", () => {
   const { raylet, worker, first } = pair();
   worker.mayStart(first, 0);
-  raylet.recall(1, 3);
-  const words = new Int32Array(new SharedArrayBuffer(CLAIM_WORDS * 4));
-  const other = new WorkerClaims(words, () => undefined);
-  new RayletClaims(words).reset();
-  assert.equal(other.mayStart(first, 2), true);
+  assert.equal(raylet.recall(1, 9), 0);
+  assert.equal(raylet.recall(1, 9), 0);
+  assert.equal(raylet.recall(1, 3), 0);
+  assert.equal(worker.mayStart(first, 5), false);
+  assert.equal(worker.mayStart(first, 10), true);
 });
 
+test("nothing is said while a stint begins", () => {
+  const { raylet, worker, first, words } = pair();
+  worker.mayStart(first, 0);
+  Atomics.add(words, 0, 1); // the worker is about to name another lease
+  assert.equal(raylet.recall(1, 3), undefined);
+  assert.equal(worker.mayStart(first, 1), true);
+});
+
+test("a new worker in the place of an old one knows nothing of its recalls", () => {
+  const { raylet, worker, first, words } = pair();
+  worker.mayStart(first, 0);
+  raylet.recall(1, 3);
+  raylet.reset();
+  const other = new WorkerClaims(words);
+  assert.equal(other.mayStart({ claim: 1, recalledUpTo: -1 }, 2), true);
+});
+
+/**
+ * From now on this thread hesitates before each operation on shared memory, for a moment of random length: gaps of a few
+ * nanoseconds become wide. Returns what ends that. The other thread gets the text of it.
+ */
+function hesitate(): () => void {
+  const real = { ...Object.fromEntries(NAMES.map((name) => [name, Atomics[name]])) } as Pick<typeof Atomics, Name>;
+  let chance = 4711;
+  const wait = () => {
+    chance = (Math.imul(chance, 1103515245) + 12345) & 0x7fffffff;
+    for (let left = (chance >>> 8) & ((chance >>> 4) % 8 === 0 ? 1023 : 31); left > 0; left--);
+  };
+  const slow =
+    (name: Name) =>
+    (...args: never[]) => {
+      wait();
+      return (real[name] as (...args: never[]) => number)(...args);
+    };
+  Object.assign(Atomics, Object.fromEntries(NAMES.map((name) => [name, slow(name)])));
+  return () => void Object.assign(Atomics, real);
+}
+
+/** Starts tasks of two leases in turns of random length; each lease's in order, and several wait behind each. */
 const STARTER = `
 const { workerData, parentPort } = require("node:worker_threads");
+const NAMES = workerData.names;
+${hesitate}
+if (workerData.hesitates) hesitate();
 import(workerData.module).then(({ WorkerClaims }) => {
-  const words = new Int32Array(workerData.words);
-  const lease = { claim: 1, recalledUpTo: -1 };
-  const claims = new WorkerClaims(words, () => lease);
-  const started = new Uint8Array(workerData.started);
+  const claims = new WorkerClaims(new Int32Array(workerData.words));
+  const leases = [1, 2].map((claim) => ({ claim, recalledUpTo: -1 }));
+  const started = workerData.started.map((bytes) => new Uint8Array(bytes));
   const pushed = new Int32Array(workerData.pushed);
+  const next = [0, 0];
+  let work = 0;
+  let chance = 12345;
+  const draw = (below) => ((chance = (Math.imul(chance, 1103515245) + 12345) & 0x7fffffff) >>> 8) % below;
   Atomics.wait(pushed, 2, 0); // until the other thread recalls
-  for (let sequence = 0; sequence < workerData.count && Atomics.load(pushed, 2) === 1; sequence++) {
-    Atomics.store(pushed, 0, sequence + 3); // three are under way behind it
-    if (claims.mayStart(lease, sequence)) started[sequence] = 1;
+  while (Math.max(...next) < workerData.count && Atomics.load(pushed, 2) === 1) {
+    const lease = draw(2);
+    for (let left = draw(workerData.turn); left >= 0; left--) {
+      const sequence = next[lease]++;
+      Atomics.store(pushed, lease, sequence + workerData.ahead); // so many are under way behind it
+      if (claims.mayStart(leases[lease], sequence)) started[lease][sequence] = 1;
+      for (let spin = draw(200); spin > 0; spin--) work++;
+    }
   }
-  Atomics.store(pushed, 1, 1);
   parentPort.postMessage("done");
 });
 `;
 
-test("two threads: no task is both recalled and started", async () => {
-  const count = 20_000_000;
-  const wanted = 20_000;
-  const words = new SharedArrayBuffer(CLAIM_WORDS * 4);
-  const started = new SharedArrayBuffer(count + 8);
-  const pushed = new SharedArrayBuffer(12);
-  const module = new URL("./claim-words.js", import.meta.url).href;
-  const starter = new Worker(STARTER, { eval: true, workerData: { words, started, pushed, module, count } });
-  const done = once(starter, "message");
-  const raylet = new RayletClaims(new Int32Array(words));
-  const state = new Int32Array(pushed);
-  const recalled = new Uint8Array(count + 8);
-  await once(starter, "online");
-  Atomics.store(state, 2, 1);
-  Atomics.notify(state, 2);
-  for (let rounds = 0; rounds < wanted && Atomics.load(state, 1) === 0; ) {
-    const upTo = Atomics.load(state, 0);
-    const at = raylet.recall(1, upTo);
-    if (at === undefined) continue;
-    rounds++;
-    for (let sequence = at + 1; sequence <= upTo; sequence++) recalled[sequence] = 1;
-  }
-  Atomics.store(state, 2, 2);
-  await done;
-  const ran = new Uint8Array(started);
-  let both = 0;
-  let recalls = 0;
-  for (let sequence = 0; sequence < count; sequence++) {
-    if (recalled[sequence] === 1) recalls++;
-    if (recalled[sequence] === 1 && ran[sequence] === 1) both++;
-  }
-  assert.equal(both, 0);
-  assert.ok(recalls > 0, "some were recalled");
+for (const [how, turn, hesitates] of [
+  ["goes back and forth between two leases", 3, false],
+  ["changes between two leases now and then", 300, false],
+  ["goes back and forth, and both hesitate", 3, true],
+] as const) {
+  test(`two threads: no task is both recalled and started when the worker ${how}`, async () => {
+    const count = 20_000_000;
+    const wanted = 5_000;
+    const ahead = 50;
+    const deadlineMs = performance.now() + 10_000;
+    const words = new SharedArrayBuffer(CLAIM_BYTES);
+    const started = [0, 1].map(() => new SharedArrayBuffer(count + turn + ahead));
+    const pushed = new SharedArrayBuffer(12);
+    const module = new URL("./claim-words.js", import.meta.url).href;
+    const workerData = { words, started, pushed, module, count, turn, ahead, hesitates, names: NAMES };
+    const starter = new Worker(STARTER, { eval: true, workerData });
+    const done = once(starter, "message");
+    const raylet = new RayletClaims(new Int32Array(words));
+    const state = new Int32Array(pushed);
+    const recalled = started.map((bytes) => new Uint8Array(bytes.byteLength));
+    await once(starter, "online");
+    Atomics.store(state, 2, 1);
+    Atomics.notify(state, 2);
+    const resume = hesitates ? hesitate() : () => {};
+    const last = [0, 0];
+    const rounds = [0, 0];
+    for (let lease = 0; Math.min(...rounds) < wanted; lease = 1 - lease) {
+      const upTo = Atomics.load(state, lease);
+      if (upTo >= count || performance.now() > deadlineMs) break;
+      const at = upTo === last[lease] ? undefined : raylet.recall(lease + 1, upTo);
+      if (at === undefined) continue; // the other lease has its turn
+      last[lease] = upTo;
+      (rounds[lease] as number)++;
+      for (let sequence = at + 1; sequence <= upTo; sequence++) (recalled[lease] as Uint8Array)[sequence] = 1;
+    }
+    resume();
+    Atomics.store(state, 2, 2);
+    await done;
+    for (const [lease, taken] of recalled.entries()) {
+      const ran = new Uint8Array(started[lease] as SharedArrayBuffer);
+      const both = taken.findIndex((is, sequence) => is === 1 && ran[sequence] === 1);
+      assert.equal(both, -1, `lease ${lease + 1}: task ${both} was recalled and ran`);
+      assert.ok(taken.includes(1), "some were recalled");
+    }
+  });
+}
+
+test("the words of one worker fill a cache line", () => {
+  assert.equal(CLAIM_WORDS * 4, CLAIM_BYTES);
+  assert.equal(CLAIM_BYTES, 64);
 });

@@ -7,7 +7,10 @@ import { lease, process } from "../../../test/support/names.js";
 import { GCS } from "../../base/ids.js";
 import { HAND_BACK_AFTER_MS, PROMOTE_UNREAD_AFTER_MS } from "../../base/limits.js";
 import type { Outcome } from "../owner/records.js";
-import { Executor, holderOf, type LeaseSlot, type Run } from "./executor.js";
+import { NOTHING } from "../resources.js";
+import { CLAIM_WORDS, RayletClaims } from "./claim-words.js";
+import { Executor, type ExecutorPort } from "./executor.js";
+import { holderOf, type LeaseSlot, type Run } from "./lease-slot.js";
 
 const DONE: Outcome = { kind: "returned", results: [] };
 const LOST: Outcome = { kind: "failed", code: "OBJECT_LOST", message: "" };
@@ -18,20 +21,25 @@ class World {
   nowMs = 100;
   /** The store has the values of the answer that was promoted last. */
   promoted: () => void = () => assert.fail("nothing is being promoted");
+  /** Happens in the middle of the next task's code. */
+  during: () => void = () => {};
   readonly #lines = new Lines();
   readonly #runs = new Map<unknown, Run>();
 
-  constructor() {
+  constructor(words?: Int32Array) {
     const say = this.#lines.add;
-    this.executor = new Executor({
+    const port: ExecutorPort = {
       nowMs: () => this.nowMs,
       sendToRaylet: (message) => say(line(message)),
+      sendToOwner: (owner, message) => say(`${owner.processId}: ${line(message)}`),
       prepare: (run) => {
         this.#runs.set(run.task, run);
         return !String(run.task).includes("fetch");
       },
       execute: (run) => {
         say(`run ${run.task}`);
+        this.during();
+        this.during = () => {};
         return String(run.task).includes("async") ? undefined : DONE;
       },
       answer: (caller, run, outcome, runTimeMs) => say(`${caller}: ${run.task} ${outcome.kind} in ${runTimeMs} ms`),
@@ -43,12 +51,13 @@ class World {
         say(`${caller}: ${slot.id} hands back [${sequences.join()}]${blocked ? ", blocked" : ""}`),
       rebuilt: (slot, run, outcome) => say(`GCS: ${slot.id} ${run.task} ${outcome.kind}`),
       wakeUpAfter: (delayMs) => say(`wake up in ${delayMs} ms`),
-    });
+    };
+    this.executor = new Executor(port, words);
   }
 
   /** A lease whose owner, `d`, is connected. */
-  open(id = "L1"): LeaseSlot {
-    this.executor.openLease(lease(id), process("d"));
+  open(id = "L1", claim = 0): LeaseSlot {
+    this.executor.openLease(lease(id), process("d"), { held: NOTHING, claim, hasFirst: false });
     const slot = this.attach(id);
     assert.ok(slot !== undefined);
     return slot;
@@ -93,7 +102,7 @@ test("one task of a lease runs at a time; the next starts when it ends", () => {
   w.executor.finished(w.run("async a"), DONE);
   w.executor.finished(w.run("async a"), DONE);
   assert.deepEqual(w.asked(), ["d: async a returned in 1 ms", "run b", "d: b returned in 0 ms"]);
-  assert.match(w.executor.describe(), /idle; 0 queued, 0 preparing/);
+  assert.match(w.executor.describe(), /idle; 0 queued, 0 unanswered/);
 });
 
 test("tasks behind one that takes long are handed back, not before its time", () => {
@@ -126,12 +135,12 @@ test("a task that waits in get gives its CPU back and everything behind it, what
   assert.deepEqual(w.asked(), ["taskResumed L1"]);
 });
 
-test("an owner whose push was sent ahead hears that its task waits as soon as it is connected", () => {
+test("an owner whose push was sent ahead hears at once that its task waits, and again when it is connected", () => {
   const w = new World();
   w.executor.openLease(lease("L1"), process("d"));
   w.executor.dispatch(lease("L1"), "async a");
   w.executor.block(w.run("async a"));
-  assert.deepEqual(w.asked(), ["run async a", "taskBlocked L1"]);
+  assert.deepEqual(w.asked(), ["run async a", "taskBlocked L1", "d: leaseBlocked L1"]);
   w.attach();
   assert.deepEqual(w.asked(), ["d: L1 hands back [], blocked"]);
 });
@@ -162,21 +171,33 @@ test("a task that ends while a get of its is pending takes its CPU back for the 
   assert.deepEqual(w.asked(), ["run b", "d: b returned in 0 ms"]);
 });
 
-test("a task that must be prepared lets others pass and goes first when it can", () => {
+test("a task that is being prepared is not overtaken: the next might wait for just that one", () => {
   const w = new World();
   const slot = w.open();
   w.executor.push(slot, 1, "fetch a");
-  w.executor.push(slot, 2, "async b");
-  w.executor.push(slot, 3, "c");
-  w.asked();
+  w.executor.push(slot, 2, "b");
+  assert.deepEqual(w.asked(), [`wake up in ${HAND_BACK_AFTER_MS} ms`]);
+  assert.match(w.executor.describe(), /prepares 1; 1 queued/);
   w.executor.prepared(w.run("fetch a"));
   w.executor.prepared(w.run("fetch a"));
-  w.executor.finished(w.run("async b"), DONE);
   assert.deepEqual(w.asked(), [
-    "d: async b returned in 0 ms",
     ...["run fetch a", "d: fetch a returned in 0 ms"],
-    ...["run c", "d: c returned in 0 ms"],
+    ...["run b", "d: b returned in 0 ms"],
   ]);
+});
+
+test("tasks behind one whose preparation takes long are handed back, as behind one that runs long", () => {
+  const w = new World();
+  const slot = w.open();
+  w.executor.push(slot, 1, "fetch async a");
+  w.executor.push(slot, 2, "b");
+  w.asked();
+  w.nowMs += HAND_BACK_AFTER_MS;
+  w.executor.tick();
+  assert.deepEqual(w.asked(), ["d: L1 hands back [2]"]);
+  w.executor.prepared(w.run("fetch async a"));
+  w.executor.push(slot, 3, "c");
+  assert.deepEqual(w.asked(), ["run fetch async a", `wake up in ${HAND_BACK_AFTER_MS} ms`]);
 });
 
 test("a task whose argument was lost goes back, at once or when its owner has connected", () => {
@@ -206,37 +227,17 @@ test("a task that the GCS had run again is answered to the GCS, without a connec
   assert.deepEqual(w.asked(), ["GCS: L2 fetch b failed"]);
 });
 
-test("a task that becomes ready behind a long one is handed back like any other", () => {
-  const w = new World();
-  const slot = w.open();
-  w.executor.push(slot, 1, "fetch a");
-  w.executor.push(slot, 2, "async b");
-  w.executor.prepared(w.run("fetch a"));
-  assert.deepEqual(w.asked(), ["run async b", `wake up in ${HAND_BACK_AFTER_MS} ms`]);
-  w.nowMs += HAND_BACK_AFTER_MS;
-  w.executor.tick();
-  assert.deepEqual(w.asked(), ["d: L1 hands back [1]"]);
-});
-
-test("a task that becomes ready behind a blocked one is handed back at once", () => {
-  const w = new World();
-  const slot = w.open();
-  w.executor.push(slot, 1, "fetch a");
-  w.executor.push(slot, 2, "async b");
-  w.executor.block(w.run("async b"));
-  w.asked();
-  w.executor.prepared(w.run("fetch a"));
-  assert.deepEqual(w.asked(), ["d: L1 hands back [1], blocked"]);
-});
-
 test("a task that cannot be prepared is answered with the reason", () => {
   const w = new World();
-  w.executor.push(w.open(), 1, "fetch a");
+  const slot = w.open();
+  w.executor.push(slot, 1, "fetch a");
+  w.executor.push(slot, 2, "b");
+  w.asked();
   w.executor.failedToPrepare(w.run("fetch a"), LOST);
   w.executor.failedToPrepare(w.run("fetch a"), LOST);
   w.executor.prepared(w.run("fetch a"));
-  assert.deepEqual(w.asked(), ["d: fetch a failed in 0 ms"]);
-  assert.match(w.executor.describe(), /idle; 0 queued, 0 preparing/);
+  assert.deepEqual(w.asked(), ["d: fetch a failed in 0 ms", "run b", "d: b returned in 0 ms"]);
+  assert.match(w.executor.describe(), /idle; 0 queued, 0 unanswered/);
 });
 
 test("the answer to a task that was sent ahead waits for its owner", () => {
@@ -257,6 +258,18 @@ test("an owner's first push may overtake the raylet's word: it waits for that, a
   assert.deepEqual(w.asked(), []);
   w.executor.openLease(lease("L1"), process("d"));
   w.executor.openLease(lease("L1"), process("d"));
+  assert.deepEqual(w.asked(), ["run a", "d: a returned in 0 ms", "run b", "d: b returned in 0 ms"]);
+});
+
+test("the first task of a lease, which the raylet sends, comes before what its owner has pushed already", () => {
+  const w = new World();
+  const slot = w.attach();
+  assert.ok(slot !== undefined);
+  w.executor.push(slot, 1, "b");
+  w.executor.openLease(lease("L1"), process("d"), { held: NOTHING, claim: 1, hasFirst: true });
+  assert.deepEqual(w.asked(), []);
+  w.executor.dispatch(lease("L1"), "a");
+  w.executor.openLease(lease("L1"), process("d"), { held: NOTHING, claim: 1, hasFirst: true });
   assert.deepEqual(w.asked(), ["run a", "d: a returned in 0 ms", "run b", "d: b returned in 0 ms"]);
 });
 
@@ -364,4 +377,44 @@ test("results of a run that its owner has given up are held in nobody's name: it
   assert.deepEqual(holderOf(run), process("d"));
   w.executor.closeLease(lease("L1"));
   assert.equal(holderOf(run), undefined);
+});
+
+test("what was recalled while a task kept the thread does not start and goes back; what is pushed later runs", () => {
+  const words = new Int32Array(CLAIM_WORDS);
+  const raylet = new RayletClaims(words);
+  const w = new World(words);
+  const slot = w.open("L1", 7);
+  for (const [at, task] of ["a", "b", "c"].entries()) w.executor.push(slot, at + 1, `fetch ${task}`);
+  w.during = () => assert.equal(raylet.recall(7, 3), 1);
+  w.asked();
+  w.executor.prepared(w.run("fetch a"));
+  assert.deepEqual(w.asked(), ["run fetch a", "d: fetch a returned in 0 ms", "d: L1 hands back [2,3]"]);
+  w.executor.push(slot, 3, "c"); // it was still unread in the socket
+  w.executor.push(slot, 4, "d");
+  assert.deepEqual(w.asked(), ["d: L1 hands back [3]", "run d", "d: d returned in 0 ms"]);
+});
+
+test("a recall that its raylet does not believe in is kept all the same: what does not start goes back", () => {
+  const words = new Int32Array(CLAIM_WORDS);
+  const raylet = new RayletClaims(words);
+  const w = new World(words);
+  const slot = w.open("L1", 7);
+  w.executor.push(slot, 1, "a");
+  assert.equal(raylet.recall(7, 2), 1);
+  assert.equal(raylet.recall(8, 2), undefined);
+  w.asked();
+  w.executor.push(slot, 2, "b"); // it comes late, and its owner may count it as started
+  assert.deepEqual(w.asked(), ["d: L1 hands back [2]"]);
+});
+
+test("without claim words, or without a number in them, nothing is recalled", () => {
+  for (const [words, claim] of [
+    [undefined, 7],
+    [new Int32Array(CLAIM_WORDS), 0],
+  ] as const) {
+    const w = new World(words);
+    w.executor.push(w.open("L1", claim), 1, "a");
+    assert.deepEqual(w.asked(), ["run a", "d: a returned in 0 ms"]);
+    assert.equal(words?.some((word) => word !== 0) ?? false, false);
+  }
 });

@@ -6,76 +6,31 @@
  *     pushed ──▶ (preparing: functions and arguments are brought) ──▶ running ⇄ blocked in get ──▶ answered
  *        └──▶ handed back unstarted
  *
- * Decides: what runs next, what is handed back. One task of a lease runs at a time; behind one that takes long or waits
- * nothing is kept.
+ * Decides: what runs next, what is handed back. The tasks of a lease run one at a time and in order: none overtakes one
+ * that is still being prepared, since it might keep the thread and wait for just that one. Behind one that takes long or
+ * waits nothing is kept.
  * Does not know: functions, values, sockets. The port runs the user's code.
  *
  * Invariants: I-01 every push is answered, handed back, or dies with its connection; nothing runs on a closed lease.
+ * I-02 what has been recalled does not start.
  */
 import { assert } from "../../base/assert.js";
-import { Deque } from "../../base/deque.js";
 import type { LeaseId, ProcessRef } from "../../base/ids.js";
 import { HAND_BACK_AFTER_MS, MAX_CLOSED_LEASES, PROMOTE_UNREAD_AFTER_MS } from "../../base/limits.js";
 import type { Message } from "../../protocol/messages.js";
 import { isRebuild } from "../actor-lease.js";
 import type { Outcome } from "../owner/records.js";
-import { type Amounts, NOTHING } from "../resources.js";
+import { WorkerClaims } from "./claim-words.js";
+import { type Caller, isBlocked, type LeaseSlot, newRun, newSlot, PLAIN, type Run, type Unread } from "./lease-slot.js";
 
 /** Why a rebuild has not begun. */
 export const MISSING = { code: "ARGUMENT_MISSING", message: "an argument was lost before the task began" } as const;
 
-/** Where answers for a lease go. The shell's connection; the executor only passes it on. */
-export type Caller = unknown;
-
-/** One task at this worker. `task` is the shell's. */
-export interface Run {
-  readonly lease: LeaseSlot;
-  readonly sequence: number;
-  readonly task: unknown;
-  state: "queued" | "preparing" | "prepared" | "running" | "done";
-  /** How many waits of the task are pending; above 0 it is blocked. */
-  waits: number;
-  startedMs: number;
-}
-
-/** Who holds the results of a run: its owner, unless it has given the run up, and may have let go of them already. */
-export function holderOf({ lease }: Run): ProcessRef | undefined {
-  return lease.closed && lease.caller === undefined ? undefined : lease.owner;
-}
-
-export interface LeaseSlot {
-  readonly id: LeaseId;
-  readonly owner: ProcessRef;
-  /** What its tasks hold of the node; known from the raylet's word on. */
-  held: Amounts;
-  /** The owner's connection; answers wait for it when the first task came by way of the raylet. */
-  caller: Caller | undefined;
-  readonly queue: Deque<Run>;
-  readonly unanswered: Unread[];
-  /** Handed back before the owner had connected. */
-  readonly goneBack: number[];
-  current: Run | undefined;
-  preparing: number;
-  /** The first task has come by way of the raylet. */
-  dispatched: boolean;
-  /** The raylet has said that the lease is granted. Its word may come after the owner's first push. */
-  granted: boolean;
-  closed: boolean;
-}
-
-/** An answer whose owner has not come for it. */
-interface Unread {
-  readonly run: Run;
-  outcome: Outcome;
-  readonly runTimeMs: number;
-  readonly sinceMs: number;
-  /** "promoting": its values are on their way to the store; it is answered when they are there. */
-  state: "inline" | "promoting" | "promoted";
-}
-
 export interface ExecutorPort {
   nowMs(): number;
   sendToRaylet(message: Message): void;
+  /** By the control plane, to an owner that has not connected. */
+  sendToOwner(owner: ProcessRef, message: Message): void;
   /** Bring what the task needs. True: all is here already; else `prepared` follows. */
   prepare(run: Run): boolean;
   /** Lecture, `executeTask`. The outcome when the code was synchronous; else `finished` follows. */
@@ -95,15 +50,20 @@ export class Executor {
   readonly #leases = new Map<LeaseId, LeaseSlot>();
   /** Leases that ended lately: an owner's message about one may still be under way. */
   readonly #closed = new Set<LeaseId>();
+  readonly #claims: WorkerClaims | undefined;
 
-  constructor(port: ExecutorPort) {
+  /** `claimWords` are shared with the raylet, where that is possible. */
+  constructor(port: ExecutorPort, claimWords?: Int32Array) {
     this.#port = port;
+    this.#claims = claimWords && new WorkerClaims(claimWords);
   }
 
   /** The raylet has granted a lease on this worker. */
-  openLease(id: LeaseId, owner: ProcessRef, held: Amounts = NOTHING): void {
+  openLease(id: LeaseId, owner: ProcessRef, { held, claim, hasFirst } = PLAIN): void {
     const lease = this.#leases.get(id) ?? this.#add(id, owner);
     lease.held = held;
+    lease.claim = claim;
+    if (hasFirst && !lease.dispatched) return;
     lease.granted = true;
     if (lease.current === undefined) this.#drain(lease);
   }
@@ -115,7 +75,7 @@ export class Executor {
     lease.closed = true;
     this.#remember(id);
     this.#handBackQueued(lease, false);
-    if (lease.current === undefined) this.#leases.delete(id);
+    if (lease.current?.state !== "running") this.#leases.delete(id);
   }
 
   /**
@@ -141,12 +101,14 @@ export class Executor {
     }
   }
 
-  /** The first task of a lease, sent ahead by the raylet: number 0. Idempotent by its lease. */
+  /** The first task of a lease, sent ahead by the raylet: number 0, before all others. Idempotent by its lease. */
   dispatch(id: LeaseId, task: unknown): void {
     const lease = this.#leases.get(id);
-    if (lease === undefined || lease.dispatched) return;
+    if (lease === undefined || lease.dispatched || lease.closed) return;
     lease.dispatched = true;
-    this.push(lease, 0, task);
+    lease.granted = true;
+    lease.queue.unshift(newRun(lease, 0, task));
+    if (lease.current === undefined) this.#drain(lease);
   }
 
   /** Hot path: one call for each task. */
@@ -155,30 +117,30 @@ export class Executor {
       if (lease.caller !== undefined) this.#port.handBack(lease.caller, lease, [sequence], !lease.closed);
       return;
     }
-    lease.queue.push({ lease, sequence, task, state: "queued", waits: 0, startedMs: 0 });
+    lease.queue.push(newRun(lease, sequence, task));
     if (!lease.granted) return;
     if (lease.current === undefined) this.#drain(lease);
     else if (lease.queue.length === 1) this.#port.wakeUpAfter(HAND_BACK_AFTER_MS);
   }
 
-  /** What a run needed is here. It goes first: it was there before those that overtook it. */
+  /** What a run needed is here. */
   prepared(run: Run): void {
     if (run.state !== "preparing") return;
-    run.state = "prepared";
     const { lease } = run;
-    lease.preparing--;
-    if (lease.closed || isBlocked(lease.current)) return this.#handBack(lease, [run.sequence], !lease.closed);
-    lease.queue.unshift(run);
-    if (lease.current === undefined) this.#drain(lease);
-    else if (lease.queue.length === 1) this.#port.wakeUpAfter(HAND_BACK_AFTER_MS);
+    if (lease.closed) {
+      run.state = "done";
+      this.#handBack(lease, [run.sequence], false);
+      this.#ended(lease);
+    } else if (this.#start(run)) this.#drain(lease);
+    else if (lease.queue.length > 0) this.#port.wakeUpAfter(HAND_BACK_AFTER_MS);
   }
 
   /** It could not be prepared: a missing function, a lost argument. */
   failedToPrepare(run: Run, outcome: Outcome): void {
     if (run.state !== "preparing") return;
-    run.lease.preparing--;
     run.startedMs = this.#port.nowMs();
     this.#answer(run, outcome);
+    this.#ended(run.lease);
   }
 
   /** An argument that was here when the lease was granted is lost: the task must not hold resources while it waits. */
@@ -186,10 +148,10 @@ export class Executor {
     if (run.state !== "preparing") return;
     run.state = "done";
     const { lease } = run;
-    lease.preparing--;
     if (isRebuild(lease)) this.#port.rebuilt(lease, run, { kind: "failed", ...MISSING });
     else if (lease.caller === undefined) lease.goneBack.push(run.sequence);
     else this.#handBack(lease, [run.sequence], false);
+    this.#ended(lease);
   }
 
   /** Asynchronous code has ended, perhaps without the value that it waited for: it takes its CPU back all the same. */
@@ -198,17 +160,19 @@ export class Executor {
     const { lease } = run;
     if (isBlocked(run)) this.#port.sendToRaylet({ type: "taskResumed", leaseId: lease.id });
     this.#answer(run, outcome);
-    lease.current = undefined;
-    if (lease.closed) this.#leases.delete(lease.id);
-    else this.#drain(lease);
+    this.#ended(lease);
   }
 
   /** The task waits in `get` or `wait`, and its synchronous part has ended: its CPU is free for others. */
   block(run: Run): void {
     run.waits++;
     if (run.waits > 1 || run.state !== "running") return;
-    this.#handBackQueued(run.lease, true);
-    this.#port.sendToRaylet({ type: "taskBlocked", leaseId: run.lease.id });
+    const { lease } = run;
+    this.#handBackQueued(lease, true);
+    this.#port.sendToRaylet({ type: "taskBlocked", leaseId: lease.id });
+    // Its owner may dial for long, if another task keeps this thread meanwhile, and would take the lease for a busy one.
+    if (lease.caller !== undefined || isRebuild(lease)) return;
+    this.#port.sendToOwner(lease.owner, { type: "leaseBlocked", leaseId: lease.id });
   }
 
   resume(run: Run): void {
@@ -234,9 +198,10 @@ export class Executor {
   describe(): string {
     const lines = [...this.#leases.values()].map((lease) => {
       const { current } = lease;
+      const does = current?.state === "preparing" ? "prepares" : "runs";
       const running =
-        current === undefined ? "idle" : `runs ${current.sequence}${isBlocked(current) ? ", blocked" : ""}`;
-      const more = `${lease.queue.length} queued, ${lease.preparing} preparing, ${lease.unanswered.length} unanswered`;
+        current === undefined ? "idle" : `${does} ${current.sequence}${isBlocked(current) ? ", blocked" : ""}`;
+      const more = `${lease.queue.length} queued, ${lease.unanswered.length} unanswered`;
       return `lease ${lease.id} of ${lease.owner.processId}: ${running}; ${more}${lease.closed ? "; closed" : ""}`;
     });
     return lines.join("\n");
@@ -244,27 +209,41 @@ export class Executor {
 
   check(): void {
     for (const lease of this.#leases.values()) {
-      assert(
-        lease.queue.length === 0 || lease.current !== undefined || lease.preparing > 0 || !lease.granted,
-        "what can run, runs",
-      );
+      assert(lease.queue.length === 0 || lease.current !== undefined || !lease.granted, "what can run, runs");
       assert(!isBlocked(lease.current) || lease.queue.length === 0, "nothing waits behind a blocked task");
     }
   }
 
-  /** Run what is there, one after the other, until something takes longer than this turn. */
+  /**
+   * Run what is there, one after the other, until something takes longer than this turn. What has been recalled does not
+   * start. It is handed back, because a task may count as started and yet not be; its owner drops what it has had back.
+   */
   #drain(lease: LeaseSlot): void {
+    let recalled: number[] | undefined;
     for (let run = lease.queue.shift(); run !== undefined; run = lease.queue.shift()) {
-      if (run.state === "queued" && !this.#port.prepare(run)) {
-        run.state = "preparing";
-        lease.preparing++;
+      if (!this.#mayStart(run)) {
+        recalled ??= [];
+        recalled.push(run.sequence);
         continue;
       }
-      if (!this.#start(run)) {
-        if (lease.queue.length > 0) this.#port.wakeUpAfter(HAND_BACK_AFTER_MS);
-        return;
-      }
+      if (this.#prepare(run) && this.#start(run)) continue;
+      if (lease.queue.length > 0) this.#port.wakeUpAfter(HAND_BACK_AFTER_MS);
+      break;
     }
+    if (recalled !== undefined) this.#handBack(lease, recalled, false);
+  }
+
+  #mayStart({ lease, sequence }: Run): boolean {
+    return this.#claims === undefined || lease.claim === 0 || this.#claims.mayStart(lease, sequence);
+  }
+
+  /** True when all that it needs is here. */
+  #prepare(run: Run): boolean {
+    if (this.#port.prepare(run)) return true;
+    run.state = "preparing";
+    run.startedMs = this.#port.nowMs();
+    run.lease.current = run;
+    return false;
   }
 
   /** True when the run has ended already. */
@@ -280,21 +259,15 @@ export class Executor {
     return true;
   }
 
+  /** What the lease was at is over. */
+  #ended(lease: LeaseSlot): void {
+    lease.current = undefined;
+    if (lease.closed) this.#leases.delete(lease.id);
+    else this.#drain(lease);
+  }
+
   #add(id: LeaseId, owner: ProcessRef): LeaseSlot {
-    const lease: LeaseSlot = {
-      id,
-      owner,
-      held: NOTHING,
-      caller: undefined,
-      queue: new Deque(),
-      unanswered: [],
-      goneBack: [],
-      current: undefined,
-      preparing: 0,
-      dispatched: false,
-      granted: false,
-      closed: false,
-    };
+    const lease = newSlot(id, owner);
     this.#leases.set(id, lease);
     return lease;
   }
@@ -351,8 +324,4 @@ export class Executor {
   #handBack(lease: LeaseSlot, sequences: readonly number[], blocked: boolean): void {
     if (lease.caller !== undefined) this.#port.handBack(lease.caller, lease, sequences, blocked);
   }
-}
-
-function isBlocked(run: Run | undefined): boolean {
-  return run !== undefined && run.waits > 0;
 }

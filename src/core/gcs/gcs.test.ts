@@ -2,7 +2,7 @@
 // Method: send the GCS what raylets and processes send, and read what it sends to whom.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { ADDRESS, actorSpec, Lines, leaseRequest, line, nodeInfo } from "../../../test/support/messages.js";
+import { actorSpec, Lines, leaseGranted, leaseRequest, line, nodeInfo } from "../../../test/support/messages.js";
 import { actor, failure, func, job, lease, node, object, process } from "../../../test/support/names.js";
 import { GCS, type ProcessRef, rayletOf } from "../../base/ids.js";
 import { DECLARATION_WAIT_MS, HEARTBEAT_MS, MAX_GARBAGE_ROUNDS, NODE_TIMEOUT_MS } from "../../base/limits.js";
@@ -59,7 +59,7 @@ class World {
   actor(): void {
     this.send(D, { type: "registerActor", ...actorSpec(A) });
     const leaseId = lease(`${A}.0`);
-    this.send(N2, { type: "leaseGranted", leaseId, worker: W, pid: 1, address: ADDRESS, dispatched: false });
+    this.send(N2, leaseGranted(leaseId, W, { dispatched: false }));
     this.send(W, { type: "actorCreated", actorId: A, leaseId, failure: undefined });
     this.asked();
   }
@@ -190,7 +190,7 @@ test("the lecture's steps of an actor: registered, leased, created, and its call
   w.send(D, { type: "registerActor", ...actorSpec(A) });
   assert.deepEqual(w.asked(), ["N1: queueLease A.0"]);
   const leaseId = lease(`${A}.0`);
-  w.send(N2, { type: "leaseGranted", leaseId, worker: W, pid: 1, address: ADDRESS, dispatched: false });
+  w.send(N2, leaseGranted(leaseId, W, { dispatched: false }));
   assert.deepEqual(w.asked(), ["w: createActor A.0"]);
   w.send(W, { type: "actorCreated", actorId: A, leaseId, failure: undefined });
   assert.deepEqual(w.asked(), ["N2: settleActor A.0", "d: actorState A alive"]);
@@ -204,7 +204,7 @@ test("a grant for an actor that ended meanwhile goes back", () => {
   w.send(D, { type: "killActor", actorId: A });
   w.asked();
   const leaseId = lease(`${A}.0`);
-  w.send(N2, { type: "leaseGranted", leaseId, worker: W, pid: 1, address: ADDRESS, dispatched: false });
+  w.send(N2, leaseGranted(leaseId, W, { dispatched: false }));
   assert.deepEqual(w.asked(), ["N2: returnLease A.0"]);
 });
 
@@ -222,7 +222,7 @@ test("a constructor that threw is the actor's end", () => {
   const w = new World();
   w.send(D, { type: "registerActor", ...actorSpec(A) });
   const leaseId = lease(`${A}.0`);
-  w.send(N2, { type: "leaseGranted", leaseId, worker: W, pid: 1, address: ADDRESS, dispatched: false });
+  w.send(N2, leaseGranted(leaseId, W, { dispatched: false }));
   w.asked();
   const thrown = { message: "no such table", error: Uint8Array.of() };
   w.send(W, { type: "actorCreated", actorId: A, leaseId, failure: thrown });

@@ -10,12 +10,15 @@ import {
   FIRST_REDIAL_MS,
   MAX_OPEN_REQUESTS_PER_KEY,
   MAX_PIPELINE_DEPTH,
+  MAX_PUSHES_PER_LEASE,
   MAX_REDIAL_MS,
   PIPELINE_AHEAD_MS,
   PIPELINE_BELOW_MS,
+  RECALL_AFTER_MS,
+  RECALL_PAUSE_MS,
 } from "../../base/limits.js";
 import { SequenceMap } from "../../base/sequence-map.js";
-import type { Failure, ProcessAddress } from "../../protocol/messages.js";
+import type { Failure, Message, MessageBody, ProcessAddress } from "../../protocol/messages.js";
 import { Backoff } from "../backoff.js";
 import type { Amounts } from "../resources.js";
 import { hasStoredArguments, type Task, type TaskTemplate } from "./records.js";
@@ -45,14 +48,20 @@ export interface Lease {
   blocked: boolean;
   /** The shell's way to the worker. */
   route: unknown;
-  /** It has handed tasks back: nothing more is pushed until its task has answered. */
+  /** Its task takes long: nothing more is pushed until that has answered. */
   stalled: boolean;
+  /** What waits behind a task that keeps the worker's thread can be had back. */
+  readonly recallable: boolean;
+  /** Since when its oldest task has been seen to be the same; 0: since the last tick. */
+  stillSinceMs: number;
 }
 
 /** Tasks that may run on each other's leases: one waiting line, the leases and the open requests of one scheduling key. */
 export class KeyQueue {
   readonly key: string;
   readonly demand: Amounts;
+  /** How many of its leases the whole cluster could hold at once. */
+  capacity = 0;
   readonly tasks = new Deque<Task>();
   readonly leases: Lease[] = [];
   readonly requests = new Map<LeaseId, Task>();
@@ -64,10 +73,11 @@ export class KeyQueue {
   /** What must not run twice is not pushed ahead: of a dead worker's tasks nobody could say which had started. */
   readonly #once: boolean;
 
-  constructor(template: TaskTemplate) {
+  constructor(template: TaskTemplate, total: Amounts) {
     this.#once = template.maxRetries === 0;
     this.key = template.schedulingKey;
     this.demand = template.demand;
+    this.clusterHas(total);
   }
 
   /** Hot path: the open lease with the fewest tasks in flight, if it may take one more. */
@@ -76,16 +86,17 @@ export class KeyQueue {
     let fewest = this.depth;
     for (const lease of this.leases) {
       if (lease.state !== "open" || lease.stalled || lease.inFlight.size >= fewest) continue;
+      if (lease.inFlight.size > 0 && !lease.recallable && this.capacity > 1) continue;
       if (lease.wantedSinceMs > 0 && nowMs - lease.wantedSinceMs > WANTED_TENURE_MS) continue;
+      if (isSpent(lease)) continue;
       best = lease;
       fewest = lease.inFlight.size;
     }
     return best;
   }
 
-  /** How many of its leases the whole cluster could hold at once. */
-  capacityIn(total: Amounts): number {
-    return capacityFor(this.demand, total);
+  clusterHas(total: Amounts): void {
+    this.capacity = capacityFor(this.demand, total);
   }
 
   /** Where a pushed task is. */
@@ -120,7 +131,9 @@ export class KeyQueue {
 
   /**
    * How many tasks a worker may have at once: one, until the median run time is known to be short; then what it runs in
-   * `PIPELINE_AHEAD_MS`. That hides the way to the worker and back, and what is beyond goes to other workers.
+   * `PIPELINE_AHEAD_MS`. That hides the way to the worker and back, and what is beyond goes to other workers. From a lease
+   * that is not recallable nobody could take back what waits behind a task that keeps the thread: it gets one at a time,
+   * unless the cluster has room for one such lease only, so that there is nobody else to run them.
    */
   get depth(): number {
     if (this.#once || this.#samples < 4 || bitsSet(this.#history) * 2 <= this.#samples) return 1;
@@ -143,11 +156,15 @@ function bitsSet(word: number): number {
   return bits;
 }
 
+/** What its raylet says of it. */
+export type Grant = Pick<MessageBody<"leaseGranted">, "leaseId" | "worker" | "address" | "dispatched" | "recallable">;
+
 export function newLease(
   id: LeaseId,
   queue: KeyQueue,
   worker: ProcessRef,
   address: ProcessAddress,
+  recallable: boolean,
   nowMs: number,
 ): Lease {
   return {
@@ -166,7 +183,14 @@ export function newLease(
     blocked: false,
     route: undefined,
     stalled: false,
+    recallable,
+    stillSinceMs: 0,
   };
+}
+
+/** It has used up its numbers: it goes back as soon as nothing is in flight. */
+export function isSpent(lease: Lease): boolean {
+  return lease.nextSequence > MAX_PUSHES_PER_LEASE;
 }
 
 export function checkLease(lease: Lease): void {
@@ -174,6 +198,41 @@ export function checkLease(lease: Lease): void {
   for (const task of lease.inFlight.values()) {
     assert(task.state === "pushed" || task.state === "done", "what is in flight was pushed");
   }
+}
+
+/** What its worker has not started and never will, in order, but for tasks whose time was up. */
+export function takeBack(lease: Lease, sequences: readonly number[]): Task[] {
+  const tasks: Task[] = [];
+  for (const sequence of sequences) {
+    const task = lease.inFlight.get(sequence);
+    lease.inFlight.delete(sequence);
+    if (task?.state === "pushed") tasks.push(task);
+  }
+  lease.stalled = lease.inFlight.size > 0;
+  lease.queue.noteRunTime(PIPELINE_BELOW_MS * 2); // the one before them takes longer than was thought
+  return tasks;
+}
+
+/** Its worker was lost. A bystander was not running, and loses no attempt. False when it had its last. */
+export function mayRunAgain(task: Task, wasRunning: boolean): boolean {
+  const { maxRetries } = task.template;
+  if (wasRunning && maxRetries >= 0 && task.attempt >= maxRetries) return false;
+  if (wasRunning) task.attempt++;
+  task.run++;
+  return true;
+}
+
+/**
+ * Called when time has passed. Its oldest task does not end: a worker that reads would have handed back what waits behind
+ * it, so its thread is busy, nothing more goes there, and the raylet is asked for what has not started.
+ */
+export function recallOf(lease: Lease, nowMs: number): Message | undefined {
+  if (lease.stillSinceMs === 0) lease.stillSinceMs = nowMs;
+  if (nowMs - lease.stillSinceMs < RECALL_AFTER_MS) return undefined;
+  lease.stalled = true;
+  if (lease.inFlight.size === 1 || !lease.recallable) return undefined;
+  lease.stillSinceMs = nowMs + RECALL_PAUSE_MS; // the raylet may know nothing now
+  return { type: "recallTasks", leaseId: lease.id, upTo: lease.nextSequence - 1 };
 }
 
 /** The state in words, for people who ask why something waits. */

@@ -2,7 +2,7 @@
 // Method: play the raylet and the workers by hand, and read what the pool asked of them, in order.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { ADDRESS, Lines, leaseRequest } from "../../../test/support/messages.js";
+import { Lines, leaseGranted, leaseRequest } from "../../../test/support/messages.js";
 import { failure, lease, node, process } from "../../../test/support/names.js";
 import { namedTask, outcomeLine, RETURNED } from "../../../test/support/owner.js";
 import {
@@ -10,13 +10,16 @@ import {
   LEASE_IDLE_MS,
   MAX_OPEN_REQUESTS_PER_KEY,
   MAX_PIPELINE_DEPTH,
+  MAX_PUSHES_PER_LEASE,
   MAX_REDIAL_MS,
   MAX_REFUSED_DIALS,
+  RECALL_AFTER_MS,
+  RECALL_PAUSE_MS,
   WORKER_DIAL_TIMEOUT_MS,
 } from "../../base/limits.js";
 import type { Message } from "../../protocol/messages.js";
 import { amountsOf } from "../resources.js";
-import type { Lease } from "./key-queue.js";
+import type { Grant, Lease } from "./key-queue.js";
 import { LeasePool } from "./lease-pool.js";
 import type { Task } from "./records.js";
 
@@ -64,12 +67,12 @@ class World {
   }
 
   /** The raylet grants; the first task is with the worker already, unless it was too large to ride along. */
-  grant(number: string, dispatched = true): void {
-    this.pool.leaseGranted(lease(`d.${number}`), process(`w${number}`), ADDRESS, dispatched);
+  grant(number: string, changes: Partial<Grant> = {}): void {
+    this.pool.leaseGranted(leaseGranted(`d.${number}`, process(`w${number}`), changes));
   }
 
-  open(number: string, dispatched = true): void {
-    this.grant(number, dispatched);
+  open(number: string, changes: Partial<Grant> = {}): void {
+    this.grant(number, changes);
     this.pool.connected(this.lease(number));
   }
 
@@ -94,10 +97,10 @@ class World {
   }
 
   /** A pool whose one lease, number 1, is idle, and whose tasks are known to be fast. */
-  static warm(cpus = 1): World {
+  static warm(cpus = 1, changes: Partial<Grant> = {}): World {
     const w = new World(cpus);
     w.submit("first");
-    w.open("1");
+    w.open("1", changes);
     w.answer("1", FAST_MS);
     for (const name of ["a", "b", "c", "d"]) {
       w.submit(name);
@@ -133,7 +136,7 @@ test("of a task that rode along the worker is told, if refs of its results have 
 test("a task that could not ride along is pushed when the worker is connected", () => {
   const w = new World();
   w.submit("t1");
-  w.grant("1", false);
+  w.grant("1", { dispatched: false });
   assert.deepEqual(w.asked(), ["ask 1 for t1", "dial 1"]);
   w.pool.connected(w.lease("1"));
   assert.deepEqual(w.asked(), ["push t1 to 1"]);
@@ -227,6 +230,23 @@ test("a blocked lease counts for nothing: the tasks behind it ask for another", 
   assert.deepEqual(w.asked(), ["ask 2 for opener"]);
 });
 
+test("a lease whose first task waits counts for nothing, also while its worker is being dialled; late word says nothing", () => {
+  const w = new World(1);
+  w.submit("gated", "opener");
+  w.grant("1");
+  w.asked();
+  w.pool.leaseBlocked(lease("d.1"));
+  w.pool.leaseBlocked(lease("d.1"));
+  assert.deepEqual(w.asked(), ["ask 2 for opener"]);
+  w.pool.connected(w.lease("1"));
+  w.answer("1");
+  w.submit("t3");
+  w.asked();
+  w.pool.leaseBlocked(lease("d.1"));
+  assert.equal(w.lease("1").blocked, false);
+  w.pool.leaseBlocked(lease("d.9"));
+});
+
 test("a task that was handed back after its end is not started again", () => {
   const w = World.warm();
   const [, t2] = w.submit("t1", "t2");
@@ -234,6 +254,97 @@ test("a task that was handed back after its end is not started again", () => {
   if (t2 !== undefined) t2.state = "done"; // its time was up
   w.pool.handedBack(w.lease("1"), sequences, true);
   assert.deepEqual(w.asked(), ["push t1 to 1", "push t2 to 1"]);
+});
+
+test("what waits behind a task that does not end is recalled, after its time; then it goes elsewhere, once", () => {
+  const w = World.warm(2);
+  const [, t2, t3] = w.submit("t1", "t2", "t3");
+  w.asked();
+  w.pool.tick(HEARD_MS);
+  w.pool.tick(HEARD_MS + RECALL_AFTER_MS - 1);
+  assert.deepEqual(w.asked(), []);
+  w.pool.tick(HEARD_MS + RECALL_AFTER_MS);
+  assert.deepEqual(w.asked(), ["N1: recallTasks 1"]);
+  const [running, , last] = w.lease("1").inFlight.keys();
+  w.submit("t4");
+  assert.deepEqual(w.asked(), ["ask 2 for t4"]); // nothing more goes behind it
+  w.pool.tasksRecalled(lease("d.1"), last ?? -1, running ?? -1);
+  w.pool.tasksRecalled(lease("d.1"), last ?? -1, running ?? -1);
+  w.pool.handedBack(w.lease("1"), [(running ?? 0) + 1, last ?? -1], false); // the worker, when it reads again
+  assert.deepEqual([t2?.attempt, t3?.attempt, t2?.state, t3?.state], [0, 0, "queued", "queued"]);
+  assert.deepEqual(w.asked(), []); // the cluster has no room for a third lease
+  w.open("2");
+  w.answer("2", FAST_MS);
+  assert.deepEqual(w.asked(), ["dial 2", "push t2 to 2", "push t3 to 2", "t4 returned"]);
+});
+
+test("only what has not been started is recalled, and only what the recall was for", () => {
+  const w = World.warm(2);
+  w.submit("t1", "t2", "t3", "t4");
+  w.asked();
+  const [first = 0] = w.lease("1").inFlight.keys();
+  w.pool.tasksRecalled(lease("d.1"), first + 2, first + 1);
+  assert.deepEqual(w.lease("1").inFlight.keys(), [first, first + 1, first + 3]);
+  assert.deepEqual(w.asked(), ["ask 2 for t3"]);
+  w.pool.tasksRecalled(lease("d.9"), 9, 0); // a lease that has ended
+});
+
+test("a task that was recalled after its end is not started again", () => {
+  const w = World.warm(2);
+  const [, t2] = w.submit("t1", "t2");
+  w.asked();
+  const [first = 0] = w.lease("1").inFlight.keys();
+  if (t2 !== undefined) t2.state = "done"; // its time was up
+  w.pool.tasksRecalled(lease("d.1"), first + 1, first);
+  assert.deepEqual(w.asked(), []);
+});
+
+test("a recall without an answer is asked for again after a while; an answer of the worker ends that", () => {
+  const w = World.warm(2);
+  w.submit("t1", "t2", "t3");
+  w.asked();
+  let now = HEARD_MS;
+  for (let ms = 0; ms <= 2 * (RECALL_AFTER_MS + RECALL_PAUSE_MS); ms++) w.pool.tick(now++);
+  assert.deepEqual(w.asked(), ["N1: recallTasks 1", "N1: recallTasks 1"]);
+  w.answer("1", FAST_MS);
+  assert.deepEqual(w.asked(), ["t1 returned"]);
+  for (let ms = 0; ms < RECALL_AFTER_MS; ms++) w.pool.tick(now++);
+  assert.deepEqual(w.asked(), []);
+});
+
+test("nothing is recalled from behind a task that has nobody behind it, nor pushed there any more", () => {
+  const w = World.warm(2);
+  w.submit("t1");
+  w.asked();
+  for (const ms of [0, RECALL_AFTER_MS]) w.pool.tick(HEARD_MS + ms);
+  assert.deepEqual(w.asked(), []);
+  w.submit("t2");
+  assert.deepEqual(w.asked(), ["ask 2 for t2"]);
+});
+
+test("a worker from which nothing can be recalled gets one task at a time, while another one could be had", () => {
+  for (const changes of [{ recallable: false }, { worker: process("d") }]) {
+    const many = World.warm(2, changes);
+    many.submit("t1", "t2");
+    assert.deepEqual(many.asked(), ["push t1 to 1", "ask 2 for t2"]);
+    const one = World.warm(1, changes);
+    one.submit("t1", "t2");
+    assert.deepEqual(one.asked(), ["push t1 to 1", "push t2 to 1"]);
+    for (const ms of [0, RECALL_AFTER_MS]) one.pool.tick(HEARD_MS + ms);
+    assert.deepEqual(one.asked(), []);
+    one.pool.clusterTotals(amountsOf({ CPU: 2 }));
+    one.submit("t3");
+    assert.deepEqual(one.asked(), ["ask 2 for t3"]);
+  }
+});
+
+test("a lease that has used up its numbers goes back when its last task has ended", () => {
+  const w = World.warm(1);
+  w.lease("1").nextSequence = MAX_PUSHES_PER_LEASE;
+  w.submit("t1", "t2");
+  assert.deepEqual(w.asked(), ["push t1 to 1"]);
+  w.answer("1", FAST_MS);
+  assert.deepEqual(w.asked(), ["t1 returned", "leave 1", "N1: returnLease 1", "ask 2 for t2"]);
 });
 
 test("a worker that is free takes over a task that waits for another lease", () => {
@@ -273,7 +384,7 @@ test("an idle lease goes back after its time, and not before", () => {
 test("a lease whose worker is still being dialled is not idle", () => {
   const w = new World();
   w.submit("t1");
-  w.grant("1", false);
+  w.grant("1", { dispatched: false });
   w.asked();
   w.pool.tick(HEARD_MS + 10 * LEASE_IDLE_MS);
   assert.deepEqual(w.asked(), []);
@@ -450,7 +561,7 @@ test("a node's death ends the leases there and no others", () => {
   const w = new World(2);
   w.submit("t1", "t2");
   w.open("1");
-  w.pool.leaseGranted(lease("d.2"), process("w2", "N2"), ADDRESS, true);
+  w.grant("2", { worker: process("w2", "N2") });
   w.pool.connected(w.lease("2"));
   w.asked();
   w.pool.nodeLost(node("N2"), failure("NODE_DIED"));

@@ -9,35 +9,32 @@
  * Does not know: encodings, sockets, where objects are.
  *
  * Invariants: I-02 at most 1 + maxRetries attempts; a gated task never keeps the task that opens its gate waiting:
- * one task at a time goes to a worker until the key is known to be fast, and a worker hands unstarted tasks back.
+ * one task at a time goes to a worker until the key is known to be fast; a worker hands unstarted tasks back; and those
+ * of a worker that does not, because its thread is busy, are recalled.
  */
 import { assert } from "../../base/assert.js";
 import { type LeaseId, type NodeId, type ProcessRef, rayletOf } from "../../base/ids.js";
-import { LEASE_IDLE_MS, MAX_OPEN_REQUESTS_PER_KEY, MAX_REFUSED_DIALS, PIPELINE_BELOW_MS } from "../../base/limits.js";
-import type { Failure, LeaseRequest, Message, ProcessAddress } from "../../protocol/messages.js";
+import { LEASE_IDLE_MS, MAX_OPEN_REQUESTS_PER_KEY, MAX_REFUSED_DIALS } from "../../base/limits.js";
+import type { Failure } from "../../protocol/messages.js";
 import type { Amounts } from "../resources.js";
-import { checkLease, describeQueue, KeyQueue, type Lease, lostConnection, lostMessage, newLease } from "./key-queue.js";
+import {
+  checkLease,
+  describeQueue,
+  type Grant,
+  isSpent,
+  KeyQueue,
+  type Lease,
+  lostConnection,
+  lostMessage,
+  mayRunAgain,
+  newLease,
+  recallOf,
+  takeBack,
+} from "./key-queue.js";
+import type { LeasePoolPort } from "./lease-pool-port.js";
 import { hasStoredArguments, type Outcome, type Task, type TaskTemplate } from "./records.js";
 
 const REASON_WAIT_MS = 2_000; // so long the reason of a worker's death is waited for
-
-export interface LeasePoolPort {
-  sendToRaylet(message: Message): void;
-  send(to: ProcessRef, message: Message): void;
-  /** The request for a task's lease: what the schedulers need to know, and the task itself if it is small. */
-  leaseRequest(leaseId: LeaseId, task: Task): LeaseRequest;
-  /** Dial the worker; `connected` or `unreached` follow, never within the call. */
-  connect(lease: Lease): void;
-  /** Hot path: write the task into the worker's connection. */
-  push(lease: Lease, task: Task): void;
-  /** The lease is over: the worker's connection may go when nobody else uses it. */
-  disconnect(lease: Lease): void;
-  /** Some returns of the task may be read elsewhere already. */
-  taskForwarded(task: Task): void;
-  /** The worker has the task, and refs of its results have left already. */
-  runsAt(task: Task, worker: ProcessRef): void;
-  finished(task: Task, outcome: Outcome): void;
-}
 
 export class LeasePool {
   readonly #self: ProcessRef;
@@ -70,7 +67,10 @@ export class LeasePool {
 
   clusterTotals(total: Amounts): void {
     this.#total = total;
-    for (const queue of this.#queues.values()) this.#pump(queue);
+    for (const queue of this.#queues.values()) {
+      queue.clusterHas(total);
+      this.#pump(queue);
+    }
   }
 
   // ── What the schedulers say ───────────────────────────────────────────────────────────────────────────────────────
@@ -87,16 +87,13 @@ export class LeasePool {
   }
 
   /** Idempotent: a second grant of a lease that is known changes nothing. */
-  leaseGranted(leaseId: LeaseId, worker: ProcessRef, address: ProcessAddress, dispatched: boolean): void {
+  leaseGranted({ leaseId, worker, address, dispatched, recallable }: Grant): void {
     if (this.#leases.has(leaseId)) return;
-    const queue = this.#requested.get(leaseId);
-    const task = queue?.requests.get(leaseId);
-    if (queue === undefined || task === undefined) {
-      this.#port.send(rayletOf(worker.nodeId), { type: "returnLease", leaseId });
-      return;
-    }
-    this.#closeRequest(queue, leaseId);
-    const lease = newLease(leaseId, queue, worker, address, this.#nowMs);
+    const { queue, task } = this.#closeRequest(leaseId);
+    if (task === undefined) return this.#port.send(rayletOf(worker.nodeId), { type: "returnLease", leaseId });
+    // What is behind a task in this very process nobody can recall: the task would keep us from it, too.
+    const mayRecall = recallable && worker.processId !== this.#self.processId;
+    const lease = newLease(leaseId, queue, worker, address, mayRecall, this.#nowMs);
     this.#leases.set(leaseId, lease);
     queue.leases.push(lease);
     task.infeasible = "";
@@ -114,19 +111,15 @@ export class LeasePool {
   }
 
   leaseRefused(leaseId: LeaseId, reason: Failure): void {
-    const queue = this.#requested.get(leaseId);
-    const task = queue?.requests.get(leaseId);
-    if (queue === undefined || task === undefined) return;
-    this.#closeRequest(queue, leaseId);
+    const { queue, task } = this.#closeRequest(leaseId);
+    if (task === undefined) return;
     this.#finish(task, { kind: "failed", ...reason });
     this.#pump(queue);
   }
 
   leaseCancelled(leaseId: LeaseId): void {
-    const queue = this.#requested.get(leaseId);
-    const task = queue?.requests.get(leaseId);
-    if (queue === undefined || task === undefined) return;
-    this.#closeRequest(queue, leaseId);
+    const { queue, task } = this.#closeRequest(leaseId);
+    if (task === undefined) return;
     if (task.state === "requested") this.#requeue(task);
     this.#pump(queue);
   }
@@ -156,6 +149,14 @@ export class LeasePool {
     for (const lease of [...this.#leases.values()]) {
       if (lease.worker.nodeId === nodeId) this.leaseLost(lease.id, reason);
     }
+  }
+
+  /** Its first task waits in `get`, and its worker, which is still being dialled, has sent word. Late, it says nothing. */
+  leaseBlocked(leaseId: LeaseId): void {
+    const lease = this.#leases.get(leaseId);
+    if (lease?.inFlight.get(0) === undefined) return;
+    lease.blocked = true;
+    this.#pump(lease.queue);
   }
 
   // ── What the worker says ──────────────────────────────────────────────────────────────────────────────────────────
@@ -193,6 +194,7 @@ export class LeasePool {
     lease.inFlight.delete(sequence);
     lease.blocked = false;
     lease.stalled = false;
+    lease.stillSinceMs = 0;
     lease.queue.noteRunTime(runTimeMs);
     this.#finish(task, outcome);
   }
@@ -203,7 +205,9 @@ export class LeasePool {
     this.#pump(lease.queue);
     if (lease.inFlight.size > 0) return;
     lease.idleSinceMs = this.#nowMs;
-    this.#cancelSurplus(lease.queue);
+    // This worker is free and a task still waits for another lease: it can have this one.
+    const surplus = lease.queue.surplusRequest();
+    if (surplus !== undefined) this.#port.sendToRaylet({ type: "cancelLease", leaseId: surplus });
     this.#returnIfIdle(lease);
   }
 
@@ -213,16 +217,21 @@ export class LeasePool {
    * otherwise two gated tasks on two CPUs would keep the task that opens their gate waiting for ever.
    */
   handedBack(lease: Lease, sequences: readonly number[], blocked: boolean): void {
-    for (let i = sequences.length - 1; i >= 0; i--) {
-      const sequence = sequences[i] ?? 0;
-      const task = lease.inFlight.get(sequence);
-      if (task === undefined) continue;
-      lease.inFlight.delete(sequence);
-      if (task.state === "pushed") this.#requeue(task);
-    }
+    const back = sequences.filter((sequence) => lease.inFlight.get(sequence) !== undefined);
+    if (back.length === 0 && !blocked) return; // they were recalled before
     lease.blocked = blocked;
-    lease.stalled = lease.inFlight.size > 0;
-    lease.queue.noteRunTime(PIPELINE_BELOW_MS * 2);
+    this.#takeBack(lease, back);
+  }
+
+  /** Its raylet has made sure that pushes above `started` and up to `upTo` will not start there. Idempotent. */
+  tasksRecalled(leaseId: LeaseId, upTo: number, started: number): void {
+    const lease = this.#leases.get(leaseId);
+    const back = lease?.inFlight.keys().filter((sequence) => sequence > started && sequence <= upTo) ?? [];
+    if (lease !== undefined && back.length > 0) this.#takeBack(lease, back);
+  }
+
+  #takeBack(lease: Lease, sequences: readonly number[]): void {
+    for (const task of takeBack(lease, sequences).reverse()) this.#requeue(task);
     this.#pump(lease.queue);
     if (lease.inFlight.size === 0 && lease.state === "open" && lease.queue.requests.size > 0) this.#return(lease);
   }
@@ -236,7 +245,7 @@ export class LeasePool {
     if (task.state === "requested") {
       for (const [leaseId, requested] of queue.requests) {
         if (requested !== task) continue;
-        this.#closeRequest(queue, leaseId);
+        this.#closeRequest(leaseId);
         this.#port.sendToRaylet({ type: "cancelLease", leaseId });
       }
       this.#pump(queue);
@@ -249,7 +258,7 @@ export class LeasePool {
     return this.#queues.get(task.template.schedulingKey)?.leaseOf(task)?.worker;
   }
 
-  /** Idle leases go back after `LEASE_IDLE_MS`; broken ones are given up. */
+  /** Idle leases go back after `LEASE_IDLE_MS`; broken ones are given up; what waits behind a long task is recalled. */
   tick(nowMs: number): void {
     this.#nowMs = nowMs;
     for (const lease of [...this.#leases.values()]) {
@@ -259,7 +268,10 @@ export class LeasePool {
       } else if (lease.state === "unreached" && lease.dials.isOver(nowMs)) {
         lease.state = "connecting";
         this.#port.connect(lease);
-      } else if (lease.state === "open" && lease.inFlight.size === 0 && nowMs - lease.idleSinceMs > LEASE_IDLE_MS) {
+      } else if (lease.state === "open" && lease.inFlight.size > 0) {
+        const recall = recallOf(lease, nowMs);
+        if (recall !== undefined) this.#port.send(rayletOf(lease.worker.nodeId), recall);
+      } else if (lease.state === "open" && nowMs - lease.idleSinceMs > LEASE_IDLE_MS) {
         this.#return(lease);
       }
     }
@@ -282,7 +294,7 @@ export class LeasePool {
   #queueOf(template: TaskTemplate): KeyQueue {
     const known = this.#queues.get(template.schedulingKey);
     if (known !== undefined) return known;
-    const queue = new KeyQueue(template);
+    const queue = new KeyQueue(template, this.#total);
     this.#queues.set(template.schedulingKey, queue);
     return queue;
   }
@@ -303,13 +315,14 @@ export class LeasePool {
     const sequence = lease.nextSequence++;
     task.state = "pushed";
     task.sequence = sequence;
+    if (lease.inFlight.size === 0) lease.stillSinceMs = 0;
     lease.inFlight.set(sequence, task);
     this.#port.push(lease, task);
   }
 
   #requestMore(queue: KeyQueue): void {
     const usable = queue.leases.filter((lease) => !lease.blocked && lease.state !== "broken").length;
-    const room = Math.max(1, queue.capacityIn(this.#total)) - usable;
+    const room = Math.max(1, queue.capacity) - usable;
     while (queue.tasks.length > 0 && queue.requests.size < Math.min(room, MAX_OPEN_REQUESTS_PER_KEY)) {
       const task = queue.tasks.shift();
       if (task !== undefined && task.state === "queued") this.#request(queue, task);
@@ -322,32 +335,26 @@ export class LeasePool {
     task.state = "requested";
     queue.requests.set(leaseId, task);
     this.#requested.set(leaseId, queue);
-    this.#returnIdleOthers(queue);
-    this.#port.sendToRaylet({ ...this.#port.leaseRequest(leaseId, task), type: "requestLease" });
-  }
-
-  #closeRequest(queue: KeyQueue, leaseId: LeaseId): void {
-    queue.requests.delete(leaseId);
-    this.#requested.delete(leaseId);
-  }
-
-  /** This process waits for a lease of another kind: its idle ones may hold what that needs. */
-  #returnIdleOthers(queue: KeyQueue): void {
+    // This process waits for a lease of another kind: its idle ones may hold what that needs.
     for (const lease of [...this.#leases.values()]) {
       if (lease.queue !== queue && lease.inFlight.size === 0 && lease.state === "open") this.#return(lease);
     }
+    this.#port.sendToRaylet({ ...this.#port.leaseRequest(leaseId, task), type: "requestLease" });
   }
 
-  /** A worker is free and a task still waits for another lease: it can have this one. */
-  #cancelSurplus(queue: KeyQueue): void {
-    const leaseId = queue.surplusRequest();
-    if (leaseId !== undefined) this.#port.sendToRaylet({ type: "cancelLease", leaseId });
+  /** Nothing when there is none: it has been answered before, or is not wanted any more. */
+  #closeRequest(leaseId: LeaseId): { queue: KeyQueue; task: Task } | { queue?: undefined; task?: undefined } {
+    const queue = this.#requested.get(leaseId);
+    const task = queue?.requests.get(leaseId);
+    queue?.requests.delete(leaseId);
+    this.#requested.delete(leaseId);
+    return queue === undefined || task === undefined ? {} : { queue, task };
   }
 
   #returnIfIdle(lease: Lease): void {
     if (lease.inFlight.size > 0 || lease.state !== "open") return;
     const othersWait = [...this.#requested.values()].some((queue) => queue !== lease.queue);
-    if (othersWait || lease.wantedSinceMs > 0) this.#return(lease);
+    if (othersWait || lease.wantedSinceMs > 0 || isSpent(lease)) this.#return(lease);
   }
 
   #return(lease: Lease): void {
@@ -371,15 +378,8 @@ export class LeasePool {
     for (let i = lost.length - 1; i >= 0; i--) {
       const task = lost[i];
       if (task?.state !== "pushed") continue; // its time was up: its worker may have been killed for it
-      const { maxRetries } = task.template;
-      const isCounted = i === 0 && !bystander;
-      if (isCounted && maxRetries >= 0 && task.attempt >= maxRetries) {
-        this.#finish(task, { kind: "failed", code: reason.code, message: lostMessage(task, reason) });
-        continue;
-      }
-      if (isCounted) task.attempt++;
-      task.run++;
-      this.#requeue(task);
+      if (mayRunAgain(task, i === 0 && !bystander)) this.#requeue(task);
+      else this.#finish(task, { kind: "failed", code: reason.code, message: lostMessage(task, reason) });
     }
   }
 

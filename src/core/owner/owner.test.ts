@@ -2,7 +2,7 @@
 // Method: drive a whole owner with the messages and answers it would get, in a time of our own; read what it asks.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { ADDRESS, Lines, leaseRequest, line } from "../../../test/support/messages.js";
+import { ADDRESS, Lines, leaseGranted, leaseRequest, line } from "../../../test/support/messages.js";
 import { actor, context, failure, lease, object, process } from "../../../test/support/names.js";
 import { RETURNED, template } from "../../../test/support/owner.js";
 import { INFEASIBLE_WARNING_MS } from "../../base/limits.js";
@@ -77,15 +77,7 @@ class World {
 
   /** Lease number `number` is granted, with its first task on its way to the worker. */
   open(number: number, dispatched = true): Lease {
-    const id = lease(`d.${number}`);
-    this.receive({
-      type: "leaseGranted",
-      leaseId: id,
-      worker: process(`w${number}`),
-      pid: 1,
-      address: ADDRESS,
-      dispatched,
-    });
+    this.receive(leaseGranted(`d.${number}`, process(`w${number}`), { dispatched }));
     const made = this.leases.at(-1);
     assert.ok(made !== undefined);
     this.owner.leases.connected(made);

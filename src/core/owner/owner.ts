@@ -12,6 +12,7 @@ import type { LeaseRequest, Message } from "../../protocol/messages.js";
 import type { Journey } from "../journey.js";
 import { ActorSubmitter } from "./actor-submitter.js";
 import type { Lease } from "./key-queue.js";
+import { receiveForLeases } from "./lease-messages.js";
 import { LeasePool } from "./lease-pool.js";
 import { KeptOrigins } from "./origin.js";
 import type { ActorLink } from "./records.js";
@@ -158,26 +159,8 @@ export class Owner {
   /** A control message for this process as an owner. True when it was one. */
   receive(message: Message): boolean {
     switch (message.type) {
-      case "leaseForwarded":
-        this.leases.leaseForwarded(message.leaseId);
-        return true;
-      case "leaseGranted":
-        this.leases.leaseGranted(message.leaseId, message.worker, message.address, message.dispatched);
-        return true;
       case "leaseInfeasible":
         this.#leaseInfeasible(message.leaseId, message.reason);
-        return true;
-      case "leaseRefused":
-        this.leases.leaseRefused(message.leaseId, message.reason);
-        return true;
-      case "leaseCancelled":
-        this.leases.leaseCancelled(message.leaseId);
-        return true;
-      case "leaseWanted":
-        this.leases.leaseWanted(message.leaseId);
-        return true;
-      case "leaseLost":
-        this.leases.leaseLost(message.leaseId, message.reason, message.bystander);
         return true;
       case "clusterTotals":
         this.leases.clusterTotals(message.total);
@@ -190,7 +173,7 @@ export class Owner {
         this.actors.actorState(message.actorId, message.state, message.worker, message.address, message.reason);
         return true;
       default:
-        return this.#receiveForReferences(message);
+        return receiveForLeases(this.leases, message) || this.#receiveForReferences(message);
     }
   }
 

@@ -2,8 +2,8 @@
 // Method: play the raylet and the workers by hand: grant, hand back, lose leases, and read where the task goes.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { ADDRESS, Lines, leaseRequest } from "../../../test/support/messages.js";
-import { context, failure, lease, object, process } from "../../../test/support/names.js";
+import { Lines, leaseGranted, leaseRequest } from "../../../test/support/messages.js";
+import { context, failure, object, process } from "../../../test/support/names.js";
 import { namedTask } from "../../../test/support/owner.js";
 import { amountsOf } from "../resources.js";
 import type { Lease } from "./key-queue.js";
@@ -41,7 +41,7 @@ class World {
   }
 
   grant(number: number, dispatched: boolean): Lease {
-    this.pool.leaseGranted(lease(`d.${number}`), process(`w${number}`), ADDRESS, dispatched);
+    this.pool.leaseGranted(leaseGranted(`d.${number}`, process(`w${number}`), { dispatched }));
     const made = this.leases.at(-1);
     assert.ok(made !== undefined);
     return made;

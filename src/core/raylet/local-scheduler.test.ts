@@ -281,7 +281,7 @@ test("a worker's death loses its leases, and what they held is free", () => {
   w.submit("L1");
   w.submit("L2");
   w.asked();
-  const worker = w.scheduler.workerOf(lease("L1"));
+  const worker = w.scheduler.grantOf(lease("L1"))?.worker;
   assert.ok(worker !== undefined);
   w.pool.remove(worker.processId, failure("WORKER_CRASHED"));
   w.scheduler.workerDied(worker.processId, failure("WORKER_CRASHED"));
@@ -311,7 +311,7 @@ test("when a worker dies, the tasks that it owned end with their workers, and no
   w.scheduler.workerOwnerDied(processId("d"));
   assert.deepEqual(w.asked(), ["kill w1"]);
   assert.equal(w.freeCpus(), 0);
-  const worker = w.scheduler.workerOf(lease("L1"))?.processId ?? processId("");
+  const worker = w.scheduler.grantOf(lease("L1"))?.worker?.processId ?? processId("");
   w.pool.remove(worker, failure("WORKER_CRASHED"));
   w.scheduler.workerDied(worker, failure("WORKER_CRASHED"));
   assert.equal(w.freeCpus(), 1);

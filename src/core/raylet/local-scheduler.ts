@@ -254,8 +254,8 @@ export class LocalScheduler {
     return granted?.worker;
   }
 
-  workerOf(leaseId: LeaseId): ProcessRef | undefined {
-    return this.#granted.get(leaseId)?.worker;
+  grantOf(leaseId: LeaseId): { readonly request: LeaseRequest; readonly worker: ProcessRef } | undefined {
+    return this.#granted.get(leaseId);
   }
 
   /** Grant what can be granted now. Called after every change that may make room. */

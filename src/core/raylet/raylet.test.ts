@@ -39,6 +39,8 @@ class World {
       },
       killWorker: (worker: ProcessRef, why: string) => say(`kill ${worker.processId}: ${why}`),
       fetchObject: (id: string, from: FetchSources) => say(`fetch ${id} from ${from.nodes[0]?.nodeId}`),
+      recallPushes: (worker: ProcessRef, leaseId: string, claim: number, upTo: number) =>
+        say(`recall ${leaseId}, number ${claim}, up to ${upTo} from ${worker.processId}`),
       refuse: (process: ProcessRef, why: string) => say(`refuse ${process.processId}: ${why}`),
       disk: { ...NO_DISK, wakeUpAfter: () => {} },
       stop: (reason: string) => say(`stop: ${reason}`),
@@ -62,7 +64,7 @@ class World {
   running(name: string): void {
     this.send(D, { ...leaseRequest(name), type: "requestLease" });
     this.raylet.processConnected(this.worker(1), "worker");
-    this.send(this.worker(1), { type: "workerReady", pid: 1, unixPath: "w.sock" });
+    this.send(this.worker(1), { type: "workerReady", pid: 1, unixPath: "w.sock", recallable: true });
     this.asked();
   }
 
@@ -85,7 +87,7 @@ test("a lease: a worker starts, registers, gets the owner's first task; the owne
   assert.deepEqual(w.asked(), ["start w1"]);
   w.raylet.processConnected(w.worker(1), "worker");
   assert.deepEqual(w.asked(), ["GCS: processJoined w1", "w1: clusterTotals"]);
-  w.send(w.worker(1), { type: "workerReady", pid: 1, unixPath: "w.sock" });
+  w.send(w.worker(1), { type: "workerReady", pid: 1, unixPath: "w.sock", recallable: true });
   assert.deepEqual(w.asked(), [
     "GCS: processJoined w1",
     "w1: openLease L1",
@@ -131,7 +133,7 @@ test("bad news of an actor's lease goes to the GCS, which asked for it", () => {
   const actorLease = { leaseId: lease("A.0"), taskId: task("A"), exclusive: true, task: undefined };
   w.send(GCS, { ...leaseRequest("A", actorLease), type: "queueLease" });
   w.raylet.processConnected(w.worker(1), "worker");
-  w.send(w.worker(1), { type: "workerReady", pid: 1, unixPath: "w.sock" });
+  w.send(w.worker(1), { type: "workerReady", pid: 1, unixPath: "w.sock", recallable: true });
   assert.deepEqual(w.asked().slice(-2), ["w1: openLease A.0", "GCS: leaseGranted A.0"]);
   w.raylet.processDied(w.worker(1), failure("WORKER_CRASHED"));
   assert.deepEqual(w.asked(), ["GCS: leaseLost A.0 WORKER_CRASHED", "GCS: processDied w1 WORKER_CRASHED"]);
@@ -397,7 +399,7 @@ test("leases of owners on a node that died are closed: nobody else would return 
   const w = new World({ alone: false });
   w.send(GCS, { ...leaseRequest("L1", { owner: process("e", "N2") }), type: "queueLease" });
   w.raylet.processConnected(w.worker(1), "worker");
-  w.send(w.worker(1), { type: "workerReady", pid: 1, unixPath: "w.sock" });
+  w.send(w.worker(1), { type: "workerReady", pid: 1, unixPath: "w.sock", recallable: true });
   w.asked();
   w.send(GCS, { type: "nodeLost", nodeId: node("N2"), reason: failure("NODE_DIED") });
   assert.deepEqual(w.asked(), ["w1: closeLease L1", "d: nodeLost NODE_DIED", "w1: nodeLost NODE_DIED"]);
@@ -441,6 +443,7 @@ test("every process here is told what the cluster has, when it connects and when
     startWorker: () => {},
     killWorker: () => {},
     refuse: () => {},
+    recallPushes: () => {},
     fetchObject: () => {},
     disk: NO_DISK,
     stop: () => {},

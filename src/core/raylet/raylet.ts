@@ -8,6 +8,7 @@ import {
   GCS,
   isRaylet,
   type JobId,
+  type LeaseId,
   type NodeId,
   type ObjectId,
   type ProcessId,
@@ -22,15 +23,15 @@ import { Starvation } from "../starvation.js";
 import type { SpillFileId } from "../store/spilling.js";
 import type { StoreIndex } from "../store/store-index.js";
 import { KeptLadders } from "./kept-ladders.js";
+import { LeaseDesk, type LeaseDeskPort } from "./lease-desk.js";
 import { LocalScheduler } from "./local-scheduler.js";
 import { type DiskPort, NodeStore } from "./node-store.js";
 import type { FetchSources } from "./pull.js";
 import { ownView, storeView, totalsOf, withAddresses, workersView } from "./views.js";
-import { WorkerPool, type WorkerSlot } from "./worker-pool.js";
+import { WorkerPool } from "./worker-pool.js";
 
-export interface RayletPort {
+export interface RayletPort extends LeaseDeskPort {
   readonly disk: DiskPort;
-  send(to: ProcessRef, message: Message): void;
   startWorker(worker: ProcessRef): void;
   killWorker(worker: ProcessRef, why: string): void;
   /** Copy an object's bytes from other nodes, the best first, into the local block; answered with `fetched`. */
@@ -57,6 +58,7 @@ export class Raylet {
   readonly #port: RayletPort;
   readonly #journey: Journey;
   readonly #resources: NodeResources;
+  readonly #desk: LeaseDesk;
   /** Drivers and workers of this node. */
   readonly #locals = new Map<ProcessId, Local>();
   readonly #cluster = new Map<NodeId, NodeInfo>();
@@ -77,6 +79,7 @@ export class Raylet {
     this.storage = new NodeStore(info.nodeId, storeBytes, this.#storePort(), journey);
     this.pool = new WorkerPool(info.nodeId, warmWorkers, port);
     this.scheduler = new LocalScheduler(info.nodeId, this.#schedulerPort(), this.#resources, this.pool, journey);
+    this.#desk = new LeaseDesk(info, this.pool, this.scheduler, port);
   }
 
   get store(): StoreIndex {
@@ -121,6 +124,11 @@ export class Raylet {
   fetched(object: ObjectId, ok: boolean): void {
     this.storage.fetched(object, ok);
     this.#report();
+  }
+
+  /** `recallPushes` has found that the pushes above `started` and up to `upTo` will not start. */
+  recalled(leaseId: LeaseId, upTo: number, started: number): void {
+    this.#desk.recalled(leaseId, upTo, started);
   }
 
   /** `writeSpill` has ended: without a failure, the file is complete. */
@@ -176,6 +184,9 @@ export class Raylet {
       case "returnLease":
         this.scheduler.returnLease(message.leaseId);
         return true;
+      case "recallTasks":
+        this.#desk.recall(message);
+        return true;
       case "leasesWanted":
         this.scheduler.wantLeasesBack();
         return true;
@@ -195,7 +206,7 @@ export class Raylet {
         this.pool.answeredUse(from, message.inUse);
         return true;
       case "workerReady":
-        if (this.pool.ready(from, message.pid, message.unixPath)) this.scheduler.dispatch();
+        if (this.pool.ready(from, message.pid, message.unixPath, message.recallable)) this.scheduler.dispatch();
         this.pool.warmUp();
         return true;
       default:
@@ -353,7 +364,7 @@ export class Raylet {
         }
       },
       hasObject: (objectId) => this.store.has(objectId),
-      grantLease: (request, slot) => this.#grantLease(request, slot),
+      grantLease: (request, slot) => this.#desk.grant(request, slot),
       closeLease: (worker, leaseId) => this.#port.send(worker, { type: "closeLease", leaseId }),
       killWorker: (worker, why) => this.#port.killWorker(worker, why),
       leaseCancelled: ({ owner, leaseId }, placed) => {
@@ -377,23 +388,5 @@ export class Raylet {
   ): void {
     if (!isActorLease(request)) return this.#port.send(request.owner, message);
     this.#port.send(GCS, { type: "leaseLost", leaseId: message.leaseId, reason: message.reason, bystander: false });
-  }
-
-  #grantLease(request: LeaseRequest, slot: WorkerSlot): void {
-    const { leaseId, owner, jobId, namespace, exclusive, held, task } = request;
-    this.#port.send(GCS, { type: "processJoined", process: slot.ref, jobId });
-    this.#port.send(slot.ref, { type: "openLease", leaseId, owner, jobId, namespace, exclusive, held });
-    if (task !== undefined) this.#port.send(slot.ref, { type: "dispatchTask", leaseId, task });
-    const address = { unixPath: slot.unixPath, host: this.#info.host, port: this.#info.port };
-    const granted: Message = {
-      type: "leaseGranted",
-      leaseId,
-      worker: slot.ref,
-      pid: slot.pid,
-      address,
-      dispatched: task !== undefined,
-    };
-    if (!isActorLease(request) && !isRebuild(request)) this.#port.send(owner, granted);
-    this.#port.send(GCS, granted);
   }
 }

@@ -25,6 +25,9 @@ import {
 import type { Failure, Message } from "../../protocol/messages.js";
 import { Backoff } from "../backoff.js";
 
+/** Claim words hold 31 bits; 0 is no lease. A number comes again when its lease has long been forgotten. */
+const MAX_CLAIM = 0x7fff_ffff;
+
 export interface WorkerPoolPort {
   startWorker(worker: ProcessRef): void;
   send(worker: ProcessRef, message: Message): void;
@@ -38,8 +41,11 @@ export interface WorkerSlot {
   unixPath: string;
   jobId: JobId | undefined;
   exclusive: boolean;
-  readonly leases: Set<LeaseId>;
+  /** With their numbers in the claim words. */
+  readonly leases: Map<LeaseId, number>;
   readonly blocked: Set<LeaseId>;
+  /** It shares claim words with this node. */
+  recallable: boolean;
   /** When it was started, or last became idle. */
   sinceMs: number;
   /** It has been asked since it became idle. */
@@ -63,6 +69,7 @@ export class WorkerPool {
   readonly #warm: number;
   readonly #slots = new Map<ProcessId, WorkerSlot>();
   #started = 0;
+  #nextClaim = 1;
   #isWarm = false;
   readonly #starts = new Backoff(FIRST_WORKER_RESTART_MS, MAX_WORKER_RESTART_MS);
   #round = 1;
@@ -96,7 +103,8 @@ export class WorkerPool {
     slot.jobId = need.jobId;
     slot.exclusive = need.exclusive;
     slot.isActor = forActor;
-    slot.leases.add(need.leaseId);
+    slot.leases.set(need.leaseId, this.#nextClaim);
+    this.#nextClaim = (this.#nextClaim % MAX_CLAIM) + 1;
     slot.asked = false;
     return slot;
   }
@@ -109,13 +117,14 @@ export class WorkerPool {
     while (starting < Math.min(waiting, most) && this.#start()) starting++;
   }
 
-  ready(worker: ProcessRef, pid: number, unixPath: string): boolean {
+  ready(worker: ProcessRef, pid: number, unixPath: string, recallable = false): boolean {
     const slot = this.#slots.get(worker.processId);
     if (slot === undefined) return false;
     this.#starts.succeeded();
     slot.state = "ready";
     slot.pid = pid;
     slot.unixPath = unixPath;
+    slot.recallable = recallable;
     slot.sinceMs = this.#nowMs;
     return true;
   }
@@ -220,8 +229,9 @@ export class WorkerPool {
       unixPath: "",
       jobId: undefined,
       exclusive: false,
-      leases: new Set(),
+      leases: new Map(),
       blocked: new Set(),
+      recallable: false,
       sinceMs: this.#nowMs,
       asked: false,
       isActor: false,
