@@ -319,20 +319,27 @@ napi_value LiveMaps(napi_env env, napi_callback_info) {
   return Number(env, __atomic_load_n(&live_maps, __ATOMIC_RELAXED));
 }
 
-/** One write to each page gives the mapping a page of its own, with the same bytes. */
+/**
+ * One write to each page gives the mapping a page of its own, with the same bytes. Where the kernel says that it has no such
+ * page, somebody has cut the file, and touching it would kill the process.
+ */
 void CopyPages(Mapping* mapping) {
 #if defined(__linux__)
   if (madvise(mapping->address, mapping->length, MADV_POPULATE_WRITE) == 0) return;
+  if (errno != EINVAL && errno != ENOSYS) return; // Linux before 5.14 does not know the question
 #endif
   volatile uint8_t* bytes = static_cast<uint8_t*>(mapping->address);
   for (size_t at = 0; at < mapping->length; at += page_size) bytes[at] = bytes[at];
 }
 
-/** copyPrivateMaps(): make this environment's private mappings independent of their files, which may change now. */
+/**
+ * copyPrivateMaps(): make this environment's private mappings independent of their files, which may change now. Those without
+ * a token are nobody's for longer than their block is pinned, which may have ended: the file may be shorter by now.
+ */
 napi_value CopyPrivateMaps(napi_env env, napi_callback_info) {
   pthread_mutex_lock(&private_maps_lock);
   for (Mapping* mapping = private_maps; mapping != nullptr; mapping = mapping->next) {
-    if (mapping->env == env) CopyPages(mapping);
+    if (mapping->env == env && mapping->token >= 0) CopyPages(mapping);
   }
   pthread_mutex_unlock(&private_maps_lock);
   return Undefined(env);

@@ -118,6 +118,28 @@ function testArena(mode: string, options: ArenaOptions): void {
     if (native !== undefined) await collectUntil(() => released === 1);
   }
 
+  test("a process that keeps its arrays leaves alone what lay in a fallback file that has been cut", () => {
+    if (native === undefined) return;
+    const a = arena("cut", MIB, { fallbackPath: join(directory, `cut-fallback-${mode}`) });
+    a.write(0, [new Uint8Array(8_192).fill(5)]);
+    a.write(FALLBACK_OFFSET, [new Uint8Array(3 * MIB).fill(6)]);
+    const [own, others] = [a, Arena.open(a.path, MIB, options)].map(
+      (each) => new Uint8Array(each.map(0, 8_192, () => {}) as ArrayBuffer),
+    ) as [Uint8Array, Uint8Array];
+    const looked = [
+      a.view(FALLBACK_OFFSET, 3 * MIB),
+      new Uint8Array(a.map(FALLBACK_OFFSET, 4_096, () => {}) as ArrayBuffer),
+    ];
+    assert.deepEqual(
+      looked.map((view) => view?.[4_000]),
+      [6, 6],
+    );
+    a.emptyFallback();
+    a.keepPrivateCopies(); // a touch of what is gone would kill this process
+    a.write(0, [new Uint8Array(8_192).fill(7)]);
+    assert.deepEqual([own[8_000], others[8_000]], [5, 5]);
+  });
+
   test("a file system that becomes full is an error, never a signal", () => {
     const mount = join(directory, `small-${mode}`);
     const mounted = spawnSync("sh", ["-c", `mkdir ${mount} && mount -t tmpfs -o size=1m none ${mount}`]);

@@ -135,6 +135,19 @@ export class Arena {
    * turns. Undefined where that is not possible (no addon, a place inside a page, too many mappings): use `read`.
    */
   map(offset: number, sizeBytes: number, onReleased: () => void): ArrayBuffer | undefined {
+    return this.#map(offset, sizeBytes, onReleased);
+  }
+
+  /**
+   * The same for code that copies what it needs while the block is pinned, wherever the block lies. The view may live on
+   * as garbage, when the file has been cut; nobody looks at it then.
+   */
+  view(offset: number, sizeBytes: number): Uint8Array | undefined {
+    const mapped = this.readable(offset, sizeBytes) ?? this.#map(offset, sizeBytes, undefined);
+    return mapped instanceof ArrayBuffer ? new Uint8Array(mapped) : mapped;
+  }
+
+  #map(offset: number, sizeBytes: number, onReleased: (() => void) | undefined): ArrayBuffer | undefined {
     const { fd, position } = this.#placeOf(offset, sizeBytes);
     const native = this.#native;
     if (native === undefined || this.#unmappable || sizeBytes === 0 || position % native.pageBytes !== 0)

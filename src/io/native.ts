@@ -26,7 +26,7 @@ export interface Native {
   unmap(buffer: ArrayBuffer): void;
   /** Private mappings of this process, its worker threads included. */
   liveMaps(): number;
-  /** Give this thread's private mappings memory of their own: the files may change from here on. */
+  /** Give this thread's private mappings that have a token memory of their own: the files may change from here on. */
   copyPrivateMaps(): void;
   onReleased(callback: (token: number) => void): void;
   /** Take space in the file system for a range of a file, whose contents stay. @throws ENOSPC, EDQUOT, EOPNOTSUPP */

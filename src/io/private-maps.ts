@@ -4,25 +4,31 @@ import type { Native } from "./native.js";
 
 const released = new Map<number, () => void>();
 let nextToken = 0;
+const NOBODY = -1;
 let listening: Native | undefined;
 const collector = new IdleCollector(() => released.size > 0);
 
-/** Undefined where this runtime allows no external memory, the kernel no further mapping, or the file system none at all. */
+/**
+ * `onReleased` undefined: the mapping is used only as long as its block is pinned, and nobody is told of its end.
+ *
+ * Undefined where this runtime allows no external memory, the kernel no further mapping, or the file system none at all.
+ */
 export function mapPrivately(
   native: Native,
   fd: number,
   offset: number,
   sizeBytes: number,
-  onReleased: () => void,
+  onReleased: (() => void) | undefined,
 ): ArrayBuffer | undefined {
   if (listening !== native) {
     native.onReleased(tellReleased);
     listening = native;
   }
-  const token = nextToken++;
+  const token = onReleased === undefined ? NOBODY : nextToken++;
   try {
     const buffer = native.mapPrivate(fd, offset, sizeBytes, token);
     if (buffer === undefined) return undefined;
+    if (onReleased === undefined) return buffer;
     released.set(token, onReleased);
     collector.noteMapping();
     return buffer;

@@ -94,8 +94,5 @@ export class StoredBytes extends EncodedBytes {
 
 /** The block as a whole, from which small things are copied. A block of gigabytes may lie in no window of the arena. */
 function blockBytes(arena: Arena, offset: number, sizeBytes: number): Uint8Array {
-  const inWindow = arena.readable(offset, sizeBytes);
-  if (inWindow !== undefined) return inWindow;
-  const mapped = arena.map(offset, sizeBytes, () => {});
-  return mapped === undefined ? arena.read(offset, sizeBytes) : new Uint8Array(mapped);
+  return arena.view(offset, sizeBytes) ?? arena.read(offset, sizeBytes);
 }
