@@ -14,7 +14,6 @@
 #include <node_api.h>
 
 #include <errno.h>
-#include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
 #include <stdint.h>
@@ -22,7 +21,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <time.h>
 #include <unistd.h>
 #if defined(__linux__)
 #include <signal.h>
@@ -30,12 +28,10 @@
 #endif
 
 #include "crc32c.h"
+#include "pages.h"
 
 #if defined(__linux__) && !defined(MADV_POPULATE_WRITE)
 #define MADV_POPULATE_WRITE 23
-#endif
-#if defined(__linux__) && !defined(MADV_COLLAPSE)
-#define MADV_COLLAPSE 25
 #endif
 
 namespace {
@@ -176,11 +172,6 @@ struct Arguments {
   }
 };
 
-const size_t page_size = static_cast<size_t>(sysconf(_SC_PAGESIZE));
-
-/** A large page of x86-64, and of arm64 with pages of 4 KiB. Elsewhere trying to have some fails, and costs nothing. */
-constexpr size_t kLargePage = 2 * 1024 * 1024;
-
 napi_value Number(napi_env env, double value) {
   napi_value result = nullptr;
   napi_create_double(env, value, &result);
@@ -229,36 +220,12 @@ void EndMapping(napi_env env, void*, void* hint) {
   free(mapping);
 }
 
-/**
- * `mmap` at an address that lies in a large page exactly where the offset does in the file: the kernel shows a file's large
- * page as one only to such mappings, and else as 512 small ones with a fault for every 16 of them.
- */
-void* MapAligned(int fd, off_t offset, size_t length, int flags) {
-  constexpr int kProtection = PROT_READ | PROT_WRITE;
-  if (length < kLargePage) return mmap(nullptr, length, kProtection, flags, fd, offset);
-  size_t whole = (length + page_size - 1) & ~(page_size - 1);
-  void* taken = mmap(nullptr, whole + kLargePage, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-  if (taken == MAP_FAILED) return MAP_FAILED;
-  uintptr_t begin = reinterpret_cast<uintptr_t>(taken);
-  uintptr_t start = begin + ((static_cast<uintptr_t>(offset) - begin) & (kLargePage - 1));
-  void* address = mmap(reinterpret_cast<void*>(start), length, kProtection, flags | MAP_FIXED, fd, offset);
-  int error = errno;
-  if (address == MAP_FAILED) {
-    munmap(taken, whole + kLargePage);
-  } else {
-    if (start > begin) munmap(taken, start - begin);
-    if (start < begin + kLargePage) munmap(reinterpret_cast<void*>(start + whole), begin + kLargePage - start);
-  }
-  errno = error;
-  return address;
-}
-
 /** Undefined if this runtime allows no external memory: the caller copies then. */
 napi_value Map(napi_env env, int fd, off_t offset, size_t length, bool is_private, double token) {
-  if (offset % static_cast<off_t>(page_size) != 0) return ThrowErrno(env, "mmap at an offset inside a page", EINVAL);
+  if (offset % static_cast<off_t>(mobula::kPage) != 0) return ThrowErrno(env, "mmap at an offset inside a page", EINVAL);
   Mapping* mapping = static_cast<Mapping*>(malloc(sizeof(Mapping)));
   if (mapping == nullptr) return ThrowErrno(env, "malloc", ENOMEM);
-  void* address = MapAligned(fd, offset, length, is_private ? MAP_PRIVATE : MAP_SHARED);
+  void* address = mobula::MapAligned(fd, offset, length, is_private ? MAP_PRIVATE : MAP_SHARED);
   if (address == MAP_FAILED) {
     int error = errno;
     free(mapping);
@@ -329,7 +296,7 @@ void CopyPages(Mapping* mapping) {
   if (errno != EINVAL && errno != ENOSYS) return; // Linux before 5.14 does not know the question
 #endif
   volatile uint8_t* bytes = static_cast<uint8_t*>(mapping->address);
-  for (size_t at = 0; at < mapping->length; at += page_size) bytes[at] = bytes[at];
+  for (size_t at = 0; at < mapping->length; at += mobula::kPage) bytes[at] = bytes[at];
 }
 
 /**
@@ -362,59 +329,6 @@ napi_value OnReleased(napi_env env, napi_callback_info info) {
 
 // ── Space ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
-int64_t NowMs() {
-  timespec now;
-  clock_gettime(CLOCK_MONOTONIC, &now);
-  return static_cast<int64_t>(now.tv_sec) * 1000 + now.tv_nsec / 1000000;
-}
-
-#if defined(__linux__)
-/** `fallocate`, however often a signal comes. 0 or an errno. */
-int Allocate(int fd, off_t offset, size_t length) {
-  int result;
-  do {
-    result = fallocate(fd, 0, offset, static_cast<off_t>(length));
-  } while (result != 0 && errno == EINTR);
-  return result == 0 ? 0 : errno;
-}
-
-/** The kernel may have to move others' pages to make a large one: no longer than this for each. */
-constexpr int64_t kLargePagePatienceMs = 10;
-
-/**
- * Give a range of a file in shared memory large pages, as far as there are any. One small page for each is taken the
- * usual way, then the kernel is asked to make them one (Linux 6.1), which it does whatever the machine's settings for
- * large pages are, since it was asked. Measured on a range of 256 MiB: as long as taking the same space in small pages; then
- * the first write by a process takes as long as any other (3 times as long with small ones), and so does the first read.
- */
-void TakeLargePages(int fd, off_t offset, size_t length) {
-  off_t start = (offset + static_cast<off_t>(kLargePage) - 1) & ~static_cast<off_t>(kLargePage - 1);
-  off_t end = (offset + static_cast<off_t>(length)) & ~static_cast<off_t>(kLargePage - 1);
-  if (start >= end) return;
-  size_t size = static_cast<size_t>(end - start);
-  void* mapping = MapAligned(fd, start, size, MAP_SHARED);
-  if (mapping == MAP_FAILED) return;
-  for (size_t at = 0; at < size; at += kLargePage) {
-    int64_t begin_ms = NowMs();
-    if (Allocate(fd, start + static_cast<off_t>(at), page_size) != 0) break;
-    if (madvise(static_cast<uint8_t*>(mapping) + at, kLargePage, MADV_COLLAPSE) != 0) break;
-    if (NowMs() - begin_ms > kLargePagePatienceMs) break;
-  }
-  munmap(mapping, size);
-}
-#endif
-
-/** Take space for a range of a file, which keeps its contents. 0 or an errno. */
-int Reserve(int fd, off_t offset, size_t length) {
-#if defined(__linux__)
-  TakeLargePages(fd, offset, length);
-  return Allocate(fd, offset, length); // what has space already keeps it
-#else
-  (void)fd, (void)offset, (void)length;
-  return EOPNOTSUPP;
-#endif
-}
-
 /** reserve(fd, offset, length): so that a write to a mapping never meets a full file system, which would be fatal */
 napi_value ReserveSpace(napi_env env, napi_callback_info info) {
   Arguments arguments(env, info);
@@ -422,7 +336,7 @@ napi_value ReserveSpace(napi_env env, napi_callback_info info) {
   off_t offset;
   size_t length;
   if (!arguments.Descriptor(0, &fd) || !arguments.Range(1, &offset, &length)) return nullptr;
-  int error = Reserve(fd, offset, length);
+  int error = mobula::Reserve(fd, offset, length);
   return error == 0 ? Undefined(env) : ThrowErrno(env, "fallocate", error);
 }
 
@@ -437,7 +351,7 @@ napi_value Populate(napi_env env, napi_callback_info info) {
   if (!arguments.Bytes(0, &data, &length)) return nullptr;
 #if defined(__linux__)
   if (length == 0) return Boolean(env, true);
-  uintptr_t mask = page_size - 1;
+  uintptr_t mask = mobula::kPage - 1;
   uintptr_t start = reinterpret_cast<uintptr_t>(data) & ~mask;
   uintptr_t end = (reinterpret_cast<uintptr_t>(data) + length + mask) & ~mask;
   int result;
@@ -486,7 +400,7 @@ napi_value WaitReadable(napi_env env, napi_callback_info info) {
   if (!arguments.Whole(1, -1, INT32_MAX, &timeout_ms, "a time-out is a whole number of milliseconds, or -1")) {
     return nullptr;
   }
-  int64_t deadline = NowMs() + static_cast<int64_t>(timeout_ms);
+  int64_t deadline = mobula::NowMs() + static_cast<int64_t>(timeout_ms);
   pollfd waiting = {fd, POLLIN, 0};
   int left = static_cast<int>(timeout_ms);
   for (;;) {
@@ -495,7 +409,7 @@ napi_value WaitReadable(napi_env env, napi_callback_info info) {
     if (ready == 0) return Boolean(env, false);
     if (errno != EINTR) return ThrowErrno(env, "poll", errno);
     if (timeout_ms < 0) continue;
-    int64_t rest = deadline - NowMs();
+    int64_t rest = deadline - mobula::NowMs();
     left = rest > 0 ? static_cast<int>(rest) : 0;
   }
   if ((waiting.revents & POLLNVAL) != 0) return ThrowErrno(env, "poll", EBADF);
@@ -545,6 +459,6 @@ NAPI_MODULE_INIT() {
     }
   }
   napi_set_named_property(env, exports, "interfaceVersion", Number(env, kInterfaceVersion));
-  napi_set_named_property(env, exports, "pageBytes", Number(env, static_cast<double>(page_size)));
+  napi_set_named_property(env, exports, "pageBytes", Number(env, static_cast<double>(mobula::kPage)));
   return exports;
 }

@@ -11,7 +11,7 @@ import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 
 const HERE = dirname(fileURLToPath(import.meta.url));
-const SOURCES = ["addon.cc", "crc32c.cc"];
+const SOURCES = ["addon.cc", "crc32c.cc", "pages.cc"];
 const isStrict = process.argv.includes("--strict");
 
 /** src/io/native.ts looks for this name. */

@@ -1,0 +1,26 @@
+#ifndef MOBULA_PAGES_H_
+#define MOBULA_PAGES_H_
+
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+namespace mobula {
+
+extern const size_t kPage;
+
+/**
+ * `mmap`, readable and writable, at an address that lies in a large page exactly where the offset does in the file: the
+ * kernel shows a file's large page as one only to such mappings, and else as 512 small ones with a fault for every 16 of them.
+ */
+void* MapAligned(int fd, off_t offset, size_t length, int flags);
+
+/** Take space for a range of a file, which keeps its contents; in large pages where it can be. 0 or an errno. */
+int Reserve(int fd, off_t offset, size_t length);
+
+/** A clock that only goes forward. */
+int64_t NowMs();
+
+}  // namespace mobula
+
+#endif
