@@ -42,11 +42,17 @@ void* MapAligned(int fd, off_t offset, size_t length, int flags) {
   return address;
 }
 
-int64_t NowMs() {
+namespace {
+
+int64_t ReadMs(clockid_t clock) {
   timespec now;
-  clock_gettime(CLOCK_MONOTONIC, &now);
+  clock_gettime(clock, &now);
   return static_cast<int64_t>(now.tv_sec) * 1000 + now.tv_nsec / 1000000;
 }
+
+}  // namespace
+
+int64_t NowMs() { return ReadMs(CLOCK_MONOTONIC); }
 
 #if defined(__linux__)
 namespace {
@@ -60,7 +66,7 @@ int Allocate(int fd, off_t offset, size_t length) {
   return result == 0 ? 0 : errno;
 }
 
-/** The kernel may have to move others' pages to make a large one: no longer than this for each. */
+/** The kernel may have to move others' pages to make a large one: no more than this of our time for each. */
 constexpr int64_t kLargePagePatienceMs = 10;
 
 /**
@@ -77,10 +83,12 @@ void TakeLargePages(int fd, off_t offset, size_t length) {
   void* mapping = MapAligned(fd, start, size, MAP_SHARED);
   if (mapping == MAP_FAILED) return;
   for (size_t at = 0; at < size; at += kLargePage) {
-    int64_t begin_ms = NowMs();
+    int64_t begin_ms = ReadMs(CLOCK_THREAD_CPUTIME_ID); // others may have the processor meanwhile
     if (Allocate(fd, start + static_cast<off_t>(at), kPage) != 0) break;
-    if (madvise(static_cast<uint8_t*>(mapping) + at, kLargePage, MADV_COLLAPSE) != 0) break;
-    if (NowMs() - begin_ms > kLargePagePatienceMs) break;
+    // Somebody may hold the small page for a moment: that says nothing about the next one.
+    bool is_taken = madvise(static_cast<uint8_t*>(mapping) + at, kLargePage, MADV_COLLAPSE) == 0;
+    if (!is_taken && errno != EAGAIN && errno != EBUSY) break;
+    if (ReadMs(CLOCK_THREAD_CPUTIME_ID) - begin_ms > kLargePagePatienceMs) break;
   }
   munmap(mapping, size);
 }
