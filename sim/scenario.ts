@@ -178,7 +178,7 @@ function strikeAt(cluster: Cluster, checkers: Checkers, fault: Fault, delayMs: n
   cluster.world.after(fault.atMs + delayMs, () => {
     const victim = strike(cluster, fault);
     cluster.world.note("fault", fault.kind, () => `${victim}`);
-    for (const node of cluster.nodes) if (!node.alive) checkers.leases.removeNode(node.nodeId);
+    for (const node of cluster.nodes) if (!node.alive) checkers.removeNode(node.nodeId);
   });
 }
 

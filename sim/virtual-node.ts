@@ -291,7 +291,9 @@ export class VirtualNode extends VirtualProcess implements NodeDoor {
       wakeUpAfter: (delayMs: number) => this.after(delayMs, () => this.#machine(() => this.gcs?.tick(this.localNowMs))),
       stop: (reason: string) => this.kill(reason),
     };
-    return new Gcs(port, this.journey);
+    const gcs = new Gcs(port, this.journey);
+    gcs.tick(this.localNowMs);
+    return gcs;
   }
 
   #rayletPort(): RayletPort {

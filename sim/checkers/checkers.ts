@@ -26,6 +26,11 @@ export class Checkers implements Watch {
   /** Pushes that were taken back from a worker which reads nothing. */
   recalled = 0;
 
+  removeNode(node: NodeId): void {
+    this.leases.removeNode(node);
+    this.tasks.removeNode(node);
+  }
+
   rayletReceives(node: NodeId, message: Message): void {
     if (message.type === "sealObject" && message.attempt === SEALED_BY_OWNER)
       this.tasks.sealedByOwner(message.objectId);

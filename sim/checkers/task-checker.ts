@@ -1,5 +1,12 @@
 /** I-02: one result per object id, at most 1 + maxRetries attempts of a task that start, and none of its runs twice. */
-import { indexOfObject, type ObjectId, type ProcessRef, type TaskId, taskOfObject } from "../../src/base/ids.js";
+import {
+  indexOfObject,
+  type NodeId,
+  type ObjectId,
+  type ProcessRef,
+  type TaskId,
+  taskOfObject,
+} from "../../src/base/ids.js";
 import { MAX_RETURNS } from "../../src/base/limits.js";
 import type { SimValue } from "../values.js";
 import { demand } from "./violation.js";
@@ -7,7 +14,9 @@ import { demand } from "./violation.js";
 export class TaskChecker {
   readonly #maxRetries = new Map<TaskId, number>();
   readonly #starts = new Map<TaskId, string[]>();
-  readonly #runs = new Map<TaskId, Set<number>>();
+  /** Where each run of a task has started. */
+  readonly #runs = new Map<TaskId, Map<number, ProcessRef>>();
+  readonly #deadNodes = new Set<NodeId>();
   /** What tasks threw, and what left its owner after it had arrived there, has no spec in the GCS. */
   readonly #withoutSpec = new Set<ObjectId>();
   readonly #tokens = new Map<ObjectId, string>();
@@ -16,15 +25,22 @@ export class TaskChecker {
     return this.#starts.size;
   }
 
+  removeNode(node: NodeId): void {
+    this.#deadNodes.add(node);
+  }
+
   submitted(task: TaskId, maxRetries: number): void {
     demand(!this.#maxRetries.has(task), `task id ${task} is used once`);
     this.#maxRetries.set(task, maxRetries);
   }
 
   starts(task: TaskId, run: number, process: ProcessRef): void {
-    const runs = this.#runs.get(task) ?? new Set();
-    demand(!runs.has(run), `run ${run} of task ${task} starts once: it does again on ${process.processId}`);
-    this.#runs.set(task, runs.add(run));
+    const runs = this.#runs.get(task) ?? new Map();
+    const before = runs.get(run);
+    // A grant may die with its node, and the first task have run there: nobody else knows of either.
+    const isFirst = before === undefined || this.#deadNodes.has(before.nodeId);
+    demand(isFirst, `run ${run} of task ${task} starts once: it does on ${before?.processId} and ${process.processId}`);
+    this.#runs.set(task, runs.set(run, process));
     const starts = this.#starts.get(task) ?? [];
     this.#starts.set(task, starts);
     starts.push(process.processId);
