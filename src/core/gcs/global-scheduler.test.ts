@@ -97,14 +97,15 @@ test("a busy node that holds the arguments is waited for a little, and its idle 
   w.report("N2", 0);
   w.place("patient", { takes: ["b"] });
   w.place("impatient", { takes: ["b"] });
+  w.scheduler.tick(900); // the last heartbeat was long ago: the wait begins now
+  w.scheduler.tick(949);
   assert.ok(!w.asked().some((said) => said.includes(" to N")));
-  w.scheduler.tick(49);
   w.report("N2", 1);
   assert.deepEqual(
     w.asked().filter((said) => said.includes(" to N")),
     ["patient to N2"],
   );
-  w.scheduler.tick(50);
+  w.scheduler.tick(950);
   assert.deepEqual(
     w.asked().filter((said) => said.includes(" to N")),
     ["impatient to N1"],

@@ -151,9 +151,20 @@ export class GlobalScheduler {
   tick(nowMs: number): void {
     this.#nowMs = nowMs;
     this.#garbageRounds = 0;
-    if (this.#insistUntilMs.size > 0) this.#placeWaiting();
+    if (this.#insistUntilMs.size > 0) {
+      this.#beginToInsist();
+      this.#placeWaiting();
+    }
     const isStarving = this.#waiting.size > this.#infeasible.size;
     if (this.#starvation.isDue(nowMs, isStarving)) this.wantGarbage();
+  }
+
+  #beginToInsist(): void {
+    for (const [leaseId, untilMs] of this.#insistUntilMs) {
+      if (untilMs !== Number.POSITIVE_INFINITY) continue;
+      this.#insistUntilMs.set(leaseId, this.#nowMs + LOCALITY_WAIT_MS);
+      this.#port.wakeUpAfter(LOCALITY_WAIT_MS);
+    }
   }
 
   /** All processes of the cluster are asked, unless they have been too often lately. */
@@ -292,9 +303,10 @@ export class GlobalScheduler {
     if (wanted === undefined || wanted.draining || !fits(request.demand, wanted.info.total)) return false;
     const untilMs = this.#insistUntilMs.get(request.leaseId);
     if (untilMs !== undefined) return this.#nowMs < untilMs;
-    this.#insistUntilMs.set(request.leaseId, this.#nowMs + LOCALITY_WAIT_MS);
+    // The time was last told up to a heartbeat ago: it is asked for, and the wait begins then.
+    this.#insistUntilMs.set(request.leaseId, Number.POSITIVE_INFINITY);
     this.#port.leasesWanted(wanted.info.nodeId);
-    this.#port.wakeUpAfter(LOCALITY_WAIT_MS);
+    this.#port.wakeUpAfter(0);
     return true;
   }
 
