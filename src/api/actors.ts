@@ -62,7 +62,8 @@ export function makeActorClass(type: ConcreteClass, options: ActorOptions): unkn
 
 export function classOf(state: ClassState): object {
   const { name, fn } = state.cell;
-  const handle = () => {
+  // Not an arrow function: `new` is to get the same answer.
+  const handle = function notCallable() {
     throw new InvalidOptionError(
       `${name} is an actor class: call ${name}.remote(...) to create an actor, or ${name}.local(...) for an instance here`,
     );

@@ -87,9 +87,9 @@ const KEYS = {
 const CHECKS: Readonly<Record<string, (name: string, value: unknown) => void>> = {
   name: text,
   namespace: text,
-  address: text,
+  address: someText,
   authToken: text,
-  spillDirectory: text,
+  spillDirectory: someText,
   numCpus: amount,
   numGpus: gpus,
   memory: bytes,
@@ -221,6 +221,12 @@ function texts(name: string, value: unknown): void {
 function text(name: string, value: unknown): void {
   if (typeof value !== "string") throw new InvalidOptionError(`${name} must be a string, got ${show(value)}`);
   checkText(name, value);
+}
+
+/** An empty one is a mistake, as of an environment variable that is not set, and says nothing about what was meant. */
+function someText(name: string, value: unknown): void {
+  text(name, value);
+  if (value === "") throw new InvalidOptionError(`${name} is empty: leave it out, or say which`);
 }
 
 /** Text that travels as it is: a peer would refuse a longer one with the connection. @throws InvalidOptionError */

@@ -1,4 +1,6 @@
 /** Small actors that programs and tests need to wait for each other. */
+import { InvalidOptionError } from "../errors.js";
+import { show } from "./options.js";
 import { remote } from "./remote.js";
 
 class SignalActor {
@@ -24,6 +26,7 @@ class SemaphoreActor {
   readonly #waiting: (() => void)[] = [];
 
   constructor(count: number) {
+    checkCount("Semaphore", count, 0);
     this.#free = count;
   }
 
@@ -49,6 +52,7 @@ class BarrierActor {
   #waiting: (() => void)[] = [];
 
   constructor(count: number) {
+    checkCount("Barrier", count, 1);
     this.#count = count;
   }
 
@@ -60,6 +64,11 @@ class BarrierActor {
       this.#waiting = [];
     });
   }
+}
+
+function checkCount(name: string, count: unknown, least: number): void {
+  if (Number.isSafeInteger(count) && (count as number) >= least) return;
+  throw new InvalidOptionError(`${name}.remote(count) takes a whole number of at least ${least}, got ${show(count)}`);
 }
 
 /**

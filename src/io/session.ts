@@ -24,7 +24,7 @@ import {
   writeFileSync,
 } from "node:fs";
 import { tmpdir, userInfo } from "node:os";
-import { basename, join } from "node:path";
+import { basename, dirname, join } from "node:path";
 import { MAX_KEPT_LOG_DIRECTORIES } from "../base/limits.js";
 import { ConnectionError, InvalidOptionError } from "../errors.js";
 import { ARENA_PREFIX, SHARED_MEMORY } from "./arena.js";
@@ -69,13 +69,24 @@ function spillElsewhere(session: Session, spillDirectory: string): void {
   const directory = join(spillDirectory, `${ARENA_PREFIX}${session.name}`);
   symlinkSync(directory, session.spill); // first, so that whoever sweeps finds what we make
   try {
-    mkdirSync(spillDirectory, { recursive: true });
+    makeAll(spillDirectory);
     mkdirSync(directory, { mode: 0o700 });
   } catch (cause) {
     removeSession(session);
     throw new InvalidOptionError(`spillDirectory ${spillDirectory} cannot be used: ${(cause as Error).message}`, {
       cause,
     });
+  }
+}
+
+/** A directory and those above it. Node's own recursion never ends where the file system refuses one, as `/proc` does. */
+function makeAll(directory: string): void {
+  if (existsSync(directory)) return;
+  makeAll(dirname(directory));
+  try {
+    mkdirSync(directory);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== "EEXIST") throw error; // another node of this host was faster
   }
 }
 

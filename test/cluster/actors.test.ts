@@ -47,6 +47,18 @@ test("tasks and actors are in the namespace of their driver", async () => {
   assert.equal(await get((await getActor<typeof Counter>("made")).increment.remote()), 3);
 });
 
+test("an actor class is no constructor, and a gate for less than nobody is none", async () => {
+  for (const mistake of [
+    () => Reflect.apply(Counter as never, undefined, []),
+    () => Reflect.construct(Counter as never, []),
+  ]) {
+    assert.throws(mistake, (e) => e instanceof ray.InvalidOptionError && /Counter\.remote/.test(e.message));
+  }
+  const died = (words: RegExp) => (e: unknown) => e instanceof ray.ActorDiedError && words.test(e.message);
+  await assert.rejects(get(ray.Semaphore.remote(-1).acquire.remote()), died(/Semaphore.*at least 0, got -1/));
+  await assert.rejects(get(ray.Barrier.remote(0.5).wait.remote()), died(/Barrier.*at least 1, got 0\.5/));
+});
+
 test("a handle says what it is, and is no promise", async () => {
   const counter = Counter.remote();
   const words = /^ActorHandle\(Counter [0-9a-f]+\)$/;

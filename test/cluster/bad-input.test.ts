@@ -39,6 +39,15 @@ test("everything that needs a cluster says so before init", async () => {
 test("an address where nobody listens, or that is none", async () => {
   await assert.rejects(ray.init({ address: "127.0.0.1:1" }), hasCode("CONNECTION", /127\.0\.0\.1:1.*ECONNREFUSED/));
   await assert.rejects(ray.init({ address: "nonsense" }), hasCode("INVALID_OPTION", /nonsense/));
+  await assert.rejects(ray.init({ address: "" }), hasCode("INVALID_OPTION", /address is empty/));
+});
+
+test("a directory for spilled objects that cannot be made", async () => {
+  await assert.rejects(ray.init({ spillDirectory: "" }), hasCode("INVALID_OPTION", /spillDirectory is empty/));
+  await assert.rejects(
+    ray.init({ spillDirectory: "/proc/none/such" }),
+    hasCode("INVALID_OPTION", /\/proc\/none\/such/),
+  );
 });
 
 test("a wrong or missing secret", async () => {
