@@ -118,7 +118,7 @@ function templateFor(state: FunctionState, runtime: Runtime): TaskTemplate {
   const demand = demandOf(options, 1);
   const strategy = strategyOf(options.schedulingStrategy);
   const maxRetries = options.maxRetries ?? DEFAULT_MAX_RETRIES;
-  const amounts = [...demand].map(([name, amount]) => `${name}=${amount}`).sort();
+  const amounts = [...demand].map((amount) => JSON.stringify(amount)).sort();
   state.template = {
     functionId: registered(cell, runtime),
     name: options.name ?? cell.name,

@@ -77,11 +77,14 @@ function checkCount(name: string, count: unknown, least: number): void {
  */
 export const classesByName = { SignalActor, SemaphoreActor, BarrierActor };
 
+/** Those who wait are calls under way: with a limit on them, who is to let them go would wait behind them. */
+const EVERYBODY = { maxConcurrency: 0xffff_ffff };
+
 /** A gate: `wait()` ends once `send()` has been called. */
-export const Signal = remote(SignalActor);
+export const Signal = remote(EVERYBODY, SignalActor);
 
 /** At most `count` holders at a time: `Semaphore.remote(count)`, `acquire()`, `release()`. */
-export const Semaphore = remote(SemaphoreActor);
+export const Semaphore = remote(EVERYBODY, SemaphoreActor);
 
 /** `wait()` ends once `count` callers wait: `Barrier.remote(count)`. */
-export const Barrier = remote(BarrierActor);
+export const Barrier = remote(EVERYBODY, BarrierActor);

@@ -3,7 +3,7 @@
  *
  * Lecture: steps `executeTask` and `storeResult`.
  */
-import { type ActorId, type ObjectId, type ProcessRef, TASK_ID_DIGITS, taskIdOf } from "../base/ids.js";
+import { type ActorId, type LeaseId, type ObjectId, type ProcessRef, TASK_ID_DIGITS, taskIdOf } from "../base/ids.js";
 import { isRebuild } from "../core/actor-lease.js";
 import type { Outcome } from "../core/owner/records.js";
 import { InvalidOptionError, type TaskInfo } from "../errors.js";
@@ -25,6 +25,8 @@ export interface WorkerTask extends IncomingTask {
   readonly caller: unknown;
   readonly lease: number;
   readonly sequence: number;
+  /** Of the first task of a lease, which came before its owner's connection and has no number there. */
+  readonly dispatchedFor?: LeaseId;
   /** Arguments from the store, by their place; filled by `prepare`. */
   fetched?: Map<number, unknown>;
   context?: TaskContext;
@@ -149,9 +151,11 @@ export class TaskRunner {
   }
 
   /** Its owner has given up: the task's signal says so. */
-  abort(caller: unknown, lease: number, sequence: number): void {
+  abort(caller: unknown, lease: number, sequence: number, leaseId: LeaseId | undefined): void {
     for (const task of this.#running) {
-      if (task.caller === caller && task.lease === lease && task.sequence === sequence) task.context?.abort();
+      const isFirst = leaseId !== undefined && task.dispatchedFor === leaseId;
+      const isOfCaller = task.caller === caller && task.lease === lease;
+      if ((isFirst || isOfCaller) && task.sequence === sequence) task.context?.abort();
     }
   }
 
@@ -300,7 +304,7 @@ export class TaskRunner {
 }
 
 /** The first task of a lease, which came by way of the raylet. */
-export function taskOfSpec(spec: TaskSpec): WorkerTask {
+export function taskOfSpec(spec: TaskSpec, leaseId: LeaseId): WorkerTask {
   const { functionId, name, jobId, depth, numReturns, attempt, storeResult } = spec;
   const context = spec.taskId.slice(0, TASK_ID_DIGITS - 8) as IncomingTemplate["context"];
   return {
@@ -312,6 +316,7 @@ export function taskOfSpec(spec: TaskSpec): WorkerTask {
     caller: undefined,
     lease: 0,
     sequence: 0,
+    dispatchedFor: leaseId,
   };
 }
 

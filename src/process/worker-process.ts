@@ -172,7 +172,7 @@ export class WorkerProcess {
         this.#executor.closeLease(message.leaseId);
         return;
       case "dispatchTask":
-        this.#executor.dispatch(message.leaseId, taskOfSpec(message.task));
+        this.#executor.dispatch(message.leaseId, taskOfSpec(message.task, message.leaseId));
         return;
       case "promoteResult":
         return this.#runner.results.promoteResult(message.objectId);
@@ -233,7 +233,8 @@ export class WorkerProcess {
     } else if (type === FRAME.attach) {
       this.#attach(caller, reader);
     } else if (type === FRAME.abort) {
-      this.#runner.abort(caller, reader.u16(), reader.u32());
+      const number = reader.u16();
+      this.#runner.abort(caller, number, reader.u32(), caller.leases.get(number)?.id);
     } else {
       throw new MalformedBytes(`frame type ${type} from an owner`);
     }

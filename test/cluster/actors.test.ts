@@ -59,6 +59,13 @@ test("an actor class is no constructor, and a gate for less than nobody is none"
   await assert.rejects(get(ray.Barrier.remote(0.5).wait.remote()), died(/Barrier.*at least 1, got 0\.5/));
 });
 
+test("a gate opens, however many wait at it", async () => {
+  const signal = ray.Signal.remote();
+  const waiting = Array.from({ length: 1_001 }, () => signal.wait.remote());
+  await get(signal.send.remote(), { timeoutMs: 20_000 });
+  await get(waiting);
+});
+
 test("a handle says what it is, and is no promise", async () => {
   const counter = Counter.remote();
   const words = /^ActorHandle\(Counter [0-9a-f]+\)$/;

@@ -7,6 +7,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
 import * as ray from "../../src/api/index.js";
+import { waitForCondition } from "../../src/testing/index.js";
 import { nothingLeftBehind } from "../support/left-behind.js";
 
 const { context, get, put, remote, wait } = ray;
@@ -190,6 +191,23 @@ test("a poll finds what lies in the store: results, puts, and refs that came fro
   assert.deepEqual((await wait([large, slow], { numReturns: 2, timeoutMs: 0 })).ready, [large]);
   assert.ok((await rejection(get([large, slow], { timeoutMs: 0 }))) instanceof ray.GetTimeoutError);
   assert.ok(performance.now() - polled < 400, "it did not wait for the task");
+});
+
+test("a task whose time is over is told by its signal, the first of its lease too", async () => {
+  const directory = mkdtempSync(join(tmpdir(), "mobula-test-"));
+  const patient = remote(async (path: string) => {
+    const { signal } = context();
+    await new Promise((resolve) => signal.addEventListener("abort", resolve));
+    writeFileSync(path, "");
+  });
+  try {
+    const path = join(directory, "told");
+    const late = patient.options({ timeoutMs: 500, resources: {}, memory: 1 }).remote(path); // a lease of its own
+    await assert.rejects(get(late), (e) => e instanceof ray.TaskTimeoutError);
+    await waitForCondition(() => existsSync(path));
+  } finally {
+    rmSync(directory, { recursive: true });
+  }
 });
 
 test("a signal that is aborted already rejects, though the value is here", async () => {
