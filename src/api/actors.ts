@@ -161,6 +161,8 @@ function whenSendable(
   let missing = entries.length + 1;
   const ready = () => {
     if (--missing > 0) return;
+    // Killed, or dropped without a call, while it waited: there is nobody to make it for.
+    if (link.state === "dead" || core.owner.actors.find(link.actorId) !== link) return;
     const upstream = upstreamFailure(entries);
     if (upstream !== undefined) return core.owner.actors.neverLives(link, upstream);
     send(

@@ -59,6 +59,30 @@ test("an actor class is no constructor, and a gate for less than nobody is none"
   await assert.rejects(get(ray.Barrier.remote(0.5).wait.remote()), died(/Barrier.*at least 1, got 0\.5/));
 });
 
+test("an actor that was killed while its arguments were made is not made, and leaves its name free", async () => {
+  const gate = ray.Signal.remote();
+  const late = remote(async (open: typeof gate) => {
+    await get(open.wait.remote());
+    return 1;
+  }).remote(gate);
+  const Named = remote(
+    class Named {
+      readonly first: number;
+      constructor(first: number) {
+        this.first = first;
+      }
+      value(): number {
+        return this.first;
+      }
+    },
+  ).options({ name: "was-killed" });
+  const killed = Named.remote(late);
+  await ray.kill(killed);
+  await get(gate.send.remote());
+  await get(late);
+  assert.equal(await get(Named.remote(2).value.remote()), 2);
+});
+
 test("a gate opens, however many wait at it", async () => {
   const signal = ray.Signal.remote();
   const waiting = Array.from({ length: 1_001 }, () => signal.wait.remote());

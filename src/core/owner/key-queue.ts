@@ -222,6 +222,13 @@ export function mayRunAgain(task: Task, wasRunning: boolean): boolean {
   return true;
 }
 
+/** The time of its task was over when the grant came. A worker that has begun with it may never end, and is ended. */
+export function refusalOf(leaseId: LeaseId, hasBegun: boolean): Message {
+  if (!hasBegun) return { type: "returnLease", leaseId };
+  const why = "the timeoutMs of its task was over before its owner knew of the lease";
+  return { type: "killLeasedWorker", leaseId, why };
+}
+
 /**
  * Called when time has passed. Its oldest task does not end: a worker that reads would have handed back what waits behind
  * it, so its thread is busy, nothing more goes there, and the raylet is asked for what has not started.

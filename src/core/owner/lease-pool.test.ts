@@ -441,14 +441,19 @@ test("messages that come twice change nothing", () => {
   assert.deepEqual(w.asked(), ["push t2 to 1", "leave 1", "ask 2 for t2"]);
 });
 
-test("a grant that nobody wants any more goes back", () => {
-  const w = new World();
-  const [t1] = w.submit("t1");
-  if (t1 !== undefined) w.pool.withdraw(t1);
-  assert.deepEqual(w.asked(), ["ask 1 for t1", "cancelLease 1"]);
-  w.grant("1");
-  assert.deepEqual(w.asked(), ["N1: returnLease 1"]);
-});
+for (const [dispatched, refusal] of [
+  [false, "returnLease"],
+  [true, "killLeasedWorker"],
+] as const) {
+  test(`a grant that nobody wants any more is answered with ${refusal}: its task has begun: ${dispatched}`, () => {
+    const w = new World();
+    const [t1] = w.submit("t1");
+    if (t1 !== undefined) w.pool.withdraw(t1);
+    assert.deepEqual(w.asked(), ["ask 1 for t1", "cancelLease 1"]);
+    w.grant("1", { dispatched });
+    assert.deepEqual(w.asked(), [`N1: ${refusal} 1`]);
+  });
+}
 
 test("a refused request fails its task, and the next task asks anew", () => {
   const w = new World(1);

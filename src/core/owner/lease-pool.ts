@@ -29,6 +29,7 @@ import {
   mayRunAgain,
   newLease,
   recallOf,
+  refusalOf,
   takeBack,
 } from "./key-queue.js";
 import type { LeasePoolPort } from "./lease-pool-port.js";
@@ -90,7 +91,7 @@ export class LeasePool {
   leaseGranted({ leaseId, worker, address, dispatched, recallable }: Grant): void {
     if (this.#leases.has(leaseId)) return;
     const { queue, task } = this.#closeRequest(leaseId);
-    if (task === undefined) return this.#port.send(rayletOf(worker.nodeId), { type: "returnLease", leaseId });
+    if (task === undefined) return this.#port.send(rayletOf(worker.nodeId), refusalOf(leaseId, dispatched));
     // What is behind a task in this very process nobody can recall: the task would keep us from it, too.
     const mayRecall = recallable && worker.processId !== this.#self.processId;
     const lease = newLease(leaseId, queue, worker, address, mayRecall, this.#nowMs);
