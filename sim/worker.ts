@@ -144,6 +144,7 @@ export class Worker extends OwnerProcess implements WorkerDoor {
       rebuilt: (lease, _run, outcome) => this.#rebuilt(lease.id, outcome),
       handBack: (caller, lease, sequences, blocked) =>
         (caller as Caller).end.send({ kind: "handBack", leaseId: lease.id, sequences, blocked }),
+      leaseOver: ({ id, caller }) => (caller as Caller | undefined)?.leases.delete(id),
       wakeUpAfter: (delayMs) => this.after(delayMs, () => executor.tick()),
     };
     const executor = new Executor(port, words);

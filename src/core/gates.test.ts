@@ -243,6 +243,7 @@ class Node {
       handBack: (caller, _, sequences, blocked) =>
         this.#send(`${name} to owner`, () => this.#owner.handedBack(caller as Lease, sequences, blocked)),
       rebuilt: () => {},
+      leaseOver: () => {},
       wakeUpAfter: () => {}, // here every millisecond is a tick
     };
     const executor: Executor = new Executor(port, words);

@@ -12,6 +12,7 @@
  *     handBack  u16 lease, u8 blocked, u32 count, u32 sequence ...
  *     abort     u16 lease, u32 sequence
  */
+import { assert } from "../base/assert.js";
 import { ByteReader, type ByteWriter, cutText, MalformedBytes } from "../base/bytes.js";
 import type { ContextId, FunctionId, JobId, ObjectId } from "../base/ids.js";
 import { MAX_ID_BYTES, MAX_INLINE_BYTES, MAX_RETURNS, MAX_TEXT_BYTES } from "../base/limits.js";
@@ -22,6 +23,17 @@ import { type StoredValue, takeValue } from "./stored-value.js";
 
 /** The lease number of an actor's calls. */
 export const NO_LEASE = 0xffff;
+
+/**
+ * The number for the next lease on a connection: the first after `before` that none has. One that is given back is not
+ * used again for as long as possible: an answer for it may still be under way.
+ */
+export function nextLeaseNumber(taken: ReadonlyMap<number, unknown>, before: number): number {
+  assert(taken.size < NO_LEASE, "a worker has fewer leases of one owner than there are numbers");
+  let number = (before + 1) % NO_LEASE;
+  while (taken.has(number)) number = (number + 1) % NO_LEASE;
+  return number;
+}
 export const MAX_TEMPLATES = 0xffff;
 const STORE_RESULT = 1;
 

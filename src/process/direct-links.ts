@@ -20,6 +20,7 @@ import {
   type IncomingTemplate,
   MAX_TEMPLATES,
   NO_LEASE,
+  nextLeaseNumber,
   readOutcome,
   writeArguments,
   writeCallHeader,
@@ -40,9 +41,8 @@ interface Link {
   readonly worker: ProcessRef;
   connection: Connection | undefined;
   readonly leases: Map<number, Lease>;
-  readonly numbers: Map<Lease, number>;
   actor: ActorLink | undefined;
-  nextNumber: number;
+  lastNumber: number;
   readonly templates: Map<TaskTemplate, Map<ContextId, number>>;
   nextTemplate: number;
   /** The template used last: a loop that submits one function asks for nothing else. */
@@ -72,9 +72,9 @@ export class DirectLinks {
       lease.worker,
       lease.address,
       (link) => {
-        const number = link.nextNumber++ % NO_LEASE;
+        const number = nextLeaseNumber(link.leases, link.lastNumber);
+        link.lastNumber = number;
         link.leases.set(number, lease);
-        link.numbers.set(lease, number);
         lease.route = { link, number } satisfies Route;
         this.#writeAttach(link, number, lease);
         this.#host.owner.leases.connected(lease);
@@ -84,11 +84,8 @@ export class DirectLinks {
   }
 
   disconnectLease(lease: Lease): void {
-    const link = this.#links.get(lease.worker.processId);
-    const number = link?.numbers.get(lease);
-    if (link === undefined || number === undefined) return;
-    link.numbers.delete(lease);
-    link.leases.delete(number);
+    const route = lease.route as Route | undefined;
+    if (route?.link.leases.get(route.number) === lease) route.link.leases.delete(route.number);
   }
 
   connectActor(actor: ActorLink): void {
@@ -151,12 +148,13 @@ export class DirectLinks {
   }
 
   abort(where: Lease | ActorLink, task: Task): void {
-    const link = where.worker === undefined ? undefined : this.#links.get(where.worker.processId);
-    if (link?.connection === undefined) return;
-    const writer = link.connection.beginFrame(FRAME.abort);
-    writer.u16("inFlight" in where && "queue" in where ? (link.numbers.get(where) ?? NO_LEASE) : NO_LEASE);
-    writer.u32(task.sequence);
-    link.connection.endFrame();
+    if ("queue" in where) {
+      const route = where.route as Route | undefined;
+      if (route !== undefined) this.#writeAbort(route.link, route.number, task);
+      return;
+    }
+    const link = where.worker && this.#links.get(where.worker.processId);
+    if (link !== undefined) this.#writeAbort(link, NO_LEASE, task);
   }
 
   closeAll(): void {
@@ -194,9 +192,8 @@ export class DirectLinks {
       worker,
       connection,
       leases: new Map(),
-      numbers: new Map(),
       actor: undefined,
-      nextNumber: 0,
+      lastNumber: -1,
       templates: new Map(),
       nextTemplate: 0,
       lastTemplate: undefined,
@@ -263,6 +260,13 @@ export class DirectLinks {
     const writer = link.connection?.beginFrame(FRAME.attach);
     writer?.u16(number);
     writer?.text(lease.id);
+    link.connection?.endFrame();
+  }
+
+  #writeAbort(link: Link, number: number, task: Task): void {
+    const writer = link.connection?.beginFrame(FRAME.abort);
+    writer?.u16(number);
+    writer?.u32(task.sequence);
     link.connection?.endFrame();
   }
 

@@ -20,13 +20,11 @@ import { StoredError, StoredFailure, type StoredValue, takeValue } from "./store
 import { type Blocker, CallStyle, inTask, isPromise, TaskContext } from "./task-context.js";
 import { isPrimitive } from "./value-codec.js";
 
-/** A task or call at this worker. Where it came from, for `abort`. */
+/** A task or call at this worker. */
 export interface WorkerTask extends IncomingTask {
-  readonly caller: unknown;
-  readonly lease: number;
+  /** What `sequence` counts, for `abort`: a task's lease by its id, the connection of an actor's caller. */
+  readonly origin: unknown;
   readonly sequence: number;
-  /** Of the first task of a lease, which came before its owner's connection and has no number there. */
-  readonly dispatchedFor?: LeaseId;
   /** Arguments from the store, by their place; filled by `prepare`. */
   fetched?: Map<number, unknown>;
   context?: TaskContext;
@@ -127,8 +125,7 @@ export class TaskRunner {
       attempt: 0,
       storeResult: false,
       args,
-      caller: undefined,
-      lease: 0,
+      origin: undefined,
       sequence: 0,
     };
     await new Promise<void>((resolve, reject) => {
@@ -151,11 +148,9 @@ export class TaskRunner {
   }
 
   /** Its owner has given up: the task's signal says so. */
-  abort(caller: unknown, lease: number, sequence: number, leaseId: LeaseId | undefined): void {
+  abort(origin: unknown, sequence: number): void {
     for (const task of this.#running) {
-      const isFirst = leaseId !== undefined && task.dispatchedFor === leaseId;
-      const isOfCaller = task.caller === caller && task.lease === lease;
-      if ((isFirst || isOfCaller) && task.sequence === sequence) task.context?.abort();
+      if (task.origin === origin && task.sequence === sequence) task.context?.abort();
     }
   }
 
@@ -313,10 +308,8 @@ export function taskOfSpec(spec: TaskSpec, leaseId: LeaseId): WorkerTask {
     attempt,
     storeResult,
     args: argumentsOf(spec.arguments),
-    caller: undefined,
-    lease: 0,
+    origin: leaseId,
     sequence: 0,
-    dispatchedFor: leaseId,
   };
 }
 

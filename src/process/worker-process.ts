@@ -60,8 +60,8 @@ async function dialPatiently(...how: Parameters<typeof dial>): Promise<Connectio
 export interface CallerConnection {
   readonly connection: Connection;
   readonly templates: IncomingTemplate[];
+  /** By the numbers that their owner has given them, which are their routes. */
   readonly leases: Map<number, LeaseSlot>;
-  readonly numbers: Map<LeaseSlot, number>;
 }
 
 export class WorkerProcess {
@@ -143,7 +143,8 @@ export class WorkerProcess {
         this.#runner.results.promote(run.task as WorkerTask, outcome, holderOf(run), promoted),
       rebuilt: (lease, _run, outcome) => this.#rebuilt(lease.id, outcome),
       handBack: (caller, lease, sequences, blocked) =>
-        this.#handBack(caller as CallerConnection, (caller as CallerConnection).numbers.get(lease), sequences, blocked),
+        this.#handBack(caller as CallerConnection, numberOf(lease), sequences, blocked),
+      leaseOver: (lease) => forget(lease),
       wakeUpAfter: (delayMs) => this.#wakeUpAfter(delayMs),
     };
     this.#executor = new Executor(port, claimWords);
@@ -211,7 +212,7 @@ export class WorkerProcess {
       connection.destroy();
       return;
     }
-    const caller: CallerConnection = { connection, templates: [], leases: new Map(), numbers: new Map() };
+    const caller: CallerConnection = { connection, templates: [], leases: new Map() };
     connection.start({
       frame: (type, bytes, start, end) => this.#frame(caller, type, bytes, start, end),
       closed: () => {
@@ -234,7 +235,7 @@ export class WorkerProcess {
       this.#attach(caller, reader);
     } else if (type === FRAME.abort) {
       const number = reader.u16();
-      this.#runner.abort(caller, number, reader.u32(), caller.leases.get(number)?.id);
+      this.#runner.abort(number === NO_LEASE ? caller : caller.leases.get(number)?.id, reader.u32());
     } else {
       throw new MalformedBytes(`frame type ${type} from an owner`);
     }
@@ -247,7 +248,7 @@ export class WorkerProcess {
     const owner = { nodeId: nodeId as NodeId, processId: processId as ProcessId };
     this.#executor.attach(leaseId, owner, caller, (lease) => {
       caller.leases.set(number, lease);
-      caller.numbers.set(lease, number);
+      lease.route = number;
     });
   }
 
@@ -265,8 +266,7 @@ export class WorkerProcess {
       attempt: bytes[start + 12],
       storeResult: storesResult(bytes[start + 13] as number),
       args: readArguments(bytes, start + PUSH_HEADER_BYTES, end),
-      caller,
-      lease: number,
+      origin: lease.id,
       sequence,
     } as WorkerTask);
   }
@@ -282,8 +282,7 @@ export class WorkerProcess {
       attempt: 0,
       storeResult: storesResult(bytes[start + 10] as number),
       args: readArguments(bytes, start + CALL_HEADER_BYTES, end),
-      caller,
-      lease: NO_LEASE,
+      origin: caller,
       sequence,
     } as WorkerTask);
   }
@@ -312,26 +311,21 @@ export class WorkerProcess {
   }
 
   #writeAnswer(
-    { connection, numbers }: CallerConnection,
+    { connection }: CallerConnection,
     lease: LeaseSlot | undefined,
     sequence: number,
     outcome: Outcome,
     runTimeMs: number,
   ): void {
     const writer = connection.beginFrame(FRAME.answer);
-    writeAnswerHeader(writer, lease === undefined ? NO_LEASE : (numbers.get(lease) ?? NO_LEASE), sequence, runTimeMs);
+    writeAnswerHeader(writer, lease === undefined ? NO_LEASE : numberOf(lease), sequence, runTimeMs);
     writeOutcome(writer, outcome);
     connection.endFrame();
   }
 
-  #handBack(
-    caller: CallerConnection,
-    number: number | undefined,
-    sequences: readonly number[],
-    blocked: boolean,
-  ): void {
+  #handBack(caller: CallerConnection, number: number, sequences: readonly number[], blocked: boolean): void {
     const writer = caller.connection.beginFrame(FRAME.handBack);
-    writer.u16(number ?? NO_LEASE);
+    writer.u16(number);
     writer.u8(blocked ? 1 : 0);
     writer.u32(sequences.length);
     for (const sequence of sequences) writer.u32(sequence);
@@ -353,4 +347,15 @@ export class WorkerProcess {
       this.#executor.tick();
     }, delayMs);
   }
+}
+
+/** A lease's number on its owner's connection. */
+function numberOf({ route }: LeaseSlot): number {
+  return (route as number | undefined) ?? NO_LEASE;
+}
+
+/** A lease that is over is found by its number no more, which may be another's by now. */
+function forget(lease: LeaseSlot): void {
+  const leases = (lease.caller as CallerConnection | undefined)?.leases;
+  if (leases?.get(numberOf(lease)) === lease) leases.delete(numberOf(lease));
 }

@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Lines, line } from "../../../test/support/messages.js";
 import { lease, process } from "../../../test/support/names.js";
-import { GCS } from "../../base/ids.js";
+import { GCS, type LeaseId } from "../../base/ids.js";
 import { HAND_BACK_AFTER_MS, PROMOTE_UNREAD_AFTER_MS } from "../../base/limits.js";
 import type { Outcome } from "../owner/records.js";
 import { NOTHING } from "../resources.js";
@@ -23,6 +23,7 @@ class World {
   promoted: () => void = () => assert.fail("nothing is being promoted");
   /** Happens in the middle of the next task's code. */
   during: () => void = () => {};
+  readonly over: LeaseId[] = [];
   readonly #lines = new Lines();
   readonly #runs = new Map<unknown, Run>();
 
@@ -49,6 +50,7 @@ class World {
       },
       handBack: (caller, slot, sequences, blocked) =>
         say(`${caller}: ${slot.id} hands back [${sequences.join()}]${blocked ? ", blocked" : ""}`),
+      leaseOver: (slot) => void this.over.push(slot.id),
       rebuilt: (slot, run, outcome) => say(`GCS: ${slot.id} ${run.task} ${outcome.kind}`),
       wakeUpAfter: (delayMs) => say(`wake up in ${delayMs} ms`),
     };
@@ -278,6 +280,7 @@ test("an owner that comes after its lease has ended finds none, and nothing it p
   w.executor.openLease(lease("L1"), process("d"));
   w.executor.closeLease(lease("L1"));
   assert.equal(w.attach(), undefined);
+  assert.deepEqual(w.over, ["L1"]);
 });
 
 test("a lease that is opened twice is one, and its first task runs once", () => {
@@ -301,8 +304,10 @@ test("nothing starts on a closed lease: what waits goes back, what runs is answe
   w.executor.closeLease(lease("L1"));
   w.executor.push(slot, 4, "d");
   assert.deepEqual(w.asked(), ["d: L1 hands back [2,3]", "d: L1 hands back [4]"]);
+  assert.deepEqual(w.over, [], "its answer is still to come");
   w.executor.finished(w.run("async a"), DONE);
   assert.deepEqual(w.asked(), ["d: async a returned in 0 ms"]);
+  assert.deepEqual(w.over, ["L1"]);
   assert.equal(w.attach(), undefined);
 });
 

@@ -41,6 +41,8 @@ export interface ExecutorPort {
   /** A task that the GCS had run again has ended: its results are in the store, and nobody takes an answer. */
   rebuilt(lease: LeaseSlot, run: Run, outcome: Outcome): void;
   handBack(caller: Caller, lease: LeaseSlot, sequences: readonly number[], blocked: boolean): void;
+  /** Nothing of the lease runs, and nothing will: its owner's messages about it mean nothing from here on. */
+  leaseOver(lease: LeaseSlot): void;
   /** Call `tick` after this time. */
   wakeUpAfter(delayMs: number): void;
 }
@@ -75,7 +77,7 @@ export class Executor {
     lease.closed = true;
     this.#remember(id);
     this.#handBackQueued(lease, false);
-    if (lease.current?.state !== "running") this.#leases.delete(id);
+    if (lease.current?.state !== "running") this.#forget(lease);
   }
 
   /**
@@ -262,7 +264,7 @@ export class Executor {
   /** What the lease was at is over. */
   #ended(lease: LeaseSlot): void {
     lease.current = undefined;
-    if (lease.closed) this.#leases.delete(lease.id);
+    if (lease.closed) this.#forget(lease);
     else this.#drain(lease);
   }
 
@@ -270,6 +272,10 @@ export class Executor {
     const lease = newSlot(id, owner);
     this.#leases.set(id, lease);
     return lease;
+  }
+
+  #forget(lease: LeaseSlot): void {
+    if (this.#leases.delete(lease.id)) this.#port.leaseOver(lease);
   }
 
   #remember(id: LeaseId): void {

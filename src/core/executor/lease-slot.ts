@@ -43,6 +43,8 @@ export interface LeaseSlot extends Claimed {
   held: Amounts;
   /** The owner's connection; answers wait for it when the first task came by way of the raylet. */
   caller: Caller | undefined;
+  /** The shell's way to it by its owner's connection. */
+  route: unknown;
   readonly queue: Deque<Run>;
   readonly unanswered: Unread[];
   /** Handed back before the owner had connected. */
@@ -74,6 +76,7 @@ export function newSlot(id: LeaseId, owner: ProcessRef): LeaseSlot {
     recalledUpTo: -1,
     held: NOTHING,
     caller: undefined,
+    route: undefined,
     queue: new Deque(),
     unanswered: [],
     goneBack: [],
