@@ -1,6 +1,7 @@
 /** Options as users give them, checked key by key, and what the machines make of them. */
 import { utf8Bytes } from "../base/bytes.js";
 import {
+  MAX_ACTOR_CONCURRENCY,
   MAX_BYTES_AMOUNT,
   MAX_CUSTOM_RESOURCES,
   MAX_ID_BYTES,
@@ -98,7 +99,7 @@ const CHECKS: Readonly<Record<string, (name: string, value: unknown) => void>> =
   labels: texts,
   numReturns: (name, value) => whole(name, value, 0, MAX_RETURNS),
   maxRetries: (name, value) => whole(name, value, -1, Number.MAX_SAFE_INTEGER),
-  maxConcurrency: (name, value) => whole(name, value, 1, 0xffff_ffff),
+  maxConcurrency: (name, value) => whole(name, value, 1, MAX_ACTOR_CONCURRENCY),
   timeoutMs: amount,
   logToDriver: flag,
   ignoreReinitError: flag,
@@ -191,7 +192,8 @@ function gpus(name: string, value: unknown): void {
   }
 }
 
-function whole(name: string, value: unknown, least: number, most: number): void {
+/** @throws InvalidOptionError */
+export function whole(name: string, value: unknown, least: number, most: number): void {
   if (typeof value !== "number" || !Number.isInteger(value) || value < least || value > most) {
     throw new InvalidOptionError(`${name} must be a whole number from ${least} to ${most}, got ${show(value)}`);
   }

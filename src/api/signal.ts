@@ -1,6 +1,6 @@
 /** Small actors that programs and tests need to wait for each other. */
-import { InvalidOptionError } from "../errors.js";
-import { show } from "./options.js";
+import { MAX_ACTOR_CONCURRENCY } from "../base/limits.js";
+import { whole } from "./options.js";
 import { remote } from "./remote.js";
 
 class SignalActor {
@@ -26,7 +26,7 @@ class SemaphoreActor {
   readonly #waiting: (() => void)[] = [];
 
   constructor(count: number) {
-    checkCount("Semaphore", count, 0);
+    whole("Semaphore.remote(count)", count, 0, Number.MAX_SAFE_INTEGER);
     this.#free = count;
   }
 
@@ -52,7 +52,7 @@ class BarrierActor {
   #waiting: (() => void)[] = [];
 
   constructor(count: number) {
-    checkCount("Barrier", count, 1);
+    whole("Barrier.remote(count)", count, 1, Number.MAX_SAFE_INTEGER);
     this.#count = count;
   }
 
@@ -66,11 +66,6 @@ class BarrierActor {
   }
 }
 
-function checkCount(name: string, count: unknown, least: number): void {
-  if (Number.isSafeInteger(count) && (count as number) >= least) return;
-  throw new InvalidOptionError(`${name}.remote(count) takes a whole number of at least ${least}, got ${show(count)}`);
-}
-
 /**
  * The classes behind the actors below: a worker has them already and finds them by name. They stand in a package's file,
  * where nothing that is not exported can be captured.
@@ -78,7 +73,7 @@ function checkCount(name: string, count: unknown, least: number): void {
 export const classesByName = { SignalActor, SemaphoreActor, BarrierActor };
 
 /** Those who wait are calls under way: with a limit on them, who is to let them go would wait behind them. */
-const EVERYBODY = { maxConcurrency: 0xffff_ffff };
+const EVERYBODY = { maxConcurrency: MAX_ACTOR_CONCURRENCY };
 
 /** A gate: `wait()` ends once `send()` has been called. */
 export const Signal = remote(EVERYBODY, SignalActor);

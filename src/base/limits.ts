@@ -157,6 +157,8 @@ export const REGISTRATION_WAIT_MS = 10_000;
 export const MAX_GONE_ACTORS = 100_000;
 /** Actor calls that wait at an actor for an earlier call of the same caller. */
 export const MAX_CALLS_AHEAD = 1_000_000;
+/** What `maxConcurrency` may be: it travels in 32 bits. */
+export const MAX_ACTOR_CONCURRENCY = 0xffff_ffff;
 export const DEFAULT_ACTOR_CONCURRENCY = 1_000;
 /** A worker may be busy with synchronous code for long: so long one dial waits for its answer, before the next. */
 export const WORKER_DIAL_TIMEOUT_MS = 60_000;

@@ -80,11 +80,11 @@ function spillElsewhere(session: Session, spillDirectory: string): void {
 }
 
 /** A directory and those above it. Node's own recursion never ends where the file system refuses one, as `/proc` does. */
-function makeAll(directory: string): void {
+function makeAll(directory: string, mode?: number): void {
   if (existsSync(directory)) return;
-  makeAll(dirname(directory));
+  makeAll(dirname(directory), mode);
   try {
-    mkdirSync(directory);
+    mkdirSync(directory, { mode });
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== "EEXIST") throw error; // another node of this host was faster
   }
@@ -179,7 +179,7 @@ export function sessionBase(): string {
 
 /** The directory must be ours alone: /tmp is open to all, and somebody else may have made it first. */
 function makePrivate(base: string): void {
-  mkdirSync(base, { recursive: true, mode: 0o700 });
+  makeAll(base, 0o700);
   const { mode, uid } = lstatSync(base);
   const isDirectory = (mode & 0o170000) === 0o040000;
   if (isDirectory && uid === process.getuid?.() && (mode & 0o077) === 0) return;

@@ -202,7 +202,7 @@ test("a task whose time is over is told by its signal, the first of its lease to
   });
   try {
     const path = join(directory, "told");
-    const late = patient.options({ timeoutMs: 500, resources: {}, memory: 1 }).remote(path); // a lease of its own
+    const late = patient.options({ timeoutMs: 500, memory: 1 }).remote(path); // a lease of its own
     await assert.rejects(get(late), (e) => e instanceof ray.TaskTimeoutError);
     await waitForCondition(() => existsSync(path));
   } finally {

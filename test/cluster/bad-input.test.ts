@@ -17,7 +17,7 @@ const CLOSED_WITHIN_MS = 6_000;
 let cluster: TestCluster;
 
 before(async () => {
-  cluster = await TestCluster.start({ nodes: [{ numCpus: 1 }] });
+  cluster = await TestCluster.start({ nodes: [{ numCpus: 1, resources: { "a=10000,b": 1 } }] });
 });
 
 afterEach(() => ray.shutdown());
@@ -72,6 +72,15 @@ test("unknown options and amounts that are none", async () => {
 test("a second init names the first", async () => {
   await ray.init({ address: cluster.address });
   await assert.rejects(ray.init(), hasCode("ALREADY_INITIALIZED", new RegExp(cluster.address)));
+});
+
+test("resources whose names look like several others are not taken for them", async () => {
+  await ray.init({ address: cluster.address });
+  const odd = echo.options({ resources: { "a=10000,b": 1 } });
+  const other = echo.options({ resources: { a: 1, b: 1 }, timeoutMs: 1_000 });
+  const [fine, wrong] = [odd.remote(1), other.remote(2)];
+  assert.equal(await ray.get(fine), 1);
+  await assert.rejects(ray.get(wrong), hasCode("TASK_UNSCHEDULABLE", /needs a 1, has 0/));
 });
 
 test("a demand that nobody can meet is told after 10 s, with what is missing on which node", async () => {
