@@ -18,7 +18,7 @@ import { Gcs } from "../src/core/gcs/gcs.js";
 import { Journey } from "../src/core/journey.js";
 import { Raylet, type RayletPort } from "../src/core/raylet/raylet.js";
 import { type Envelope, mayReceive, maySend, readEnvelope, writeEnvelope } from "../src/protocol/codec.js";
-import type { Message, MessageType, NodeInfo, Role } from "../src/protocol/messages.js";
+import type { Failure, Message, MessageType, NodeInfo, Role } from "../src/protocol/messages.js";
 import type { ControlFrame, TransferFrame } from "./frames.js";
 import { isIdempotent } from "./idempotence.js";
 import { connect, type LinkEnd, type LinkEvents } from "./link.js";
@@ -29,6 +29,9 @@ import { VirtualStore } from "./virtual-store.js";
 
 /** Bytes per virtual millisecond between stores. */
 const TRANSFER_BYTES_PER_MS = 1_000_000;
+
+const MISSING_COPY: Failure = { code: "OBJECT_LOST", message: "no node has it" };
+const UNREACHED: Failure = { code: "CONNECTION", message: "the link was cut" };
 
 /** What is told to synchronous code, beside everything else. */
 const ANSWERS: ReadonlySet<MessageType> = new Set<MessageType>(["extentLeased", "extentRefused"]);
@@ -329,19 +332,19 @@ export class VirtualNode extends VirtualProcess implements NodeDoor {
   }
 
   /** Lecture, `fetchArgument` and `fetchResult`: bytes go from store to store on a connection of their own. */
-  #fetch(objectId: ObjectId, from: readonly NodeId[], offset: number, sizeBytes: number): void {
+  #fetch(objectId: ObjectId, from: readonly NodeId[], offset: number, sizeBytes: number, failure = MISSING_COPY): void {
     const [first, ...others] = from;
-    if (first === undefined) return this.#machine(() => this.raylet.fetched(objectId, false));
+    if (first === undefined) return this.#machine(() => this.raylet.fetched(objectId, failure));
     let link: LinkEnd<TransferFrame> | undefined;
-    const failed = () => this.#fetch(objectId, others, offset, sizeBytes);
+    const failed = () => this.#fetch(objectId, others, offset, sizeBytes, UNREACHED);
     const events: LinkEvents<TransferFrame> = {
       frame: (frame) => {
         if (frame.kind !== "bytes") return;
         link?.close();
-        if (frame.value === undefined) return failed();
+        if (frame.value === undefined) return this.#fetch(objectId, others, offset, sizeBytes, failure);
         assert(frame.value.sizeBytes === sizeBytes, "a replica is as large as its original");
         this.store.write(offset, objectId, frame.value);
-        this.#machine(() => this.raylet.fetched(objectId, true));
+        this.#machine(() => this.raylet.fetched(objectId, undefined));
       },
       closed: failed,
     };

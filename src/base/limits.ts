@@ -30,8 +30,10 @@ export const MAX_REMEMBERED_EVICTIONS = 65_536;
 export const MAX_CONTAINED_REFS = 1_000_000;
 /** Holds in one message: more go in several. */
 export const MAX_HOLDS_PER_MESSAGE = 100_000;
-/** How often a raylet asks another replica before it gives a fetch up. */
+/** How often a raylet asks another replica before it gives the copy up, or rests where the copy may be sound. */
 export const MAX_FETCH_ATTEMPTS = 5;
+/** So long a raylet tries to reach a copy of which it knows nothing bad. Nodes that are dead are known to be much sooner. */
+export const FETCH_PATIENCE_MS = 60_000;
 /** Objects that one raylet fetches at the same time. */
 export const MAX_CONCURRENT_FETCHES = 8;
 /** Their bytes together, unless one object alone has more. */

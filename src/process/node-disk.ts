@@ -118,7 +118,7 @@ export class NodeDisk implements DiskPort {
   }
 }
 
-function failureOf(error: unknown): Failure {
+export function failureOf(error: unknown): Failure {
   const code = error instanceof MobulaError ? error.code : OutOfDiskError.code;
   return { code, message: wordsOf(error) };
 }

@@ -25,7 +25,7 @@ import type { Message, OutputLine, Role } from "../protocol/messages.js";
 import { nowMs } from "./clock.js";
 import { type NodeConfig, type NodePlaces, nodeInfoOf } from "./config.js";
 import { FRAME, FROM_STORES, TO_STORES } from "./frame-types.js";
-import { NodeDisk } from "./node-disk.js";
+import { failureOf, NodeDisk } from "./node-disk.js";
 import { OutputRelay } from "./output-relay.js";
 import { ServedObjects } from "./served-objects.js";
 import type { WorkerChild } from "./worker-child.js";
@@ -368,14 +368,14 @@ export class NodeProcess {
     this.#transferClient.pull(job).then(
       () =>
         this.#enter(() => {
-          this.#raylet?.fetched(objectId, true);
+          this.#raylet?.fetched(objectId, undefined);
           this.#served.sealed(objectId, partial);
         }),
       (error: Error) => {
         const from = nodes.map(({ nodeId }) => `node ${nodeId}`).join(", ");
         this.#log.warn(`object ${objectId} could not be fetched from ${from}: ${error.message}`);
         this.#served.lost(objectId, partial);
-        this.#enter(() => this.#raylet?.fetched(objectId, false));
+        this.#enter(() => this.#raylet?.fetched(objectId, failureOf(error)));
       },
     );
   }

@@ -298,7 +298,7 @@ test("a promoted replica is written to disk instead of being evicted", () => {
     locations: [node("N2")],
     width: 1,
   });
-  store.fetched(object("c"), true);
+  store.fetched(object("c"), undefined);
   store.receive(gcs, { type: "becomePrimary", objectId: object("c") });
   store.receive(process("p"), { type: "releaseBlock", objectId: object("c"), offset: 0 });
   sent.length = 0;

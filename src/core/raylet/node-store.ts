@@ -97,9 +97,9 @@ export class NodeStore {
     this.settle();
   }
 
-  /** A fetch from another node has ended. */
-  fetched(object: ObjectId, ok: boolean): void {
-    this.objects.fetched(object, ok);
+  /** A fetch from another node has ended. `OBJECT_LOST`: its copy is not there, or damaged. */
+  fetched(object: ObjectId, failure: Failure | undefined): void {
+    this.objects.fetched(object, failure);
     this.settle();
   }
 
@@ -152,7 +152,7 @@ export class NodeStore {
   tick(nowMs: number): void {
     this.#hasAskedAll = false;
     this.room.tick(nowMs);
-    this.objects.tick();
+    this.objects.tick(nowMs);
     this.settle();
   }
 

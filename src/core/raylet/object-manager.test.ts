@@ -4,7 +4,14 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Lines } from "../../../test/support/messages.js";
 import { failure, kib, lease, node, object, processId, task } from "../../../test/support/names.js";
-import { MAX_CONCURRENT_FETCHES, MAX_FETCH_ATTEMPTS, MAX_FETCHING_BYTES, MAX_PULLS } from "../../base/limits.js";
+import {
+  FETCH_PATIENCE_MS,
+  MAX_CONCURRENT_FETCHES,
+  MAX_FETCH_ATTEMPTS,
+  MAX_FETCHING_BYTES,
+  MAX_PULLS,
+} from "../../base/limits.js";
+import type { Failure } from "../../protocol/messages.js";
 import { Journey } from "../journey.js";
 import { Room } from "../store/room.js";
 import { Spilling } from "../store/spilling.js";
@@ -70,8 +77,8 @@ class World {
     this.manager.objectAvailable(object(name), sizeBytes, 0, { locations: nodes.map(node), width: 1 });
   }
 
-  fetched(name: string, ok = true): void {
-    this.manager.fetched(object(name), ok);
+  fetched(name: string, reason?: Failure): void {
+    this.manager.fetched(object(name), reason);
   }
 
   /** A local process has written and sealed it. */
@@ -138,7 +145,7 @@ test("another replica is tried when a fetch fails; a copy that nobody can read i
   for (let attempt = 0; attempt < MAX_FETCH_ATTEMPTS; attempt++) {
     w.available("c", "N2", "N3");
     tried.push(...w.asked().filter((line) => line.startsWith("fetch")));
-    w.fetched("c", false);
+    w.fetched("c", failure("OBJECT_LOST"));
   }
   const [two, three] = ["fetch c from N2,N3", "fetch c from N3,N2"];
   assert.deepEqual(tried, [two, three, two, three, two]);
@@ -146,6 +153,30 @@ test("another replica is tried when a fetch fails; a copy that nobody can read i
   assert.equal(w.store.usedBytes, 0);
   w.manager.objectGone(object("c"), failure("OBJECT_LOST"));
   assert.deepEqual(w.asked(), ["p: c failed OBJECT_LOST"]);
+});
+
+test("a copy that cannot be reached, or not be written here, is kept: this rests, and tells who waits in the end", () => {
+  const w = new World();
+  w.want("c", get("p"));
+  const failOften = () => {
+    for (let attempt = 0; attempt < MAX_FETCH_ATTEMPTS; attempt++) {
+      w.available("c", "N2");
+      w.fetched("c", failure(attempt % 2 === 0 ? "OUT_OF_DISK" : "CONNECTION"));
+    }
+    return w.asked().slice(-1);
+  };
+  w.manager.tick(1_000);
+  assert.deepEqual(failOften(), ["unsubscribe c"]);
+  w.manager.tick(2_000);
+  assert.deepEqual(w.asked(), ["subscribe c, not from N2"]);
+  assert.deepEqual(failOften(), ["unsubscribe c"]);
+  w.manager.tick(1_001 + FETCH_PATIENCE_MS);
+  assert.deepEqual(failOften(), ["p: c failed OBJECT_LOST"]);
+  assert.equal(w.store.usedBytes, 0);
+  w.want("c", get("p"));
+  w.available("c", "N2");
+  w.fetched("c");
+  assert.deepEqual(w.asked(), ["subscribe c", "fetch c from N2", "register c", "p: c is ready"]);
 });
 
 test("an object table that names only this node, which has no copy, learns so after a few times", () => {
@@ -194,7 +225,7 @@ test("a fetch whose reader left goes on: the replica serves whoever comes next",
   w.available("d", "N2");
   w.manager.processDied(processId("p"));
   w.asked();
-  w.fetched("d", false);
+  w.fetched("d", failure("OBJECT_LOST"));
   assert.deepEqual(w.asked(), ["unsubscribe d"]); // nobody is to be sent here for it
 });
 
@@ -210,7 +241,7 @@ test("fetches under way are bounded; readers in get come before task arguments",
   w.available("result", "N2");
   w.asked();
   w.fetched("o0");
-  w.fetched("o1", false);
+  w.fetched("o1", failure("OBJECT_LOST"));
   const fetches = w.asked().filter((line) => line.startsWith("fetch"));
   assert.deepEqual(fetches, ["fetch result from N2", "fetch argument from N2"]);
 });
@@ -294,14 +325,14 @@ test("a task that holds resources waits for the way back from disk or another no
   w.manager.evicted(object("e"));
   w.want("e", started("p"));
   w.want("e", get("q"));
-  w.manager.tick();
+  w.manager.tick(0);
   assert.deepEqual(w.asked(), ["drop e", "subscribe e"]);
-  w.manager.tick(); // nobody has said where it is: it may have to be made again, with what the task holds
+  w.manager.tick(0); // nobody has said where it is: it may have to be made again, with what the task holds
   assert.deepEqual(w.asked(), ["p: e is missing"]);
   w.manager.evicted(object("f"));
   w.want("f", started("p"));
-  w.manager.tick();
-  w.manager.tick();
+  w.manager.tick(0);
+  w.manager.tick(0);
   assert.deepEqual(w.asked(), ["drop f", "subscribe f", "unsubscribe f", "p: f is missing"]);
 });
 

@@ -15,6 +15,7 @@
 import { assert } from "../../base/assert.js";
 import type { NodeId, ObjectId, ProcessId } from "../../base/ids.js";
 import {
+  FETCH_PATIENCE_MS,
   MAX_CONCURRENT_FETCHES,
   MAX_FETCH_ATTEMPTS,
   MAX_FETCHING_BYTES,
@@ -60,6 +61,8 @@ export class ObjectManager {
   readonly #evicted = new Recent<ObjectId>(MAX_REMEMBERED_EVICTIONS);
   /** What came from other nodes' stores so far. */
   fetchedBytes = 0;
+  /** When time last passed. */
+  #nowMs = 0;
   /** What went from here to other nodes' stores so far; the shell counts it. */
   servedBytes = 0;
   /** Fetches and restores under way, those that wait for room included, with their bytes. */
@@ -159,17 +162,22 @@ export class ObjectManager {
   }
 
   /** Time has passed. A task that holds resources does not wait for an object that is nowhere: its rebuild may need them. */
-  tick(): void {
+  tick(nowMs: number): void {
+    this.#nowMs = nowMs;
     for (const [object, pull] of [...this.#pulls]) {
       if (pull.state === "subscribed" && ++pull.ticks > 1) this.#giveBack(object, pull);
+      if (pull.state === "resting") this.#askAgain(object, pull);
     }
   }
 
-  /** A fetch ended. Another replica is tried, then the object table asked again. */
-  fetched(object: ObjectId, ok: boolean): void {
+  /**
+   * A fetch ended. Another replica is tried, then the object table asked again. `OBJECT_LOST`: the copy is not there, or
+   * is damaged. Everything else says nothing bad of it: it was not reached, or could not be written here.
+   */
+  fetched(object: ObjectId, failure: Failure | undefined): void {
     assert(this.#ended(object), "a fetch ends once");
     const pull = this.#pulls.get(object);
-    if (ok) {
+    if (failure === undefined) {
       const sizeBytes = this.#store.seal(object, "replica");
       if (sizeBytes !== undefined) {
         this.fetchedBytes += sizeBytes;
@@ -178,7 +186,8 @@ export class ObjectManager {
       if (pull !== undefined) this.#finish(object, pull);
     } else {
       this.#store.abort(object);
-      if (pull !== undefined) this.#retry(object, pull);
+      if (pull !== undefined && failure.code !== "OBJECT_LOST") this.#tryLater(object, pull, failure);
+      else if (pull !== undefined) this.#retry(object, pull);
     }
     this.#startFetches();
   }
@@ -330,6 +339,20 @@ export class ObjectManager {
     for (const { process } of impatient) this.#port.objectMissing(process, object);
   }
 
+  /** The copy may be sound: it is not given up. After a few attempts in a row this rests until time has passed. */
+  #tryLater(object: ObjectId, pull: Pull, failure: Failure): void {
+    pull.failingSinceMs ??= this.#nowMs;
+    if (pull.attempts + 1 < MAX_FETCH_ATTEMPTS || pull.wants.length === 0) return this.#retry(object, pull);
+    this.#port.unsubscribeObject(object); // nobody is to be sent here for it
+    if (this.#nowMs - pull.failingSinceMs > FETCH_PATIENCE_MS) {
+      const message = `object ${object} could not be fetched from node ${pull.from} for ${FETCH_PATIENCE_MS} ms: ${failure.message}. The copy there is kept: try again when the nodes reach each other`;
+      return this.#fail(object, pull, { code: "OBJECT_LOST", message });
+    }
+    pull.attempts = 0;
+    pull.state = "resting";
+    this.#giveBack(object, pull);
+  }
+
   #retry(object: ObjectId, pull: Pull): void {
     pull.attempts++;
     if (pull.wants.length === 0) {
@@ -341,6 +364,10 @@ export class ObjectManager {
       this.#port.dropLocation(object, pull.from ?? this.#self);
       pull.attempts = 0;
     }
+    this.#askAgain(object, pull);
+  }
+
+  #askAgain(object: ObjectId, pull: Pull): void {
     pull.state = "subscribed";
     pull.sources = NOWHERE;
     const argument = pull.wants.find((want) => want.kind === "argument");

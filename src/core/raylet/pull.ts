@@ -54,9 +54,11 @@ export interface Pull {
   sources: Sources;
   /** The first of those that were asked last. */
   from: NodeId | undefined;
-  /** "fetching": from the wait for a block on. */
-  state: "subscribed" | "queued" | "fetching";
+  /** "fetching": from the wait for a block on. "resting": it failed often; the object table is asked when time has passed. */
+  state: "subscribed" | "queued" | "fetching" | "resting";
   attempts: number;
+  /** Since when it has failed, though nothing bad is known of any copy. */
+  failingSinceMs: number | undefined;
   /** How often time has passed while nobody said where it is. */
   ticks: number;
 }
@@ -72,6 +74,7 @@ export function newPull(want: Want): Pull {
     from: undefined,
     state: "subscribed",
     attempts: 0,
+    failingSinceMs: undefined,
     ticks: 0,
   };
 }

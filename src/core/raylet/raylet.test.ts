@@ -275,7 +275,7 @@ test("get(c) of an object elsewhere follows the lecture's steps", () => {
     width: 1,
   });
   assert.deepEqual(w.asked(), ["fetch c from N2"]);
-  w.raylet.fetched(object("c"), true);
+  w.raylet.fetched(object("c"), undefined);
   assert.deepEqual(w.asked(), ["GCS: registerObject c", "d: objectReady c local"]);
   const steps = [...w.journey.records()].map(({ step }) => step);
   assert.deepEqual(
@@ -308,7 +308,7 @@ test("a lease's missing argument is fetched before the grant; a lost one refuses
     width: 1,
   });
   w.asked();
-  w.raylet.fetched(object("a"), true);
+  w.raylet.fetched(object("a"), undefined);
   assert.ok(w.asked().includes("d: leaseGranted L2"));
   w.send(D, { ...leaseRequest("L3", { takes: ["b"] }), type: "requestLease" });
   w.send(GCS, { type: "objectGone", objectId: object("b"), reason: failure("OBJECT_LOST") });

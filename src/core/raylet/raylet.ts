@@ -121,8 +121,8 @@ export class Raylet {
   }
 
   /** A transfer that `fetchObject` began has ended. */
-  fetched(object: ObjectId, ok: boolean): void {
-    this.storage.fetched(object, ok);
+  fetched(object: ObjectId, failure: Failure | undefined): void {
+    this.storage.fetched(object, failure);
     this.#report();
   }
 
