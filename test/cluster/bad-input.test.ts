@@ -10,6 +10,13 @@ import { TestCluster } from "../../src/testing/index.js";
 import { nothingLeftBehind } from "../support/left-behind.js";
 
 const echo = ray.remote((x: number) => x);
+const Echo = ray.remote(
+  class Echo {
+    echo(x: number): number {
+      return x;
+    }
+  },
+);
 /** What a stranger may cost the head: 64 KiB each, and what the garbage collector leaves lying about. */
 const MEMORY_BOUND_BYTES = 64 * 1024 * 1024;
 const CLOSED_WITHIN_MS = 6_000;
@@ -96,6 +103,13 @@ test("a demand that nobody can meet is told after 10 s, with what is missing on 
     assert.ok(elapsedMs > 9_000, `warned after ${elapsedMs} ms`);
     assert.match(warnings.join(), new RegExp(`greedy.*node ${cluster.nodes[0]?.nodeId}: needs CPU 1000, has 1`));
     ref[Symbol.dispose]();
+    warnings.length = 0;
+    const actor = Echo.options({ numCpus: 1_000 }).remote();
+    await assert.rejects(
+      ray.get(actor.echo.options({ timeoutMs: 12_000 }).remote(1)),
+      hasCode("TASK_UNSCHEDULABLE", /needs CPU 1000, has 1/),
+    );
+    assert.match(warnings.join(), new RegExp(`actor Echo.*node ${cluster.nodes[0]?.nodeId}: needs CPU 1000, has 1`));
   } finally {
     console.warn = warn;
   }

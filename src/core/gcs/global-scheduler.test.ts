@@ -311,6 +311,16 @@ test("nothing new goes to a node that is drained, and a demand that only it coul
   assert.match(w.asked().join(), /^large is infeasible/);
 });
 
+test("a node that comes gives hope to what it can take, also when it is taken by others first", () => {
+  const w = new World(1);
+  w.place("L1", { demand: cpus(4) });
+  w.place("L2", { demand: cpus(4) });
+  w.place("L3", { demand: cpus(8) });
+  w.asked();
+  w.scheduler.addNode(nodeInfo("N2", 4));
+  assert.deepEqual(w.asked(), ["L1 to N2", "L2 is infeasible: "]);
+});
+
 test("what cannot be met waits even in a cluster without nodes", () => {
   const w = new World();
   w.place("L1");

@@ -33,6 +33,7 @@ const MAX_NAMED_NODES = 8;
 
 export interface GlobalSchedulerPort {
   queueLease(node: NodeId, request: LeaseRequest): void;
+  /** `reason` is empty when a node has come that can take it, though not now. */
   leaseInfeasible(owner: ProcessRef, leaseId: LeaseId, reason: string): void;
   leaseRefused(owner: ProcessRef, leaseId: LeaseId, code: string, message: string): void;
   leaseCancelled(owner: ProcessRef, leaseId: LeaseId): void;
@@ -91,6 +92,7 @@ export class GlobalScheduler {
   addNode(info: NodeInfo): void {
     this.#nodes.set(info.nodeId, { info, available: info.total, draining: false });
     this.#placeWaiting();
+    this.#judgeAgain();
   }
 
   /** Running work goes on; nothing new is placed there. */
@@ -274,14 +276,29 @@ export class GlobalScheduler {
     }
   }
 
+  /** A node has come: what was without hope may only have to wait. */
+  #judgeAgain(): void {
+    for (const leaseId of [...this.#infeasible]) {
+      const request = this.#waiting.get(leaseId);
+      if (request === undefined || this.#feasible(request).length === 0) continue;
+      this.#infeasible.delete(leaseId);
+      this.#port.leaseInfeasible(request.owner, leaseId, "");
+    }
+  }
+
+  #feasible(request: LeaseRequest): NodeView[] {
+    return this.#candidates(request).filter((node) => fits(request.demand, node.info.total));
+  }
+
   #wait(request: LeaseRequest): void {
     this.#waiting.set(request.leaseId, request);
-    const nodes = this.#candidates(request);
-    const feasible = nodes.filter((node) => fits(request.demand, node.info.total));
+    const feasible = this.#feasible(request);
     for (const node of feasible) this.#port.leasesWanted(node.info.nodeId);
     if (feasible.length > 0) return;
     this.#infeasible.add(request.leaseId);
-    const reasons = nodes.map((node) => `node ${node.info.nodeId}: ${shortage(request.demand, node.info.total)}`);
+    const reasons = this.#candidates(request).map(
+      (node) => `node ${node.info.nodeId}: ${shortage(request.demand, node.info.total)}`,
+    );
     this.#port.leaseInfeasible(request.owner, request.leaseId, inWords(reasons, "; ") || "the cluster has no nodes");
   }
 

@@ -16,10 +16,11 @@
  */
 import { assert } from "../../base/assert.js";
 import { Deque } from "../../base/deque.js";
-import type { ActorId, ProcessRef } from "../../base/ids.js";
+import type { ActorId, LeaseId, ProcessRef } from "../../base/ids.js";
 import { ACTOR_REASON_WAIT_MS, FIRST_REDIAL_MS, MAX_REDIAL_MS } from "../../base/limits.js";
 import { SequenceMap } from "../../base/sequence-map.js";
 import type { Failure, Message, ProcessAddress } from "../../protocol/messages.js";
+import { actorOf } from "../actor-lease.js";
 import { Backoff } from "../backoff.js";
 import { type ActorLink, type Outcome, type Task, upstreamFailure } from "./records.js";
 
@@ -56,6 +57,7 @@ export class ActorSubmitter {
       state: "pending",
       worker: undefined,
       address: undefined,
+      infeasible: "",
       end: undefined,
       waiting: new Deque(),
       inFlight: new SequenceMap(),
@@ -96,6 +98,14 @@ export class ActorSubmitter {
     if (link.state === "alive") this.#sendWaiting(link);
   }
 
+  /** The lease is that of an actor which this process has made, and which is not placed yet. */
+  leaseInfeasible(leaseId: LeaseId, reason: string): ActorLink | undefined {
+    const link = this.#links.get(actorOf(leaseId));
+    if (link?.state !== "pending") return undefined;
+    link.infeasible = reason;
+    return link;
+  }
+
   /** The GCS says how the actor is. News may be repeated. */
   actorState(
     actorId: ActorId,
@@ -112,6 +122,7 @@ export class ActorSubmitter {
       link.state = "pending";
     } else if (state === "alive" && (link.state === "pending" || link.state === "asking")) {
       link.state = "connecting";
+      link.infeasible = "";
       link.worker = worker;
       link.address = address;
       this.#port.connect(link);

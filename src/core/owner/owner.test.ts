@@ -327,6 +327,32 @@ test("a demand that nobody can meet is warned of once, and is what the time limi
   assert.equal(w.state(result(a)), "failed TASK_UNSCHEDULABLE");
 });
 
+test("a demand that can be met after all, by a node that came, is not spoken of any more", () => {
+  const w = new World();
+  const a = w.submit("a", { timeoutMs: 60_000 });
+  w.receive({ type: "leaseInfeasible", leaseId: lease("d.1"), reason: "needs GPU 1, has 0" });
+  w.owner.tick(BEGIN);
+  w.receive({ type: "leaseInfeasible", leaseId: lease("d.1"), reason: "" });
+  w.asked();
+  w.owner.tick(BEGIN + INFEASIBLE_WARNING_MS);
+  assert.deepEqual(w.asked(), []);
+  w.owner.tick(BEGIN + 60_000);
+  assert.equal(w.state(result(a)), "failed TASK_TIMEOUT");
+});
+
+test("an actor that nobody can place is warned of, and is what the time limit of its calls then speaks of", () => {
+  const w = new World();
+  const link = w.owner.actors.link(actor("A"), "Greedy", true);
+  const call = w.submit("call", { on: link, timeoutMs: 60_000 });
+  w.receive({ type: "leaseInfeasible", leaseId: lease("A.0"), reason: "needs CPU 1000, has 1" });
+  w.owner.tick(BEGIN);
+  w.asked();
+  w.owner.tick(BEGIN + INFEASIBLE_WARNING_MS);
+  assert.match(w.asked().join(), /^warn: actor Greedy \(A\) waits .*needs CPU 1000, has 1$/);
+  w.owner.tick(BEGIN + 60_000);
+  assert.equal(w.state(result(call)), "failed TASK_UNSCHEDULABLE");
+});
+
 test("an owner is busy while something of it needs time, and only then", () => {
   const w = new World();
   assert.equal(w.owner.isBusy, false);

@@ -72,7 +72,7 @@ export class Owner {
   readonly #actorOf = new Map<Task, ActorLink>();
   /** Tasks with a time limit, and those that nobody can place. */
   readonly #timed = new Set<Timed>();
-  readonly #infeasible = new Map<Task, number>();
+  readonly #infeasible = new Map<Task | ActorLink, number>();
   #pending = 0;
   #nowMs = 0;
 
@@ -182,14 +182,16 @@ export class Owner {
     this.#nowMs = nowMs;
     this.leases.tick(nowMs);
     this.actors.tick(nowMs);
-    for (const [task, sinceMs] of this.#infeasible) {
-      if (sinceMs === 0) this.#infeasible.set(task, nowMs);
+    for (const [waiting, sinceMs] of this.#infeasible) {
+      if (sinceMs === 0) this.#infeasible.set(waiting, nowMs);
       if (sinceMs === 0 || nowMs - sinceMs < INFEASIBLE_WARNING_MS) continue;
-      this.#infeasible.delete(task);
-      if (task.infeasible === "" || task.state === "done") continue;
-      this.#port.warn(
-        `task ${task.template.name} (${task.id}) waits for resources that no node has: ${task.infeasible}`,
-      );
+      this.#infeasible.delete(waiting);
+      if (waiting.infeasible === "" || waiting.state === "done" || waiting.state === "dead") continue;
+      const words =
+        "actorId" in waiting
+          ? `actor ${waiting.name} (${waiting.actorId})`
+          : `task ${waiting.template.name} (${waiting.id})`;
+      this.#port.warn(`${words} waits for resources that no node has: ${waiting.infeasible}`);
     }
     for (const timed of [...this.#timed]) this.#checkTime(timed);
   }
@@ -329,8 +331,9 @@ export class Owner {
   }
 
   #leaseInfeasible(leaseId: LeaseId, reason: string): void {
-    const task = this.leases.leaseInfeasible(leaseId, reason);
-    if (task !== undefined) this.#infeasible.set(task, 0); // from the next tick on
+    const waiting = this.leases.leaseInfeasible(leaseId, reason) ?? this.actors.leaseInfeasible(leaseId, reason);
+    if (waiting === undefined || reason === "") return;
+    this.#infeasible.set(waiting, 0); // from the next tick on
     this.#port.wakeUp();
   }
 
@@ -371,8 +374,9 @@ export class Owner {
     timed.aborted = true;
     if (lease === undefined) this.#timed.delete(timed);
     task.state = "done";
-    const unschedulable = task.infeasible !== "";
-    const why = unschedulable ? `no node of the cluster can ever take it: ${task.infeasible}` : "it has no result yet";
+    const obstacle = actor?.infeasible ?? task.infeasible;
+    const unschedulable = obstacle !== "";
+    const why = unschedulable ? `no node of the cluster can ever take it: ${obstacle}` : "it has no result yet";
     this.#finished(task, {
       kind: "failed",
       code: unschedulable ? "TASK_UNSCHEDULABLE" : "TASK_TIMEOUT",

@@ -133,6 +133,8 @@ export interface ActorLink {
   state: "pending" | "connecting" | "alive" | "broken" | "asking" | "dead";
   worker: ProcessRef | undefined;
   address: ProcessAddress | undefined;
+  /** Why no node can ever take it; empty when one can. Known in the process that made it. */
+  infeasible: string;
   /** How its calls end once it is dead. */
   end: Outcome | undefined;
   /** Calls that have not been sent, in order. */
@@ -193,6 +195,7 @@ export class Task {
   storeResult = false;
   /** The request went to the global scheduler: the result will be announced in the object table. */
   forwarded = false;
+  /** Why no node can ever take it; empty when one can. */
   infeasible = "";
   deadlineMs = 0;
   sequence = 0;
