@@ -9,6 +9,8 @@ import { isIdempotent } from "../sim/idempotence.js";
 import * as limits from "../src/base/limits.js";
 import { STEP_NAMES } from "../src/core/journey.js";
 import * as errors from "../src/errors.js";
+import * as transferFrames from "../src/io/transfer-frames.js";
+import { FRAME } from "../src/process/frame-types.js";
 import { MESSAGES, type MessageType } from "../src/protocol/messages.js";
 
 const ROOT = fileURLToPath(new URL("../..", import.meta.url)); // this file runs as dist/test/docs.test.js
@@ -31,7 +33,12 @@ function rows(text: string): string[][] {
 }
 
 const architecture = read("docs/ARCHITECTURE.md");
-const messageRows = rows(architecture).filter((cells) => cells.length === 5 && cells[0]?.startsWith("`"));
+const [controlPlane = "", dataPlane = ""] = architecture.split("Beside these, the data plane has frames of its own");
+const messageRows = rows(controlPlane).filter(isOfMessage);
+
+function isOfMessage(cells: readonly string[]): boolean {
+  return cells.length === 5 && cells[0]?.startsWith("`") === true;
+}
 
 test("ARCHITECTURE.md lists exactly the messages of the code, in order, with their senders and receivers", () => {
   const listed = messageRows.map(([name, from, to]) => `${name} ${from} → ${to}`);
@@ -47,6 +54,15 @@ test("ARCHITECTURE.md calls a message idempotent exactly when the simulator repe
     assert.equal(why.startsWith("once:"), !isIdempotent(type), `${type}: ${why}`);
     assert.ok(why !== "" && limit !== "", `${type} has every cell`);
   }
+});
+
+test("ARCHITECTURE.md lists the frames of the data plane, each with every cell", () => {
+  const { envelope: _, ...frames } = FRAME; // it carries the messages
+  const frameRows = rows(dataPlane).filter(isOfMessage);
+  const listed = frameRows.flatMap(([names = ""]) => names.split(", "));
+  const coded = [...Object.keys(frames), ...Object.keys(transferFrames)].map((name) => `\`${name}\``);
+  assert.deepEqual(listed.sort(), coded.sort());
+  for (const cells of frameRows) assert.ok(!cells.includes(""), cells.join());
 });
 
 test("limits that documents name exist", () => {

@@ -9,7 +9,8 @@ import type { Runtime } from "./runtime.js";
 export interface RuntimeOptions {
   readonly core: CoreProcess;
   readonly role: "driver" | "worker";
-  readonly address: string;
+  /** The cluster's. A worker runs before its head listens, and has to look it up. */
+  readonly address: () => string;
   /** A message that is neither the core's nor an answer. */
   readonly onMessage: (message: Message, from: ProcessRef) => void;
   readonly shutdown: () => Promise<void>;
@@ -18,7 +19,7 @@ export interface RuntimeOptions {
 export class ProcessRuntime implements Runtime {
   readonly core: CoreProcess;
   readonly role: "driver" | "worker";
-  readonly address: string;
+  readonly #address: () => string;
   readonly pending = new Set<(error: Error) => void>();
   readonly #shutdown: () => Promise<void>;
   readonly #questions = new Map<number, { answered: (message: Message) => void; failed: (error: Error) => void }>();
@@ -30,7 +31,7 @@ export class ProcessRuntime implements Runtime {
   constructor(options: RuntimeOptions) {
     this.core = options.core;
     this.role = options.role;
-    this.address = options.address;
+    this.#address = options.address;
     this.#shutdown = options.shutdown;
     const { onMessage } = options;
     const before = options.core.onMessage;
@@ -48,6 +49,10 @@ export class ProcessRuntime implements Runtime {
       options.core.onRayletLost = (error) => this.#lost(error);
       options.core.raylet.setAlive(false);
     }
+  }
+
+  get address(): string {
+    return this.#address();
   }
 
   async query(about: "nodes" | "trace" | "workers" | "output", subject: string): Promise<string> {

@@ -19,7 +19,8 @@ import { OutputWindow } from "./worker-output.js";
 /** How long a cluster of our own may take to end before it is killed. */
 const STOP_TIMEOUT_MS = 4_000;
 
-let starting = false;
+/** An `init` under way. */
+let connecting: Promise<Runtime> | undefined;
 
 /**
  * Connect this process to a cluster, or start one of its own.
@@ -30,23 +31,25 @@ export async function init(options: InitOptions = {}): Promise<Cluster> {
   checkOptions("init", options);
   const known = runtimeOrNothing();
   if (known?.role === "worker") return clusterOf(known);
-  if (known !== undefined && options.ignoreReinitError === true) return clusterOf(known);
-  if (known !== undefined || starting) {
+  if (options.ignoreReinitError === true && connecting !== undefined) return clusterOf(await connecting);
+  if (options.ignoreReinitError === true && known !== undefined) return clusterOf(known);
+  if (known !== undefined || connecting !== undefined) {
     throw new AlreadyInitializedError(
       `init() was called before${known === undefined ? "" : `: this process is connected to ${known.address}`}. Call shutdown() first, or pass ignoreReinitError`,
     );
   }
   referenceModules(options.runtimeEnv); // before a cluster is started for nothing
-  starting = true;
+  connecting = connect(options);
   try {
-    return clusterOf(await connect(options));
+    return clusterOf(await connecting);
   } finally {
-    starting = false;
+    connecting = undefined;
   }
 }
 
 /** Leave the cluster; one that `init()` started ends. Idempotent. */
 export async function shutdown(): Promise<void> {
+  await connecting?.catch(() => {}); // whoever called init() is told of its failure
   const runtime = runtimeOrNothing();
   if (runtime === undefined || runtime.role === "worker") return;
   await runtime.shutdown();
@@ -112,7 +115,7 @@ async function attach(
   const runtime = new ProcessRuntime({
     core,
     role: "driver",
-    address: record.clusterAddress,
+    address: () => record.clusterAddress,
     onMessage: (message) => output?.receive(message),
     shutdown: async () => {
       process.off("beforeExit", onDrained);

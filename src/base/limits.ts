@@ -120,6 +120,8 @@ export const MAX_PENDING_CALLS = 1_000_000;
 /** Lease requests one owner has open for one scheduling key. */
 export const MAX_OPEN_REQUESTS_PER_KEY = 16;
 export const MAX_QUEUED_LEASES = 1_000_000;
+/** Functions with their options that one connection of an owner names by numbers; beyond it, it begins anew. */
+export const MAX_TEMPLATES = 0xffff;
 /** Tasks pushed to one worker before the first has been answered, once the key is known to be fast. */
 export const MAX_PIPELINE_DEPTH = 512;
 /** A worker is given tasks ahead for this long, by their mean run time. */

@@ -34,7 +34,6 @@ export function nextLeaseNumber(taken: ReadonlyMap<number, unknown>, before: num
   while (taken.has(number)) number = (number + 1) % NO_LEASE;
   return number;
 }
-export const MAX_TEMPLATES = 0xffff;
 const STORE_RESULT = 1;
 
 /** An argument on its way: a value, or the name of an object. */

@@ -6,7 +6,7 @@
  */
 import { MalformedBytes } from "../base/bytes.js";
 import type { ContextId, JobId, ProcessId, ProcessRef } from "../base/ids.js";
-import { MAX_FRAME_BYTES, WORKER_DIAL_TIMEOUT_MS } from "../base/limits.js";
+import { MAX_FRAME_BYTES, MAX_TEMPLATES, WORKER_DIAL_TIMEOUT_MS } from "../base/limits.js";
 import type { Lease } from "../core/owner/key-queue.js";
 import type { Owner } from "../core/owner/owner.js";
 import type { ActorLink, Outcome, Task, TaskTemplate } from "../core/owner/records.js";
@@ -18,7 +18,6 @@ import { nowMs } from "./clock.js";
 import {
   ANSWER_HEADER_BYTES,
   type IncomingTemplate,
-  MAX_TEMPLATES,
   NO_LEASE,
   nextLeaseNumber,
   readOutcome,

@@ -6,6 +6,7 @@ import { readFileSync } from "node:fs";
 import { connect, type Socket } from "node:net";
 import { after, afterEach, before, test } from "node:test";
 import * as ray from "../../src/api/index.js";
+import { encodePreamble } from "../../src/protocol/preamble.js";
 import { TestCluster } from "../../src/testing/index.js";
 import { nothingLeftBehind } from "../support/left-behind.js";
 
@@ -126,7 +127,7 @@ test("strangers at the port are closed within 5 s, cost little, and nobody else 
     ...Array.from({ length: 50 }, () => speak((socket) => socket.write(randomBytes(100_000)))),
     ...Array.from({ length: 50 }, () => speak((socket) => socket.write(Buffer.from([0xff, 0xff, 0xff, 0xff])))),
     speak((socket) => socket.write(preambleAnd(Buffer.from([0xff, 0xff, 0xff, 0xff, 1])))),
-    ...Array.from({ length: 50 }, () => speak((socket) => socket.write("m"))), // one byte, and then no more
+    ...Array.from({ length: 50 }, () => speak((socket) => socket.write("\0"))), // one byte, and then no more
     ...Array.from({ length: 50 }, () => speak(() => {})),
   ];
   const answers = ray.get(Array.from({ length: 200 }, (_, i) => echo.remote(i)));
@@ -158,9 +159,7 @@ async function speak(how: (socket: Socket) => void): Promise<{ readonly said: st
 
 /** The right magic, and then something else: the preamble is public. */
 function preambleAnd(rest: Buffer): Buffer {
-  const preamble = Buffer.alloc(32);
-  preamble.write("mobula");
-  return Buffer.concat([preamble, rest]);
+  return Buffer.concat([encodePreamble(), rest]);
 }
 
 function hasCode(code: string, message: RegExp): (error: unknown) => boolean {

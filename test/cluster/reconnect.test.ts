@@ -28,6 +28,20 @@ async function madeInOneConnection() {
   return { actor, say: actor.say, refs };
 }
 
+test("who connects while another call does shares its cluster, if that is asked for; shutdown() ends it in any case", async () => {
+  const first = ray.init({ numCpus: 1 });
+  const [one, two] = await Promise.all([first, ray.init({ ignoreReinitError: true })]);
+  assert.equal(one.nodeId, two.nodeId);
+  const inWorker = await get(remote(async () => (await ray.init()).address).remote());
+  assert.equal(inWorker, one.address);
+  await ray.shutdown();
+  const late = ray.init({ numCpus: 1 });
+  await assert.rejects(ray.init(), ray.AlreadyInitializedError);
+  await ray.shutdown();
+  await late;
+  assert.throws(() => ray.context(), ray.NotInitializedError);
+});
+
 test("what an earlier connection made is refused with ReferenceReleasedError", async () => {
   await ray.init({ numCpus: 1 });
   const { actor, say, refs } = await madeInOneConnection();
