@@ -92,7 +92,10 @@ export class CoreProcess {
     const { self, role, rayletPath, secret } = options;
     const late = (message: Message) => void this.store.receive(message);
     const waitReadable = loadNative()?.waitReadable;
-    this.#channel = new StoreChannel({ self, role, rayletPath, secret, late, waitReadable });
+    const unsent = (messages: readonly Message[]) => {
+      for (const message of messages) this.raylet.sendToRaylet(message);
+    };
+    this.#channel = new StoreChannel({ self, role, rayletPath, secret, late, unsent, waitReadable });
     this.store = this.#makeStore();
     this.functions = new FunctionRegistry(
       {

@@ -21,6 +21,8 @@ export interface StoreChannelOptions {
   readonly secret: Uint8Array;
   /** An answer to a question that was given up. */
   readonly late: (message: Message) => void;
+  /** What stood before a question that could not be sent has another way to go. */
+  readonly unsent: (messages: readonly Message[]) => void;
   readonly waitReadable?: SyncDialOptions["waitReadable"];
 }
 
@@ -34,12 +36,16 @@ export class StoreChannel {
 
   /** Say what stands before the question, ask it, and wait. Undefined when there is no answer in time. */
   ask(request: Request, before: readonly Message[]): Message | undefined {
+    let unsent = before;
     try {
       this.#connection ??= this.#dial();
+      unsent = before.filter(mayComeTwice); // from here on some of it may have arrived
       this.#connection.send(this.#framesOf([...before, request]), EXTENT_ANSWER_MS);
+      unsent = [];
       return this.#answerTo(this.#connection, request);
     } catch (error) {
       this.close();
+      this.#options.unsent(unsent);
       if (error instanceof ConnectionError) return undefined;
       throw error;
     }
@@ -80,4 +86,9 @@ export class StoreChannel {
       this.#options.late(message);
     }
   }
+}
+
+/** What was given back may be another's by now. If it was not, it ends with this process. */
+function mayComeTwice({ type }: Message): boolean {
+  return type !== "returnExtent";
 }
