@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { after, test } from "node:test";
 import { sharedMemoryDirectory } from "../../test/support/modes.js";
 import { MAX_WORKERS_PER_NODE } from "../base/limits.js";
-import { RayletClaims, WorkerClaims } from "../core/executor/claim-words.js";
+import { RayletClaims, UNCLAIMED, WorkerClaims } from "../core/executor/claim-words.js";
 import { ClaimFile, chooseClaimsPath } from "./claim-file.js";
 import { loadNative } from "./native.js";
 
@@ -21,8 +21,9 @@ test("what a worker starts its raylet sees in another mapping, and the other way
   assert.ok(raylet !== undefined && worker !== undefined);
   assert.equal(statSync(path).mode & 0o777, 0o600);
   for (const place of [0, 1, MAX_WORKERS_PER_NODE - 1]) {
-    const lease = { claim: place + 1, recalledUpTo: -1 };
+    const lease = { ...UNCLAIMED, claim: place + 1 };
     const claims = new WorkerClaims(worker.wordsOf(place));
+    claims.open(lease);
     assert.equal(claims.mayStart(lease, 3), true);
     assert.equal(new RayletClaims(raylet.wordsOf(place)).recall(place + 1, 5), 3);
     assert.equal(claims.mayStart(lease, 4), false);

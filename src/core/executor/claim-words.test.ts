@@ -4,7 +4,16 @@ import assert from "node:assert/strict";
 import { once } from "node:events";
 import { test } from "node:test";
 import { Worker } from "node:worker_threads";
-import { CLAIM_BYTES, CLAIM_WORDS, type Claimed, RayletClaims, WorkerClaims } from "./claim-words.js";
+import {
+  CLAIM_BYTES,
+  CLAIM_PLACES,
+  CLAIM_WORDS,
+  type Claimed,
+  placeOf,
+  RayletClaims,
+  UNCLAIMED,
+  WorkerClaims,
+} from "./claim-words.js";
 
 /** What the claim words are used with. */
 const NAMES = ["load", "store", "exchange", "compareExchange"] as const;
@@ -12,8 +21,9 @@ type Name = (typeof NAMES)[number];
 
 function pair() {
   const words = new Int32Array(new SharedArrayBuffer(CLAIM_BYTES));
-  const leases = [1, 2].map((claim): Claimed => ({ claim, recalledUpTo: -1 }));
+  const leases = [1, 2].map((claim): Claimed => ({ ...UNCLAIMED, claim }));
   const worker = new WorkerClaims(words);
+  for (const lease of leases) worker.open(lease);
   return { raylet: new RayletClaims(words), worker, first: leases[0] as Claimed, second: leases[1] as Claimed, words };
 }
 
@@ -28,20 +38,24 @@ test("pushes above the one that was started are recalled; later pushes of the le
   assert.equal(worker.mayStart(first, 11), false);
 });
 
-test("the first task of a lease has number 0, and what is behind it can be recalled", () => {
-  const { raylet, worker, first } = pair();
-  assert.equal(raylet.recall(1, 3), undefined); // not even that one has been started
+test("the first task of a lease has number 0, and it can be recalled, or what is behind it", () => {
+  const { raylet, worker, first, second } = pair();
   assert.equal(worker.mayStart(first, 0), true);
   assert.equal(raylet.recall(1, 3), 0);
   assert.equal(worker.mayStart(first, 1), false);
+  assert.equal(raylet.recall(2, 3), -1); // not even that one has been started
+  assert.equal(worker.mayStart(second, 0), false);
+  assert.equal(worker.mayStart(second, 4), true);
 });
 
-test("of a lease that is not the one started last nothing is recalled", () => {
+test("a lease is recalled also while the worker is at another", () => {
   const { raylet, worker, first, second } = pair();
   worker.mayStart(first, 0);
   worker.mayStart(second, 0);
-  assert.equal(raylet.recall(1, 3), undefined);
-  assert.equal(worker.mayStart(first, 1), true);
+  assert.equal(raylet.recall(1, 3), 0);
+  assert.equal(worker.mayStart(second, 1), true);
+  assert.equal(worker.mayStart(first, 1), false);
+  assert.equal(worker.mayStart(first, 4), true);
 });
 
 test("a recall is remembered with its lease when the worker goes on with another", () => {
@@ -65,12 +79,18 @@ test("a recall that comes again, or late, takes nothing back", () => {
   assert.equal(worker.mayStart(first, 10), true);
 });
 
-test("nothing is said while a stint begins", () => {
-  const { raylet, worker, first, words } = pair();
-  worker.mayStart(first, 0);
-  Atomics.add(words, 0, 1); // the worker is about to name another lease
-  assert.equal(raylet.recall(1, 3), undefined);
-  assert.equal(worker.mayStart(first, 1), true);
+test("of a lease that the worker has not heard of, or that has lost its place to another, nothing is recalled", () => {
+  const { raylet, worker, first } = pair();
+  assert.equal(raylet.recall(3, 9), undefined);
+  worker.mayStart(first, 7);
+  assert.equal(raylet.recall(1, 9), 7);
+  const next: Claimed = { ...UNCLAIMED, claim: first.claim + CLAIM_PLACES };
+  assert.equal(placeOf(next.claim), placeOf(first.claim));
+  assert.equal(raylet.recall(next.claim, 3), undefined);
+  worker.open(next);
+  assert.equal(raylet.recall(first.claim, 9), undefined);
+  assert.equal(worker.mayStart(next, 0), true);
+  assert.equal(raylet.recall(next.claim, 3), 0);
 });
 
 test("a new worker in the place of an old one knows nothing of its recalls", () => {
@@ -79,7 +99,10 @@ test("a new worker in the place of an old one knows nothing of its recalls", () 
   raylet.recall(1, 3);
   raylet.reset();
   const other = new WorkerClaims(words);
-  assert.equal(other.mayStart({ claim: 1, recalledUpTo: -1 }, 2), true);
+  assert.equal(raylet.recall(1, 3), undefined);
+  const lease: Claimed = { ...UNCLAIMED, claim: 1 };
+  other.open(lease);
+  assert.equal(other.mayStart(lease, 2), true);
 });
 
 /**
@@ -111,7 +134,8 @@ ${hesitate}
 if (workerData.hesitates) hesitate();
 import(workerData.module).then(({ WorkerClaims }) => {
   const claims = new WorkerClaims(new Int32Array(workerData.words));
-  const leases = [1, 2].map((claim) => ({ claim, recalledUpTo: -1 }));
+  const leases = [1, 2].map((claim) => ({ claim, started: -2, recalledUpTo: -1 }));
+  for (const lease of leases) claims.open(lease);
   const started = workerData.started.map((bytes) => new Uint8Array(bytes));
   const pushed = new Int32Array(workerData.pushed);
   const next = [0, 0];
@@ -162,7 +186,7 @@ for (const [how, turn, hesitates] of [
       const upTo = Atomics.load(state, lease);
       if (upTo >= count || performance.now() > deadlineMs) break;
       const at = upTo === last[lease] ? undefined : raylet.recall(lease + 1, upTo);
-      if (at === undefined) continue; // the other lease has its turn
+      if (at === undefined) continue;
       last[lease] = upTo;
       (rounds[lease] as number)++;
       for (let sequence = at + 1; sequence <= upTo; sequence++) (recalled[lease] as Uint8Array)[sequence] = 1;
@@ -179,7 +203,64 @@ for (const [how, turn, hesitates] of [
   });
 }
 
-test("the words of one worker fill a cache line", () => {
+/** One lease after the other in the same place, a few tasks of each. */
+const SUCCESSOR = `
+const { workerData, parentPort } = require("node:worker_threads");
+const NAMES = workerData.names;
+${hesitate}
+hesitate();
+import(workerData.module).then(({ WorkerClaims }) => {
+  const claims = new WorkerClaims(new Int32Array(workerData.words));
+  const started = new Uint8Array(workerData.started);
+  const state = new Int32Array(workerData.state);
+  for (let number = 0; number < workerData.leases && Atomics.load(state, 1) === 0; number++) {
+    const lease = { claim: 1 + number * workerData.places, started: -2, recalledUpTo: -1 };
+    claims.open(lease);
+    Atomics.store(state, 0, number);
+    for (let sequence = 0; sequence < workerData.tasks; sequence++) {
+      if (claims.mayStart(lease, sequence)) started[number * workerData.tasks + sequence] = 1;
+    }
+  }
+  parentPort.postMessage("done");
+});
+`;
+
+test("two threads: no task is both recalled and started when leases have a place one after the other", async () => {
+  const leases = 1_000_000;
+  const tasks = 6;
+  const wanted = 20_000;
+  const deadlineMs = performance.now() + 10_000;
+  const words = new SharedArrayBuffer(CLAIM_BYTES);
+  const started = new SharedArrayBuffer(leases * tasks);
+  const shared = new SharedArrayBuffer(8);
+  const module = new URL("./claim-words.js", import.meta.url).href;
+  const workerData = { words, started, state: shared, module, leases, tasks, places: CLAIM_PLACES, names: NAMES };
+  const starter = new Worker(SUCCESSOR, { eval: true, workerData });
+  const done = once(starter, "message");
+  await once(starter, "online");
+  const raylet = new RayletClaims(new Int32Array(words));
+  const state = new Int32Array(shared);
+  const recalled = new Uint8Array(leases * tasks);
+  const resume = hesitate();
+  let count = 0;
+  while (count < wanted && Atomics.load(state, 0) < leases - 1 && performance.now() < deadlineMs) {
+    const number = Atomics.load(state, 0);
+    const at = raylet.recall(1 + number * CLAIM_PLACES, tasks - 1);
+    if (at === undefined) continue;
+    for (let sequence = at + 1; sequence < tasks; sequence++) recalled[number * tasks + sequence] = 1;
+    count++;
+  }
+  resume();
+  Atomics.store(state, 1, 1);
+  await done;
+  const ran = new Uint8Array(started);
+  const both = recalled.findIndex((is, index) => is === 1 && ran[index] === 1);
+  assert.equal(both, -1, `task ${both % tasks} of lease ${Math.floor(both / tasks)} was recalled and ran`);
+  assert.ok(recalled.includes(1), "some were recalled");
+});
+
+test("the words of one worker fill whole cache lines, and each lease has a place of its own", () => {
   assert.equal(CLAIM_WORDS * 4, CLAIM_BYTES);
-  assert.equal(CLAIM_BYTES, 64);
+  assert.equal(CLAIM_BYTES % 64, 0);
+  assert.equal(new Set(Array.from({ length: CLAIM_PLACES }, (_, claim) => placeOf(claim))).size, CLAIM_PLACES);
 });

@@ -64,7 +64,10 @@ export class Executor {
   openLease(id: LeaseId, owner: ProcessRef, { held, claim, hasFirst } = PLAIN): void {
     const lease = this.#leases.get(id) ?? this.#add(id, owner);
     lease.held = held;
-    lease.claim = claim;
+    if (lease.claim !== claim) {
+      lease.claim = claim;
+      this.#claims?.open(lease);
+    }
     if (hasFirst && !lease.dispatched) return;
     lease.granted = true;
     if (lease.current === undefined) this.#drain(lease);

@@ -3,7 +3,7 @@ import { Deque } from "../../base/deque.js";
 import type { LeaseId, ProcessRef } from "../../base/ids.js";
 import type { Outcome } from "../owner/records.js";
 import { type Amounts, NOTHING } from "../resources.js";
-import type { Claimed } from "./claim-words.js";
+import { type Claimed, UNCLAIMED } from "./claim-words.js";
 
 /** Where answers for a lease go. The shell's connection; the executor only passes it on. */
 export type Caller = unknown;
@@ -72,8 +72,7 @@ export function newSlot(id: LeaseId, owner: ProcessRef): LeaseSlot {
   return {
     id,
     owner,
-    claim: 0,
-    recalledUpTo: -1,
+    ...UNCLAIMED,
     held: NOTHING,
     caller: undefined,
     route: undefined,

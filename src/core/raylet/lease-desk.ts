@@ -35,10 +35,11 @@ export class LeaseDesk {
   }
 
   /** The worker learns whose pushes it may take, and gets the first task; the owner and the GCS learn of the worker. */
-  grant(request: LeaseRequest, { ref: worker, pid, unixPath, leases, recallable }: WorkerSlot): void {
+  grant(request: LeaseRequest, { ref: worker, pid, unixPath, leases, ...slot }: WorkerSlot): void {
     const { leaseId, owner, jobId, namespace, exclusive, held, task } = request;
     const dispatched = task !== undefined;
-    const claim = recallable ? (leases.get(leaseId) ?? 0) : 0;
+    const claim = slot.recallable ? (leases.get(leaseId) ?? 0) : 0;
+    const recallable = claim > 0;
     this.#port.send(GCS, { type: "processJoined", process: worker, jobId });
     this.#port.send(worker, {
       type: "openLease",
@@ -63,7 +64,7 @@ export class LeaseDesk {
     const worker = this.#scheduler.grantOf(leaseId)?.worker;
     const slot = worker && this.#pool.get(worker.processId);
     const claim = slot?.recallable === true ? slot.leases.get(leaseId) : undefined;
-    if (worker !== undefined && claim !== undefined) this.#port.recallPushes(worker, leaseId, claim, upTo);
+    if (worker !== undefined && claim !== undefined && claim > 0) this.#port.recallPushes(worker, leaseId, claim, upTo);
   }
 
   /** Pushes above `started` and up to `upTo` will not start. The lease's owner is told, whoever has asked. */

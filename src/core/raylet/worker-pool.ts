@@ -24,6 +24,7 @@ import {
 } from "../../base/limits.js";
 import type { Failure, Message } from "../../protocol/messages.js";
 import { Backoff } from "../backoff.js";
+import { CLAIM_PLACES, placeOf } from "../executor/claim-words.js";
 
 /** Claim words hold 31 bits; 0 is no lease. A number comes again when its lease has long been forgotten. */
 const MAX_CLAIM = 0x7fff_ffff;
@@ -41,7 +42,7 @@ export interface WorkerSlot {
   unixPath: string;
   jobId: JobId | undefined;
   exclusive: boolean;
-  /** With their numbers in the claim words. */
+  /** With their numbers in the claim words; 0 without. */
   readonly leases: Map<LeaseId, number>;
   readonly blocked: Set<LeaseId>;
   /** It shares claim words with this node. */
@@ -103,10 +104,20 @@ export class WorkerPool {
     slot.jobId = need.jobId;
     slot.exclusive = need.exclusive;
     slot.isActor = forActor;
-    slot.leases.set(need.leaseId, this.#nextClaim);
-    this.#nextClaim = (this.#nextClaim % MAX_CLAIM) + 1;
+    slot.leases.set(need.leaseId, this.#claimFor(slot));
     slot.asked = false;
     return slot;
+  }
+
+  /** A number whose place in the claim words is free; 0 when none is. */
+  #claimFor({ leases }: WorkerSlot): number {
+    const taken = new Set([...leases.values()].filter((claim) => claim > 0).map(placeOf));
+    if (taken.size === CLAIM_PLACES) return 0;
+    for (;;) {
+      const claim = this.#nextClaim;
+      this.#nextClaim = (claim % MAX_CLAIM) + 1;
+      if (!taken.has(placeOf(claim))) return claim;
+    }
   }
 
   /** `waiting` leases have resources but no worker: see that enough are on their way, one after a start that failed. */
