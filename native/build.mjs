@@ -11,7 +11,7 @@ import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 
 const HERE = dirname(fileURLToPath(import.meta.url));
-const SOURCES = ["addon.cc", "crc32c.cc", "pages.cc"];
+const SOURCES = ["addon.cc", "arguments.cc", "crc32c.cc", "external-buffer.cc", "mappings.cc", "pages.cc"];
 const isStrict = process.argv.includes("--strict");
 
 /** src/io/native.ts looks for this name. */

@@ -1,4 +1,5 @@
 /** Copy-on-write mappings, and who is to be told when one is gone. */
+import { markAsUntransferable } from "node:worker_threads";
 import { IdleCollector } from "./idle-collector.js";
 import type { Native } from "./native.js";
 
@@ -28,6 +29,8 @@ export function mapPrivately(
   try {
     const buffer = native.mapPrivate(fd, offset, sizeBytes, token);
     if (buffer === undefined) return undefined;
+    // Its block stays pinned for as long as this thread is there: another one gets a copy.
+    markAsUntransferable(buffer);
     if (onReleased === undefined) return buffer;
     released.set(token, onReleased);
     collector.noteMapping();

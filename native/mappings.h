@@ -1,0 +1,30 @@
+#ifndef MOBULA_MAPPINGS_H_
+#define MOBULA_MAPPINGS_H_
+
+#define NAPI_VERSION 8
+#include <node_api.h>
+
+namespace mobula {
+
+/** mapShared(fd, offset, length): ArrayBuffer */
+napi_value MapShared(napi_env env, napi_callback_info info);
+/** mapPrivate(fd, offset, length, token): ArrayBuffer. `onReleased` is told the token, unless it is -1. */
+napi_value MapPrivate(napi_env env, napi_callback_info info);
+/** unmap(buffer): detach it now. Never for what user code may hold. */
+napi_value Unmap(napi_env env, napi_callback_info info);
+/** liveMaps(): number of private mappings of this process */
+napi_value LiveMaps(napi_env env, napi_callback_info info);
+/**
+ * copyPrivateMaps(): make this environment's private mappings independent of their files, which may change now. Those without
+ * a token are nobody's for longer than their block is pinned, which may have ended: the file may be shorter by now.
+ */
+napi_value CopyPrivateMaps(napi_env env, napi_callback_info info);
+/** onReleased(callback): one for each environment; the last one counts. */
+napi_value OnReleased(napi_env env, napi_callback_info info);
+
+/** What an environment (main thread or worker thread) has of its own. False where it cannot be had. */
+bool BeginListener(napi_env env);
+
+}  // namespace mobula
+
+#endif
