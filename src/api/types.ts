@@ -155,14 +155,14 @@ export interface ActorClass<C> {
 export interface InitOptions {
   /** `host:port` of a head, or `auto` for the running local cluster. Default: `MOBULA_ADDRESS`, else a cluster of its own. */
   readonly address?: string;
-  /** Default: the CPUs this process may use. */
+  /** Default: the CPUs this process may use, whole ones: a container's quota is rounded down, to at least 1. */
   readonly numCpus?: number;
   readonly numGpus?: number;
-  /** Bytes that tasks may ask for. */
+  /** Bytes that tasks may ask for. Default: 70 % of memory, a container's limit heeded. */
   readonly memory?: number;
   readonly resources?: Readonly<Record<string, number>>;
   readonly labels?: Readonly<Record<string, string>>;
-  /** Bytes. Default: 30 % of memory, at most 80 % of the shared-memory file system. */
+  /** Bytes. Default: 30 % of memory, a container's limit heeded, at most 80 % of the shared-memory file system. */
   readonly objectStoreMemory?: number;
   /**
    * Where objects go that the store has no room for. Each node makes a directory of its own there, which ends with it.

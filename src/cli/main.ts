@@ -55,7 +55,7 @@ function addStart(mobula: Command): void {
     .option("--address <address>", "join the cluster with this head, HOST:PORT")
     .option("--host <host>", "listen on this address, one of the loopback", "127.0.0.1")
     .option("--port <n>", "listen on this port (default: a free one)", count)
-    .option("--num-cpus <n>", "CPUs that the node offers (default: as many as it has)", amount)
+    .option("--num-cpus <n>", "CPUs that the node offers (default: as many as it may use)", amount)
     .option("--num-gpus <n>", "GPUs that the node offers (default: 0)", amount)
     .option("--resources <json>", "further resources, such as '{\"disk\": 2}'", json(numbers))
     .option("--labels <json>", 'labels for placing tasks, such as \'{"zone": "a"}\'', json(texts))

@@ -1,9 +1,9 @@
 /** Starting a node as a child process, and waiting until it is ready. */
 import { randomBytes } from "node:crypto";
-import { availableParallelism, totalmem } from "node:os";
 import { resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { ConnectionError, errorFromCode, InvalidOptionError } from "../errors.js";
+import { usableCpus, usableMemoryBytes } from "../io/container-limits.js";
 import { type Child, spawnNode } from "../io/spawn.js";
 import { configEnvironment, type NodeConfig, type NodeFailed, type NodeReady } from "./config.js";
 import { defaultStoreBytes, roomHere } from "./store-size.js";
@@ -101,9 +101,9 @@ function configOf(start: NodeStart): NodeConfig {
     headAddress: head?.address ?? "",
     secretHex: start.secretHex,
     resources: {
-      CPU: numCpus ?? availableParallelism(),
+      CPU: numCpus ?? usableCpus(),
       GPU: numGpus,
-      memory: memory ?? Math.floor(totalmem() * 0.7),
+      memory: memory ?? Math.floor(usableMemoryBytes() * 0.7),
       ...resources,
     },
     labels,

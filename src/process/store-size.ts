@@ -1,8 +1,8 @@
 /** How much a node's store may take when nobody says. */
-import { totalmem } from "node:os";
 import { dirname } from "node:path";
 import { MIN_SHARED_STORE_BYTES, STORE_PAGE_BYTES } from "../base/limits.js";
 import { freeBytes, SHARED_MEMORY } from "../io/arena.js";
+import { usableMemoryBytes } from "../io/container-limits.js";
 import { sessionBase } from "../io/session.js";
 
 const SHARE_OF_MEMORY = 0.3;
@@ -29,7 +29,7 @@ export function defaultStoreBytes({ memoryBytes, sharedBytes, diskBytes }: Room)
 
 export function roomHere(): Room {
   return {
-    memoryBytes: totalmem(),
+    memoryBytes: usableMemoryBytes(),
     sharedBytes: freeBytes(SHARED_MEMORY),
     diskBytes: freeBytesAt(sessionBase()),
   };
