@@ -31,12 +31,17 @@ export function context(): Context {
   };
 }
 
-/** The nodes of the cluster as the GCS sees them. */
+/**
+ * The nodes of the cluster as the GCS sees them; after those that live, those that died or left, at most the last 1,000,
+ * with `alive: false` and no resources.
+ *
+ * @throws NotInitializedError (rejects) outside of a cluster.
+ */
 export async function nodes(): Promise<NodeState[]> {
   return JSON.parse(await requireRuntime("nodes()").query("nodes", "")) as NodeState[];
 }
 
-/** What all nodes have together, by resource name. */
+/** What all living nodes have together, by resource name. */
 export async function clusterResources(): Promise<Record<string, number>> {
   return total((await nodes()).map((node) => node.resources));
 }

@@ -258,9 +258,12 @@ export interface SerializabilityReport {
 export interface NodeState {
   readonly nodeId: string;
   readonly address: string;
+  /** False once the node has died or left: whatever ran and lay there is gone. */
   readonly alive: boolean;
   readonly isHead: boolean;
+  /** What it offers, by name; nothing when it is dead. */
   readonly resources: Readonly<Record<string, number>>;
+  /** What of it is free. */
   readonly available: Readonly<Record<string, number>>;
   readonly labels: Readonly<Record<string, string>>;
 }

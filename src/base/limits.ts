@@ -189,6 +189,8 @@ export const MAX_LABELS = 256;
 // ── Processes and nodes ─────────────────────────────────────────────────────────────────────────────────────────────
 
 export const MAX_NODES = 10_000;
+/** Dead nodes that `nodes()` lists. */
+export const MAX_DEAD_NODES = 1_000;
 export const MAX_WORKERS_PER_NODE = 1_024;
 /** Workers that may start at the same time on one node. */
 export const MAX_STARTING_WORKERS = 16;

@@ -76,8 +76,10 @@ export class ClusterTool {
     });
   }
 
+  /** Of the nodes that live. */
   async nodeIds(): Promise<string[]> {
-    return (JSON.parse(await this.query("nodes", "")) as { nodeId: string }[]).map((node) => node.nodeId);
+    const nodes = JSON.parse(await this.query("nodes", "")) as { nodeId: string; alive: boolean }[];
+    return nodes.filter(({ alive }) => alive).map(({ nodeId }) => nodeId);
   }
 
   async workers(): Promise<WorkerState[]> {

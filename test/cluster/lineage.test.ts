@@ -44,7 +44,7 @@ function on(node: number) {
 async function kill(node: number): Promise<void> {
   const { nodeId } = cluster.nodes[node] ?? {};
   await cluster.nodes[node]?.kill();
-  await waitForCondition(async () => (await ray.nodes()).every((each) => each.nodeId !== nodeId));
+  await waitForCondition(async () => (await ray.nodes()).every((each) => each.nodeId !== nodeId || !each.alive));
 }
 
 /** Each run of a task leaves a line in its file. */

@@ -177,10 +177,30 @@ test("a node that dies: its tasks run elsewhere, its objects are lost with their
     get(lost, { timeoutMs: 10_000 }),
     (error) => error instanceof ray.ObjectLostError && error.message.includes(n2),
   );
-  assert.deepEqual(
-    (await ray.nodes()).map((node) => node.nodeId),
-    [n1],
-  );
+});
+
+test("a dead node stays listed as dead, offers nothing, and a node that was removed too", async () => {
+  const [n1, n2] = (await start(1, 2)) as [string, string];
+  const states = async () => (await ray.nodes()).map(({ nodeId, alive, isHead }) => [nodeId, alive, isHead]);
+  const head = [n1, true, true];
+  assert.deepEqual(await states(), [head, [n2, true, false]]);
+  const before = (await ray.nodes())[1];
+  assert.equal((await ray.clusterResources())["CPU"], 3);
+  await cluster.nodes[1]?.kill();
+  await waitForCondition(async () => (await ray.nodes())[1]?.alive === false);
+  const dead = [n2, false, false];
+  assert.deepEqual(await states(), [head, dead]);
+  assert.deepEqual((await ray.nodes())[1], { ...before, alive: false, resources: {}, available: {} });
+  assert.equal((await ray.clusterResources())["CPU"], 1);
+  assert.equal((await ray.availableResources())["CPU"], 1);
+  const shown = await (await cluster.tool()).nodeIds();
+  assert.deepEqual(shown, [n1]);
+
+  const later = await cluster.addNode({ numCpus: 4 });
+  assert.deepEqual(await states(), [head, [later.nodeId, true, false], dead]);
+  await later.remove();
+  await waitForCondition(async () => (await ray.clusterResources())["CPU"] === 1);
+  assert.deepEqual(await states(), [head, dead, [later.nodeId, false, false]]);
 });
 
 test("remove() lets running tasks finish", async () => {

@@ -9,6 +9,7 @@ import { DECLARATION_WAIT_MS, HEARTBEAT_MS, MAX_GARBAGE_ROUNDS, NODE_TIMEOUT_MS 
 import type { Message } from "../../protocol/messages.js";
 import { Journey } from "../journey.js";
 import { amountsOf } from "../resources.js";
+import { DeadNodes } from "./dead-nodes.js";
 import { Gcs, type GcsLimits } from "./gcs.js";
 
 /** Actors are known by the length of their ids. */
@@ -171,6 +172,47 @@ test("nodes are listed from what they said last", () => {
   gcs.receive(D, { type: "query", query: 1, about: "nodes", subject: "" });
   const [found] = JSON.parse(answers[0] ?? "[]");
   assert.deepEqual([found.nodeId, found.resources, found.available], ["N1", { CPU: 2 }, { CPU: 1 }]);
+});
+
+test("dead nodes are listed after the living ones, as having nothing, until they come back", () => {
+  const answers: string[] = [];
+  const gcs = listening((message) => message.type === "answer" && answers.push(message.json));
+  const listed = () => {
+    gcs.receive(D, { type: "query", query: 1, about: "nodes", subject: "" });
+    const nodes: { nodeId: string; alive: boolean; resources: unknown }[] = JSON.parse(answers.pop() ?? "[]");
+    return nodes.map(({ nodeId, alive, resources }) => [nodeId, alive, resources]);
+  };
+  for (const [id, from] of [
+    ["N1", N1],
+    ["N2", N2],
+  ] as const)
+    gcs.receive(from, { type: "registerNode", ...nodeInfo(id) });
+  gcs.nodeDied(node("N1"), "test");
+  gcs.nodeDied(node("N1"), "again");
+  assert.deepEqual(listed(), [
+    ["N2", true, { CPU: 2 }],
+    ["N1", false, {}],
+  ]);
+  gcs.receive(N1, { type: "registerNode", ...nodeInfo("N1") });
+  assert.deepEqual(listed(), [
+    ["N2", true, { CPU: 2 }],
+    ["N1", true, { CPU: 2 }],
+  ]);
+});
+
+test("of dead nodes the last ones are remembered", () => {
+  const dead = new DeadNodes(2);
+  for (const id of ["N1", "N2", "N3"]) dead.add(nodeInfo(id));
+  dead.forget(node("N2"));
+  assert.deepEqual(
+    dead.all().map(({ nodeId }) => nodeId),
+    ["N3"],
+  );
+  dead.add(nodeInfo("N4"));
+  assert.deepEqual(
+    dead.all().map(({ nodeId }) => nodeId),
+    ["N3", "N4"],
+  );
 });
 
 test("a question goes to every node, and is answered when the last one has answered or died", () => {

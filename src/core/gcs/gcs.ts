@@ -20,12 +20,14 @@ import { COLLECT_FROM_NODES_MS, Collector } from "../collector.js";
 import type { Journey } from "../journey.js";
 import { tableReport } from "../memory/table-report.js";
 import { ActorTable } from "./actor-table.js";
+import { DeadNodes } from "./dead-nodes.js";
 import { FunctionTable } from "./function-table.js";
 import { GlobalScheduler } from "./global-scheduler.js";
 import { HoldFlush } from "./hold-flush.js";
 import { JobTable } from "./job-table.js";
 import { Lineage } from "./lineage.js";
 import { ObjectDesk, objectTablePort } from "./object-desk.js";
+import { ownerDied } from "./object-failures.js";
 import { ObjectTable } from "./object-table.js";
 import { OutputDesk } from "./output-desk.js";
 import { schedulerPort } from "./scheduler-port.js";
@@ -74,6 +76,7 @@ export class Gcs {
   readonly #limits: GcsLimits;
   readonly #journey: Journey;
   readonly #nodes = new Map<NodeId, NodeRecord>();
+  readonly #dead = new DeadNodes();
   readonly #processes = new Map<ProcessId, ProcessRecord>();
   readonly #jobs = new JobTable();
   readonly #flush: HoldFlush;
@@ -211,7 +214,10 @@ export class Gcs {
 
   /** A node's raylet is gone, and with it every process and copy there. */
   nodeDied(nodeId: NodeId, why: string): void {
-    if (!this.#nodes.delete(nodeId)) return;
+    const node = this.#nodes.get(nodeId);
+    if (node === undefined) return;
+    this.#nodes.delete(nodeId);
+    this.#dead.add(node.info);
     const reason = { code: "NODE_DIED", message: `node ${nodeId} died: ${why}` };
     this.#collector.died(nodeId);
     this.objects.nodeDied(nodeId);
@@ -272,6 +278,7 @@ export class Gcs {
       const reason = `the cluster has ${this.#limits.maxNodes} nodes, which is the limit: remove some, or start another cluster`;
       return this.#port.send(rayletOf(info.nodeId), { type: "stopNode", reason });
     }
+    this.#dead.forget(info.nodeId);
     this.#nodes.set(info.nodeId, { info, heardAtMs: this.#nowMs });
     this.scheduler.addNode(info);
     this.#sendClusterView();
@@ -347,7 +354,7 @@ export class Gcs {
 
   #answer(from: ProcessRef, { query, about, subject }: MessageBody<"query">): void {
     const answer = (json: string) => this.#port.send(from, { type: "answer", query, json });
-    if (about === "nodes") return answer(JSON.stringify(nodesView(this.scheduler.nodes())));
+    if (about === "nodes") return answer(JSON.stringify(nodesView(this.scheduler.nodes(), this.#dead.all())));
     const nodes = [...this.#nodes.keys()];
     const own = about === "trace" ? [this.traceOf(subject)] : [];
     if (about === "memory")
@@ -390,11 +397,4 @@ export class Gcs {
 /** Only those have holds. */
 function hasJob(process: ProcessRecord): boolean {
   return process.jobId !== undefined;
-}
-
-function ownerDied(process: ProcessRef, reason: Failure): Failure {
-  return {
-    code: "OWNER_DIED",
-    message: `process ${process.processId} on node ${process.nodeId}, which owned the object, died before its value existed: ${reason.message}`,
-  };
 }

@@ -2,17 +2,27 @@
 import type { NodeInfo } from "../../protocol/messages.js";
 import { type Amounts, recordOf } from "../resources.js";
 
-/** The nodes as `nodes()` and `mobula status` show them. */
+const NOTHING: Amounts = new Map();
+
+/** The nodes as `nodes()` and `mobula status` show them. A dead one has nothing, so that sums over all are right. */
 export function nodesView(
-  nodes: readonly { readonly info: NodeInfo; readonly available: Amounts }[],
+  living: readonly { readonly info: NodeInfo; readonly available: Amounts }[],
+  dead: readonly NodeInfo[],
 ): readonly unknown[] {
-  return nodes.map(({ info, available }) => ({
+  return [
+    ...living.map(({ info, available }) => nodeView(info, true, info.total, available)),
+    ...dead.map((info) => nodeView(info, false, NOTHING, NOTHING)),
+  ];
+}
+
+function nodeView(info: NodeInfo, alive: boolean, total: Amounts, available: Amounts): unknown {
+  return {
     nodeId: info.nodeId,
     address: `${info.host}:${info.port}`,
-    alive: true,
+    alive,
     isHead: info.isHead,
-    resources: recordOf(info.total),
+    resources: recordOf(total),
     available: recordOf(available),
     labels: Object.fromEntries(info.labels),
-  }));
+  };
 }
