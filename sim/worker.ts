@@ -106,6 +106,7 @@ export class Worker extends OwnerProcess implements WorkerDoor {
         this.#actor?.push(caller, frame.sequence, frame.task);
         return;
       case "abort":
+        if (frame.leaseId === undefined) this.#actor?.withdraw(caller, frame.sequence);
         return;
     }
   }

@@ -71,7 +71,10 @@ export interface TaskOptions {
   readonly numReturns?: number;
   /** Attempts after a system failure; -1 without end. Default 3. */
   readonly maxRetries?: number;
-  /** From submission to result, over all attempts. Default: no limit. */
+  /**
+   * Milliseconds from submission to result, over all attempts. Then `get` throws TaskTimeoutError, `context().signal` is
+   * aborted, and a task that has not ended 100 ms later loses its worker. Default, as 0: no limit.
+   */
   readonly timeoutMs?: number;
   readonly schedulingStrategy?: SchedulingStrategy;
   readonly runtimeEnv?: RuntimeEnv;
@@ -88,6 +91,11 @@ export interface ActorOptions extends Omit<TaskOptions, "numReturns" | "maxRetri
 export interface MethodOptions {
   readonly name?: string;
   readonly numReturns?: number;
+  /**
+   * Milliseconds from submission to result. Then `get` throws TaskTimeoutError, whatever becomes of the call: one that has
+   * not started never will, of one that runs `context().signal` is aborted. The actor is never ended for it: a call that
+   * does not heed its signal goes on, and calls that wait for its end wait. Default, as 0: no limit.
+   */
   readonly timeoutMs?: number;
 }
 

@@ -37,6 +37,7 @@ test("a deque is an array, whatever is done to it", () => {
         assert.equal(deque.length, array.length);
         assert.equal(deque.peek(), array[0]);
         assert.deepEqual([...deque], array);
+        for (const at of [-1, 0, 1, array.length - 1, array.length]) assert.equal(deque.at(at), array[at]);
       }
     }),
     { numRuns: 100 },

@@ -34,6 +34,13 @@ export class Deque<T> {
     return this.#length === 0 ? undefined : this.#items[this.#first];
   }
 
+  /** The first is 0. */
+  at(index: number): T | undefined {
+    return index < 0 || index >= this.#length
+      ? undefined
+      : this.#items[(this.#first + index) & (this.#items.length - 1)];
+  }
+
   /** Take one item out, wherever it is. Rare: cancellations and deaths. */
   remove(item: T): boolean {
     const rest = [...this];

@@ -198,6 +198,7 @@ test("a bystander of a forced kill loses no attempt, but its children get new na
     taskForwarded: () => {},
     runsAt: () => {},
     finished: () => assert.fail("it is tried again"),
+    endedLate: () => {},
   });
   const task = namedTask("t", { maxRetries: 1 });
   task.attempt = 1;

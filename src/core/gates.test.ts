@@ -150,6 +150,7 @@ class Node {
         assert.equal(outcome.kind, "returned");
         this.finished.add(task.template.name);
       },
+      endedLate: () => {},
     };
   }
 

@@ -234,11 +234,17 @@ export class WorkerProcess {
     } else if (type === FRAME.attach) {
       this.#attach(caller, reader);
     } else if (type === FRAME.abort) {
-      const number = reader.u16();
-      this.#runner.abort(number === NO_LEASE ? caller : caller.leases.get(number)?.id, reader.u32());
+      this.#abort(caller, reader.u16(), reader.u32());
     } else {
       throw new MalformedBytes(`frame type ${type} from an owner`);
     }
+  }
+
+  /** A call that waits here will not start; of what runs the signal is told. */
+  #abort(caller: CallerConnection, number: number, sequence: number): void {
+    if (number !== NO_LEASE) return this.#runner.abort(caller.leases.get(number)?.id, sequence);
+    this.#actor?.executor.withdraw(caller, sequence);
+    this.#runner.abort(caller, sequence);
   }
 
   #attach(caller: CallerConnection, reader: ByteReader): void {

@@ -4,6 +4,7 @@ import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import { inspect } from "node:util";
 import * as ray from "../../src/api/index.js";
+import { waitForCondition } from "../../src/testing/index.js";
 import { nothingLeftBehind } from "../support/left-behind.js";
 
 const { context, get, getActor, remote } = ray;
@@ -143,4 +144,76 @@ test("an actor whose constructor takes a failed value is not made, and its calls
   );
   const endless = remote({ maxRetries: 0 }, (): number => process.exit(3));
   await assert.rejects(get(Holder.remote(endless.remote()).read.remote()), ray.WorkerCrashedError);
+});
+
+/** One call at a time: what comes later waits. */
+const Slow = remote(
+  { maxConcurrency: 1 },
+  class Slow {
+    readonly #calls: string[] = [];
+    /** Goes on whatever its signal says. */
+    async sleep(ms: number, bytes = 0): Promise<Uint8Array> {
+      this.#calls.push("slept");
+      await new Promise((resolve) => setTimeout(resolve, ms));
+      if (context().signal.aborted) this.#calls.push("told");
+      return new Uint8Array(bytes);
+    }
+    async untilTold(): Promise<void> {
+      const { signal } = context();
+      await new Promise((resolve) => signal.addEventListener("abort", resolve));
+    }
+    note(word: string): void {
+      this.#calls.push(word);
+    }
+    calls(): readonly string[] {
+      return this.#calls;
+    }
+    pid(): number {
+      return process.pid;
+    }
+  },
+);
+
+const timedOut = (name: string) => (e: unknown) =>
+  e instanceof ray.TaskTimeoutError && e.message.includes(`task ${name}`) && !(e instanceof ray.TaskError);
+
+test("a call whose time is over goes on unless it heeds its signal, and the actor with it; later calls wait for it", async () => {
+  const slow = Slow.remote();
+  const pid = await get(slow.pid.remote());
+  const begunMs = performance.now();
+  const late = slow.sleep.options({ timeoutMs: 100 }).remote(800);
+  const after = slow.calls.remote();
+  await assert.rejects(get(late), timedOut("Slow.sleep"));
+  assert.ok(performance.now() - begunMs < 700, "its caller does not wait for its end");
+  assert.deepEqual(await get(after), ["slept", "told"]);
+  assert.ok(performance.now() - begunMs >= 790, "the later call does");
+  await assert.rejects(get(slow.untilTold.options({ timeoutMs: 50, name: "mine" }).remote()), timedOut("mine"));
+  assert.equal(await get(slow.pid.remote()), pid);
+});
+
+test("a call whose time is over before it starts never runs, wherever it waits", async () => {
+  const slow = Slow.remote();
+  await get(slow.pid.remote());
+  slow.sleep.remote(600);
+  const atTheActor = slow.note.options({ timeoutMs: 50 }).remote("at the actor");
+  const never = remote(() => new Promise<string>(() => {})).remote();
+  const atTheCaller = slow.note.options({ timeoutMs: 50 }).remote(never);
+  const after = slow.calls.remote();
+  await assert.rejects(get(atTheActor), timedOut("Slow.note"));
+  await assert.rejects(get(atTheCaller), timedOut("Slow.note"));
+  assert.deepEqual(await get(after), ["slept"]);
+});
+
+test("what a call returns after its time is nobody's, and is freed", async () => {
+  const bytes = 8 * 2 ** 20;
+  const slow = Slow.remote();
+  const free = async () => (await ray.availableResources())["objectStoreMemory"] ?? 0;
+  await get(slow.pid.remote());
+  const before = await free();
+  for (let i = 0; i < 4; i++) {
+    await assert.rejects(get(slow.sleep.options({ timeoutMs: 50 }).remote(200, bytes)), timedOut("Slow.sleep"));
+    await get(slow.pid.remote()); // it waits for the end of the call
+  }
+  assert.equal((await get(slow.calls.remote())).length, 8);
+  await waitForCondition(async () => before - (await free()) < bytes);
 });

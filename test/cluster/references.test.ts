@@ -158,3 +158,18 @@ test("results that nobody asks for are freed when they arrive", async () => {
   later[Symbol.dispose]();
   await becomesEmpty();
 });
+
+test("what a task returns after its time, while it may still run, is freed", async () => {
+  const used = await usedBytes();
+  const untilTold = remote(async (bytes: number) => {
+    const { signal } = ray.context();
+    await new Promise((resolve) => signal.addEventListener("abort", resolve));
+    return new Uint8Array(bytes);
+  });
+  for (let i = 0; i < 3; i++) {
+    const late = untilTold.options({ timeoutMs: 500 }).remote(4_000_000);
+    await assert.rejects(get(late), ray.TaskTimeoutError);
+  }
+  await waitForCondition(async () => (await ray.availableResources())["CPU"] === 2); // the last one has ended
+  await waitForCondition(async () => (await usedBytes()) === used);
+});

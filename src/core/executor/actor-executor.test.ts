@@ -20,6 +20,7 @@ class World {
   /** What a call does while it runs its synchronous part. */
   during: (call: Call) => void = () => {};
   readonly #lines = new Lines();
+  #pushed = 0;
 
   constructor(maxConcurrency = 1_000, maxAhead = MAX_CALLS_AHEAD) {
     const say = this.#lines.add;
@@ -45,7 +46,7 @@ class World {
   }
 
   push(caller: string, ...tasks: readonly string[]): void {
-    for (const task of tasks) this.executor.push(caller, 0, task);
+    for (const task of tasks) this.executor.push(caller, ++this.#pushed, task);
   }
 
   call(task: string): Call {
@@ -105,6 +106,39 @@ test("a caller with many calls does not keep the others out", () => {
   w.executor.finished(w.call("async d1"), DONE);
   w.executor.finished(w.call(w.started[1] ?? ""), DONE);
   assert.ok(w.started.includes("async e1"), w.started.join());
+});
+
+test("a call that is withdrawn before it starts never runs, and is answered once; one that runs goes on", () => {
+  const w = new World(1);
+  w.push("d", "async a", "b", "c", "d", "e");
+  for (const sequence of [3, 3, 1, 99]) w.executor.withdraw("d", sequence);
+  w.executor.withdraw("nobody", 2);
+  assert.deepEqual(w.asked(), ["run async a", "d: c failed"]);
+  w.executor.finished(w.call("async a"), DONE);
+  const rest = ["b", "d", "e"].flatMap((task) => [`run ${task}`, `d: ${task} returned`]);
+  assert.deepEqual(w.asked(), ["d: async a returned", ...rest]);
+});
+
+test("a call that waits for an argument can be withdrawn too, and lets the next one start", () => {
+  const w = new World();
+  w.push("d", "fetch a", "b");
+  w.executor.withdraw("d", 1);
+  assert.deepEqual(w.asked(), ["d: fetch a failed", "run b", "d: b returned"]);
+  w.executor.prepared(w.call("fetch a"));
+  w.executor.failedToPrepare(w.call("fetch a"), LOST);
+  assert.deepEqual(w.asked(), []);
+});
+
+test("refused calls leave gaps between the numbers of those that wait", () => {
+  const w = new World(1, 2);
+  w.push("d", "async a", "b", "c", "refused");
+  assert.equal(w.asked().at(-1), "d: refused failed");
+  w.executor.finished(w.call("async a"), DONE);
+  w.push("d", "async f", "g", "refused again", "h");
+  w.asked();
+  w.executor.withdraw("d", 6);
+  w.executor.withdraw("d", 4);
+  assert.deepEqual(w.asked(), ["d: g failed"]);
 });
 
 test("what a caller that is gone has pushed does not start; what runs ends by itself", () => {

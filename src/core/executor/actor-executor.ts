@@ -90,6 +90,17 @@ export class ActorExecutor {
     for (const queue of [...this.#queues.values()]) this.#drain(queue);
   }
 
+  /** The call has had its time: if it has not started, it never will. What runs is not ours to stop. */
+  withdraw(caller: Caller, sequence: number): void {
+    const queue = this.#queues.get(caller);
+    const call = queue && waitingIn(queue, sequence);
+    if (queue === undefined || call === undefined || call.state === "done") return;
+    call.state = "done";
+    const message = "its time was over before it started";
+    this.#port.answer(caller, call, { kind: "failed", code: "TASK_TIMEOUT", message });
+    this.#drain(queue);
+  }
+
   /** The caller is gone: what has not started never will. */
   detach(caller: Caller): void {
     this.#queues.delete(caller);
@@ -127,6 +138,10 @@ export class ActorExecutor {
 
   #drain(queue: Deque<Call>): void {
     for (let call = queue.peek(); call !== undefined; call = queue.peek()) {
+      if (call.state === "done") {
+        queue.shift(); // it was withdrawn
+        continue;
+      }
       if (this.#running.size >= this.#maxConcurrency || call.state === "preparing") return;
       if (call.state === "queued" && !this.#port.prepare(call)) {
         call.state = "preparing";
@@ -157,4 +172,14 @@ export class ActorExecutor {
     this.#saidBlocked = blocked;
     this.#port.sendToRaylet({ type: blocked ? "taskBlocked" : "taskResumed", leaseId: this.#leaseId });
   }
+}
+
+/** Sequence numbers grow along a queue, with gaps where calls were refused. */
+function waitingIn(queue: Deque<Call>, sequence: number): Call | undefined {
+  const ahead = sequence - (queue.peek()?.sequence ?? 0);
+  for (let index = Math.min(ahead, queue.length - 1); index >= 0; index--) {
+    const call = queue.at(index);
+    if (call !== undefined && call.sequence <= sequence) return call.sequence === sequence ? call : undefined;
+  }
+  return undefined;
 }

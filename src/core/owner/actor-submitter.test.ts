@@ -30,6 +30,7 @@ class World {
       disconnect: () => say("leave"),
       releaseHandle: (link) => say(`release ${link.actorId}`),
       finished: (task, outcome) => say(`${task.template.name} ${outcomeLine(outcome)}`),
+      endedLate: (task) => say(`${task.template.name} late`),
       wakeUp: () => {
         if (this.idleUntilMs !== undefined) this.submitter.tick(this.idleUntilMs);
       },

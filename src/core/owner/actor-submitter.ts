@@ -34,6 +34,8 @@ export interface ActorSubmitterPort {
   /** No handle is left here: the hold on the actor ends, and what its constructor was given may go. */
   releaseHandle(actor: ActorLink): void;
   finished(task: Task, outcome: Outcome): void;
+  /** An attempt has ended whose task had done so before, its time over: what it has sealed in our name is nobody's. */
+  endedLate(task: Task): void;
   /** Time matters from here on: call `tick` at once, if that has not been done of late, and again and again. */
   wakeUp(): void;
 }
@@ -256,7 +258,7 @@ export class ActorSubmitter {
       task.state = "queued";
       link.waiting.unshift(task);
     }
-    for (const task of interrupted) if (task.state === "pushed") this.#finish(task, unavailable(link, task));
+    for (const task of interrupted) if (task.state !== "queued") this.#finish(task, unavailable(link, task));
     this.#releaseIfUnused(link);
   }
 
@@ -280,7 +282,7 @@ export class ActorSubmitter {
   }
 
   #finish(task: Task, outcome: Outcome): void {
-    if (task.state === "done") return;
+    if (task.state === "done") return this.#port.endedLate(task);
     task.state = "done";
     this.#port.finished(task, outcome);
   }

@@ -20,4 +20,6 @@ export interface LeasePoolPort {
   /** The worker has the task, and refs of its results have left already. */
   runsAt(task: Task, worker: ProcessRef): void;
   finished(task: Task, outcome: Outcome): void;
+  /** An attempt has ended whose task had done so before, its time over: what it has sealed in our name is nobody's. */
+  endedLate(task: Task): void;
 }

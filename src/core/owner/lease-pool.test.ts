@@ -55,6 +55,7 @@ class World {
       taskForwarded: (task) => say(`${task.template.name} went to the global scheduler`),
       runsAt: (task, worker) => say(`${task.template.name} is at ${worker.processId}`),
       finished: (task, outcome) => say(`${task.template.name} ${outcomeLine(outcome)}`),
+      endedLate: (task) => say(`${task.template.name} late`),
     });
     this.pool.clusterTotals(amountsOf({ CPU: cpus }));
     this.pool.tick(HEARD_MS);

@@ -376,10 +376,9 @@ export class LeasePool {
     const lost = [...lease.inFlight.values()];
     lease.inFlight.clear();
     if (lost.length > 1) lease.queue.forgetRunTimes();
-    for (let i = lost.length - 1; i >= 0; i--) {
-      const task = lost[i];
-      if (task?.state !== "pushed") continue; // its time was up: its worker may have been killed for it
-      if (mayRunAgain(task, i === 0 && !bystander)) this.#requeue(task);
+    for (const [i, task] of [...lost.entries()].reverse()) {
+      // What is not "pushed" has ended, its time over: its worker may have been killed for it.
+      if (task.state === "pushed" && mayRunAgain(task, i === 0 && !bystander)) this.#requeue(task);
       else this.#finish(task, { kind: "failed", code: reason.code, message: lostMessage(task, reason) });
     }
   }
@@ -393,7 +392,7 @@ export class LeasePool {
   }
 
   #finish(task: Task, outcome: Outcome): void {
-    if (task.state === "done") return;
+    if (task.state === "done") return this.#port.endedLate(task);
     task.state = "done";
     this.#port.finished(task, outcome);
   }

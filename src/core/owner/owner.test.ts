@@ -3,9 +3,9 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { ADDRESS, Lines, leaseGranted, leaseRequest, line } from "../../../test/support/messages.js";
-import { actor, context, failure, lease, object, process } from "../../../test/support/names.js";
+import { actor, context, failure, lease, node, object, process } from "../../../test/support/names.js";
 import { RETURNED, template } from "../../../test/support/owner.js";
-import { INFEASIBLE_WARNING_MS } from "../../base/limits.js";
+import { ACTOR_REASON_WAIT_MS, INFEASIBLE_WARNING_MS } from "../../base/limits.js";
 import type { Message } from "../../protocol/messages.js";
 import { Journey } from "../journey.js";
 import { amountsOf } from "../resources.js";
@@ -272,6 +272,37 @@ test("a running task whose time is up fails, is told to stop, and loses its work
   w.answer(made);
   assert.equal(w.state(result(a)), "failed TASK_TIMEOUT");
   assert.equal(w.owner.pendingCount, 0);
+});
+
+test("what a task or call has sealed in its owner's name after its time is let go of when the owner hears of it", () => {
+  const stored: Outcome = { kind: "returned", results: [{ kind: "stored", nodeId: node("N1"), sizeBytes: 1_000_000 }] };
+  const answered = new World();
+  answered.submit("a", { timeoutMs: 500 });
+  const lost = new World();
+  lost.submit("a", { timeoutMs: 500 });
+  const made = new Map([answered, lost].map((w) => [w, w.open(1)] as const));
+  for (const w of [answered, lost]) for (const at of [BEGIN, BEGIN + 500]) w.owner.tick(at);
+  for (const w of [answered, lost]) assert.equal(w.asked().at(-1), "releaseHolds a's 0");
+  answered.owner.leases.answered(made.get(answered) as Lease, 0, stored, 1);
+  lost.receive({ type: "leaseLost", leaseId: lease("d.1"), reason: failure("WORKER_CRASHED"), bystander: false });
+  for (const w of [answered, lost]) assert.ok(w.asked().includes("releaseHolds a's 0"));
+
+  for (const end of ["answered", "dead", "unavailable"] as const) {
+    const w = new World();
+    const link = w.actor("A");
+    const call = w.submit("call", { on: link, timeoutMs: 500 });
+    for (const at of [BEGIN, BEGIN + 500]) w.owner.tick(at);
+    assert.equal(w.asked().at(-1), "releaseHolds call's 0");
+    if (end === "answered") w.owner.actors.answered(link, call.sequence, stored);
+    else if (end === "dead")
+      w.owner.actors.actorState(link.actorId, "dead", undefined, undefined, failure("ACTOR_DIED"));
+    else {
+      w.owner.actors.disconnected(link);
+      w.owner.tick(BEGIN + 500 + 2 * ACTOR_REASON_WAIT_MS);
+    }
+    assert.ok(w.asked().includes("releaseHolds call's 0"), end);
+    assert.equal(w.state(result(call)), "failed TASK_TIMEOUT");
+  }
 });
 
 test("a task that stops in time keeps its worker", () => {

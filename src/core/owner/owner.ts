@@ -105,6 +105,7 @@ export class Owner {
       taskForwarded: (task) => this.references.taskForwarded(task),
       runsAt: (task, worker) => this.references.runsAt(task, worker),
       finished: (task, outcome) => this.#finished(task, outcome),
+      endedLate: (task) => this.#releaseStrays(task),
     });
     this.actors = new ActorSubmitter({
       sendToGcs: (message) => port.sendToGcs(message),
@@ -116,6 +117,7 @@ export class Owner {
         for (const held of actor.kept.splice(0)) this.letGo(held);
       },
       finished: (task, outcome) => this.#finished(task, outcome),
+      endedLate: (task) => this.#releaseStrays(task),
       wakeUp: () => port.wakeUp(),
     });
   }
@@ -293,9 +295,13 @@ export class Owner {
     const { returns } = task;
     for (let index = 0; index < returns.length; index++) this.#resolve(returns[index], index, outcome);
     if (outcome.kind === "value" || outcome.kind === "returned") this.#keepLineage(task);
-    if (task.run > 0 || outcome.kind === "failed") for (const entry of returns) this.references.releaseStray(entry);
+    if (task.run > 0 || outcome.kind === "failed") this.#releaseStrays(task);
     for (const entry of task.dependencies) this.references.unpin(entry);
     for (const held of task.nested) this.letGo(held);
+  }
+
+  #releaseStrays({ returns }: Task): void {
+    for (const entry of returns) this.references.releaseStray(entry);
   }
 
   /**

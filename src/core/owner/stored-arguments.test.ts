@@ -27,6 +27,7 @@ class World {
       taskForwarded: () => {},
       runsAt: () => {},
       finished: (task) => say(`${task.template.name} ends`),
+      endedLate: () => {},
     });
     this.pool.clusterTotals(amountsOf({ CPU: 4 }));
     this.pool.tick(1_000);
