@@ -32,7 +32,7 @@ import type { LinkEnd } from "./link.js";
 import { Mappings } from "./mappings.js";
 import type { Code } from "./program.js";
 import type { Surroundings } from "./surroundings.js";
-import { errorValue, SimError, type SimValue } from "./values.js";
+import { decode, errorValue, SimError, type SimValue } from "./values.js";
 import { describe, fromBytes, toBytes, type VirtualNode } from "./virtual-node.js";
 import { VirtualProcess } from "./virtual-process.js";
 
@@ -282,6 +282,7 @@ export abstract class OwnerProcess extends VirtualProcess {
       connectActor: (actor) => this.links.connectActor(actor),
       callActor: (actor, task) => this.links.call(actor, task),
       disconnectActor: (actor) => this.links.disconnectActor(actor),
+      takeError: (bytes) => decode(bytes),
       abortTask: (where, task) => this.links.abort(where, task),
       storeValue: (entry) => this.#storeValue(entry),
       registerLineage: (task) => registerLineage(this, task),

@@ -11,7 +11,7 @@ import { connect, type LinkEnd, type LinkEvents } from "./link.js";
 import { OwnerProcess } from "./owner-process.js";
 import type { Surroundings, WorkerDoor } from "./surroundings.js";
 import { TaskRunner } from "./task-runner.js";
-import type { SimValue } from "./values.js";
+import { encode, errorValue, type SimValue } from "./values.js";
 import type { VirtualNode } from "./virtual-node.js";
 import type { VirtualProcess } from "./virtual-process.js";
 
@@ -172,7 +172,8 @@ export class Worker extends OwnerProcess implements WorkerDoor {
     const { actorId } = spec;
     this.#runner.construct(spec, (failure) => {
       if (failure === undefined) this.#actor = this.#makeActor(leaseId, spec.maxConcurrency);
-      const words = failure && { message: failure.message, error: new Uint8Array(0) };
+      const died = failure && errorValue({ code: "ACTOR_DIED", message: failure.message });
+      const words = failure && died && { message: failure.message, error: encode(died) };
       this.send(GCS, { type: "actorCreated", actorId, leaseId, failure: words });
     });
   }

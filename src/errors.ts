@@ -206,7 +206,7 @@ export class NodeDiedError extends MobulaError {
 
 // ── Actors ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 
-/** The actor is dead for good. */
+/** The actor is dead for good. When its constructor failed, `cause` is the error with which it did. */
 export class ActorDiedError extends MobulaError {
   static override readonly code = "ACTOR_DIED";
 }
@@ -270,7 +270,7 @@ export class InvariantError extends MobulaError {
 }
 
 /** The classes that travel between processes as `{ code, message }`. */
-const BY_CODE: ReadonlyMap<string, new (message: string) => MobulaError> = new Map(
+const BY_CODE: ReadonlyMap<string, new (message: string, details?: ErrorDetails) => MobulaError> = new Map(
   [
     NotInitializedError,
     AlreadyInitializedError,
@@ -306,7 +306,7 @@ const BY_CODE: ReadonlyMap<string, new (message: string) => MobulaError> = new M
 );
 
 /** The error class for a code that a peer sent; a code we do not know becomes the base class. */
-export function errorFromCode(code: string, message: string): MobulaError {
+export function errorFromCode(code: string, message: string, details: ErrorDetails = {}): MobulaError {
   const type = BY_CODE.get(code) ?? MobulaError;
-  return new type(message);
+  return new type(message, details);
 }

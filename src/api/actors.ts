@@ -2,7 +2,7 @@
 import { inspect } from "node:util";
 import { type ActorId, GCS, taskIdOf } from "../base/ids.js";
 import { DEFAULT_ACTOR_CONCURRENCY, MAX_INLINE_SUM_BYTES, MAX_LEASE_ARGUMENT_BYTES } from "../base/limits.js";
-import type { ActorLink, TaskTemplate } from "../core/owner/records.js";
+import type { ActorLink, Outcome, TaskTemplate } from "../core/owner/records.js";
 import { ObjectEntry, upstreamFailure } from "../core/owner/records.js";
 import { type Amounts, NOTHING } from "../core/resources.js";
 import { ActorNotFoundError, InvalidOptionError, ReferenceReleasedError } from "../errors.js";
@@ -10,6 +10,7 @@ import { callOrigins, noteArguments } from "../process/call-sites.js";
 import type { CoreProcess } from "../process/core-process.js";
 import { EncodedBytes } from "../process/encoded-bytes.js";
 import { controlArguments } from "../process/lease-request.js";
+import type { ActorSpec } from "../protocol/messages.js";
 import { checkOptions, checkText, demandOf, show, strategyOf } from "./options.js";
 import { cellWith, type FunctionCell, newCell, refsOf, refuseMore, registered } from "./remote-function.js";
 import { currentLineage, type Runtime, requireRuntime, runtimeOrNothing } from "./runtime.js";
@@ -103,33 +104,33 @@ function createActor(state: ClassState, args: readonly unknown[]): object {
   const link = core.owner.actors.link(actorId, cell.name, true);
   const demand = demandOf(options, 1);
   const namespace = options.namespace ?? runtime.core.namespace;
+  const spec = (inline: ActorSpec["arguments"], large: readonly ObjectEntry[]): ActorSpec => ({
+    actorId,
+    jobId: core.jobId,
+    name: cell.name,
+    actorName: options.name ?? "",
+    namespace,
+    functionId,
+    owner: core.self,
+    demand,
+    held: heldBy(options, demand),
+    strategy: strategyOf(options.schedulingStrategy),
+    maxConcurrency: options.maxConcurrency ?? DEFAULT_ACTOR_CONCURRENCY,
+    arguments: inline,
+    largeArguments: large.map((entry) => ({ objectId: entry.id, sizeBytes: entry.sizeBytes })),
+  });
+  const failed = (end: Outcome) => neverMade(core, link, { ...spec([], []), actorName: "" }, end);
   const register = (large: readonly ObjectEntry[], stored: readonly unknown[]) => {
     const inline = controlArguments(stored);
     const bytes = inline.reduce((sum, arg) => sum + (arg.kind === "value" ? arg.bytes.length : 0), 0);
     if (bytes > MAX_INLINE_SUM_BYTES) {
       const message = `the arguments of actor ${cell.name} (${actorId}) have ${bytes} bytes together, ${MAX_INLINE_SUM_BYTES} are allowed: put() them, or pass them in one array`;
-      core.owner.actors.neverLives(link, { kind: "failed", code: "OBJECT_TOO_LARGE", message });
-      return;
+      return failed({ kind: "failed", code: "OBJECT_TOO_LARGE", message });
     }
-    core.raylet.send(GCS, {
-      type: "registerActor",
-      actorId,
-      jobId: core.jobId,
-      name: cell.name,
-      actorName: options.name ?? "",
-      namespace,
-      functionId,
-      owner: core.self,
-      demand,
-      held: heldBy(options, demand),
-      strategy: strategyOf(options.schedulingStrategy),
-      maxConcurrency: options.maxConcurrency ?? DEFAULT_ACTOR_CONCURRENCY,
-      arguments: inline,
-      largeArguments: large.map((entry) => ({ objectId: entry.id, sizeBytes: entry.sizeBytes })),
-    });
+    core.raylet.send(GCS, { type: "registerActor", ...spec(inline, large) });
   };
   const handle = handleFor(core, link, cell.name, state.methods);
-  whenSendable(core, link, prepared.args, register);
+  whenSendable(core, link, prepared.args, register, failed);
   // What the constructor's arguments name lives as long as the actor may still be about to read it.
   core.owner.keepFor(link, prepared.nested);
   return handle;
@@ -149,6 +150,7 @@ function whenSendable(
   link: ActorLink,
   args: readonly unknown[],
   send: (large: readonly ObjectEntry[], args: readonly unknown[]) => void,
+  failed: (end: Outcome) => void,
 ): void {
   const stored = args.map((arg) => {
     if (!(arg instanceof EncodedBytes) || arg.bytes.length <= MAX_LEASE_ARGUMENT_BYTES) return arg;
@@ -164,7 +166,7 @@ function whenSendable(
     // Killed, or dropped without a call, while it waited: there is nobody to make it for.
     if (link.state === "dead" || core.owner.actors.find(link.actorId) !== link) return;
     const upstream = upstreamFailure(entries);
-    if (upstream !== undefined) return core.owner.actors.neverLives(link, upstream);
+    if (upstream !== undefined) return failed(upstream);
     send(
       entries.filter((entry) => entry.state !== "inline"),
       stored,
@@ -174,6 +176,29 @@ function whenSendable(
     core.owner.references.whenReadyForTask(entry, ready);
   }
   ready();
+}
+
+/** Calls from here end as tasks with that argument would; who else has a handle hears of it from the GCS. */
+function neverMade(core: CoreProcess, link: ActorLink, actor: ActorSpec, end: Outcome): void {
+  const { values, owner, raylet, self } = core;
+  const tell = () => {
+    const error = errorOrWhyNot(() => values.errorOf(end));
+    const task = { taskId: actor.actorId, name: actor.name, nodeId: self.nodeId, pid: process.pid, attempt: 0 };
+    raylet.send(GCS, { type: "actorFailed", actor, failure: values.encodeActorFailure(error, task) });
+    owner.actors.neverLives(link, end);
+  };
+  const classes = end.kind === "threw" ? values.prepare(end.error) : undefined;
+  if (classes === undefined) return tell();
+  owner.actors.addHandle(link); // the hold on the actor must not be given back before it is taken
+  classes.then(tell, tell).finally(() => owner.actors.dropHandle(link));
+}
+
+function errorOrWhyNot(decode: () => unknown): unknown {
+  try {
+    return decode();
+  } catch (error) {
+    return error;
+  }
 }
 
 function methodsOf(type: ConcreteClass): readonly string[] {

@@ -154,6 +154,10 @@ export const INFEASIBLE_WARNING_MS = 10_000;
 /** Nesting of tasks is counted up to here; deeper ones rank as this deep. */
 export const MAX_TASK_DEPTH = 65_535;
 export const MAX_ACTORS = 1_000_000;
+/** The encoded error that ended an actor's constructor; a larger one travels as its words. */
+export const MAX_ACTOR_ERROR_BYTES = 16 * KIB;
+/** Such errors that the GCS keeps for those who call the actors; of further ones it has the words alone. */
+export const MAX_KEPT_ACTOR_ERROR_BYTES = 64 * MIB;
 /** Actors that somebody asked for before they were registered, and how long the registration may take. */
 export const MAX_EARLY_ACTORS = 100_000;
 export const REGISTRATION_WAIT_MS = 10_000;

@@ -292,6 +292,7 @@ export class CoreProcess {
       connectActor: (actor) => this.#links.connectActor(actor),
       callActor: (actor, task) => this.#links.call(actor, task),
       disconnectActor: (actor) => this.#links.disconnectActor(actor),
+      takeError: (bytes) => new EncodedBytes(Buffer.from(bytes)),
       abortTask: (where, task) => this.#links.abort(where, task),
       storeValue: (entry) => this.#storeValue(entry),
       registerLineage: (task) => this.#lineage.register(task),

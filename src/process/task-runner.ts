@@ -129,11 +129,11 @@ export class TaskRunner {
       sequence: 0,
     };
     await new Promise<void>((resolve, reject) => {
-      const failed = (outcome: Outcome) => reject(this.#errorOf(outcome));
+      const failed = (outcome: Outcome) => reject(this.#core.values.errorOf(outcome));
       if (this.prepare(task, resolve, failed)) resolve();
     });
     const upstream = this.#upstream(task);
-    if (upstream !== undefined) throw this.#errorOf(upstream);
+    if (upstream !== undefined) throw this.#core.values.errorOf(upstream);
     const type = this.#core.functions.get(functionId) as (new (...args: unknown[]) => object) | undefined;
     if (type === undefined) throw new InvalidOptionError(`class ${name} is not here`);
     // A constructor holds what its placement asked for, waits or not; it is told what its actor is to hold.
@@ -158,7 +158,7 @@ export class TaskRunner {
   failureOf(outcome: Outcome): Failure | undefined {
     if (outcome.kind === "failed") return { code: outcome.code, message: outcome.message };
     if (outcome.kind !== "threw") return undefined;
-    const error = this.#errorOf(outcome);
+    const error = this.#core.values.errorOf(outcome);
     return { code: "TASK", message: error instanceof Error ? `${error.name}: ${error.message}` : String(error) };
   }
 
@@ -276,11 +276,6 @@ export class TaskRunner {
     if (outcome.kind === "failed" || !(task.storeResult || this.results.isPromised(task))) return outcome;
     this.results.promote(task, outcome, host.holderOf(run), (promoted) => host.finished(run, promoted));
     return undefined;
-  }
-
-  #errorOf(outcome: Outcome): unknown {
-    if (outcome.kind === "threw") return this.#core.values.decodeError(outcome.error as StoredValue);
-    return outcome.kind === "failed" ? this.#core.values.failureError(outcome) : undefined;
   }
 
   #threw(task: WorkerTask, error: unknown): Outcome {

@@ -4,6 +4,7 @@
 import { cutText } from "../base/bytes.js";
 import type { ObjectId } from "../base/ids.js";
 import {
+  MAX_ACTOR_ERROR_BYTES,
   MAX_ARGUMENTS,
   MAX_CONTAINED_REFS,
   MAX_ERROR_BYTES,
@@ -12,8 +13,9 @@ import {
   MAX_TEXT_BYTES,
 } from "../base/limits.js";
 import type { Owner } from "../core/owner/owner.js";
-import { type Held, ObjectEntry } from "../core/owner/records.js";
+import { type Held, ObjectEntry, type Outcome } from "../core/owner/records.js";
 import {
+  ActorDiedError,
   errorFromCode,
   InvalidOptionError,
   MobulaError,
@@ -33,7 +35,7 @@ import {
   type Handle,
   type ValueHooks,
 } from "../io/values/index.js";
-import type { Failure } from "../protocol/messages.js";
+import type { ActorFailure, Failure } from "../protocol/messages.js";
 import { EncodedBytes } from "./encoded-bytes.js";
 import type { FunctionRegistry } from "./function-registry.js";
 import type { Lineage } from "./lineage.js";
@@ -216,6 +218,26 @@ export class ValueCodec {
     );
   }
 
+  /** Why an actor was not made, for its callers: an error of ours, caused by what was thrown, or by its words. */
+  encodeActorFailure(thrown: unknown, task: TaskInfo): ActorFailure {
+    const what = describeThrown(thrown);
+    const message = cutText(`actor ${task.name} (${task.taskId}) was not made: ${what}`, MAX_ACTOR_ERROR_BYTES / 8);
+    const inWords = new Error(cutText(what, MAX_ACTOR_ERROR_BYTES / 16));
+    for (const cause of [thrown, inWords]) {
+      const error = this.#encodedOrNothing({ code: ActorDiedError.code, message, thrown: cause, task });
+      if (error !== undefined && error.length <= MAX_ACTOR_ERROR_BYTES) return { message, error };
+    }
+    return { message, error: new Uint8Array(0) };
+  }
+
+  #encodedOrNothing(error: object): Uint8Array | undefined {
+    try {
+      return copyOf(encodeValue(error, this.#hooks, "error"));
+    } catch {
+      return undefined;
+    }
+  }
+
   #encodeError(thrown: unknown, task: TaskInfo): EncodedBytes {
     try {
       return new EncodedBytes(copyOf(encodeValue({ thrown, task }, this.#hooks, "error")));
@@ -232,20 +254,23 @@ export class ValueCodec {
 
   /** A fresh error object for each `get`. */
   decodeError(error: StoredValue): unknown {
-    const { thrown, code, message, task } = this.decode(error) as {
+    const told = this.decode(error) as {
       readonly thrown?: unknown;
       readonly code?: string;
       readonly message?: string;
       readonly task: TaskInfo;
     };
-    if (code !== undefined) return errorFromCode(code, message ?? "");
-    if (!(thrown instanceof Error)) {
-      return new TaskError(`task ${task.name} threw ${describeThrown(thrown)}, which is not an Error`, task, {
-        thrown,
-      });
-    }
-    markAsTaskError(thrown, task);
-    return thrown;
+    const { thrown, code, message = "", task } = told;
+    if (code === undefined) return thrownBy(thrown, task);
+    if (!("thrown" in told)) return errorFromCode(code, message);
+    // An argument's error tells of the task that threw it, and one of ours of none.
+    return errorFromCode(code, message, { cause: thrown instanceof MobulaError ? thrown : thrownBy(thrown, task) });
+  }
+
+  /** The error with which something ended; undefined when it ended well. */
+  errorOf(outcome: Outcome): unknown {
+    if (outcome.kind === "threw") return this.decodeError(outcome.error as StoredValue);
+    return outcome.kind === "failed" ? this.failureError(outcome) : undefined;
   }
 
   failureError(failure: Failure): MobulaError {
@@ -303,6 +328,15 @@ export class ValueCodec {
     if (type === undefined) throw new SerializationError(`class ${id} is not loaded in this process`);
     return type;
   }
+}
+
+/** What a task threw, as `get` shows it. */
+function thrownBy(thrown: unknown, task: TaskInfo): Error {
+  if (!(thrown instanceof Error)) {
+    return new TaskError(`task ${task.name} threw ${describeThrown(thrown)}, which is not an Error`, task, { thrown });
+  }
+  markAsTaskError(thrown, task);
+  return thrown;
 }
 
 function newNamed(): Named {

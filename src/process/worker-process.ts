@@ -198,9 +198,9 @@ export class WorkerProcess {
       });
       this.core.raylet.send(GCS, { type: "actorCreated", actorId, leaseId, failure: undefined });
     } catch (error) {
-      const words = error instanceof Error ? `${error.name}: ${error.message}` : String(error);
-      const message = `the constructor of actor ${spec.name} (${actorId}) threw ${words}`;
-      const failure = { message, error: new Uint8Array(0) };
+      const { nodeId } = this.core.self;
+      const maker = { taskId: actorId, name: spec.name, nodeId, pid: process.pid, attempt: 0 };
+      const failure = this.core.values.encodeActorFailure(error, maker);
       this.core.raylet.send(GCS, { type: "actorCreated", actorId, leaseId, failure });
     }
   }

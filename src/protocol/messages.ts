@@ -2,15 +2,15 @@
  * Every control message, once: its fields, who may send it and to whom. Types, encoder, checking decoder, the role
  * check and the message table of docs/ARCHITECTURE.md all come from this page.
  *
- * Control messages carry ids, sizes and places. The only opaque bytes among them are functions (the function table)
- * and small inline arguments. Object bytes travel on the data plane: `direct.ts` and bulk transfers.
+ * Control messages carry ids, sizes and places. The only opaque bytes among them are functions (the function table),
+ * small inline arguments and errors of constructors. Object bytes travel on the data plane: `direct.ts` and bulk transfers.
  */
 import type { ActorId, NodeId, ObjectId } from "../base/ids.js";
 import {
+  MAX_ACTOR_ERROR_BYTES,
   MAX_CONTAINED_REFS,
   MAX_FUNCTION_BYTES,
   MAX_HOLDS_PER_MESSAGE,
-  MAX_INLINE_BYTES,
   MAX_NODES,
   MAX_OUTPUT_BATCH_LINES,
 } from "../base/limits.js";
@@ -62,6 +62,10 @@ interface Definition<F> {
 function message<F>(from: readonly Role[], to: readonly Role[], body: F): Definition<F> {
   return { from, to, body };
 }
+
+/** Why an actor was not made: in words, and as the encoded error for its callers, which nobody between them decodes. */
+const actorFailure = struct({ message: words(), error: blob(MAX_ACTOR_ERROR_BYTES) });
+export type ActorFailure = Infer<typeof actorFailure>;
 
 /** The order of this table is the numbering on the wire: append, never reorder, and raise the protocol version. */
 export const MESSAGES = {
@@ -262,15 +266,12 @@ export const MESSAGES = {
       worker: optional(processRef),
       address: optional(address),
       reason: optional(failure),
+      /** The encoded error of its calls, where it is more than `reason`. */
+      error: optional(blob(MAX_ACTOR_ERROR_BYTES)),
     }),
   ),
   createActor: message(["gcs"], ["worker"], struct({ leaseId, actor: actorSpec })),
-  /** `failure` holds the encoded error that the constructor threw, for the calls that wait. */
-  actorCreated: message(
-    ["worker"],
-    ["gcs"],
-    struct({ actorId, leaseId, failure: optional(struct({ message: words(), error: blob(MAX_INLINE_BYTES) })) }),
-  ),
+  actorCreated: message(["worker"], ["gcs"], struct({ actorId, leaseId, failure: optional(actorFailure) })),
   /** The raylet of an actor's lease keeps only what the living actor holds. */
   settleActor: message(["gcs"], ["raylet"], struct({ leaseId })),
   killActor: message(OWNERS, ["gcs"], struct({ actorId })),
@@ -338,6 +339,10 @@ export const MESSAGES = {
   tasksRecalled: message(["raylet"], OWNERS, struct({ leaseId, upTo: u32, started: u32 })),
   /** The lease's first task waits in `get`, and its owner has not connected: it would not hear of it otherwise. */
   leaseBlocked: message(["worker"], OWNERS, struct({ leaseId })),
+
+  // ── Actors that are never made ───────────────────────────────────────────────────────────────────────────────────
+  /** Instead of `registerActor`: its constructor cannot have its arguments. Whoever has a handle is told why. */
+  actorFailed: message(OWNERS, ["gcs"], struct({ actor: actorSpec, failure: actorFailure })),
 } as const;
 
 export type MessageType = keyof typeof MESSAGES;

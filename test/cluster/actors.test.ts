@@ -146,6 +146,112 @@ test("an actor whose constructor takes a failed value is not made, and its calls
   await assert.rejects(get(Holder.remote(endless.remote()).read.remote()), ray.WorkerCrashedError);
 });
 
+class BadPort extends Error {
+  readonly port: number;
+  constructor(port: number) {
+    super(`no such port: ${port}`);
+    this.port = port;
+  }
+}
+
+const Broken = remote(
+  class Broken {
+    constructor(kind: string) {
+      if (kind === "own") throw Object.assign(new BadPort(99), { code: "EPORT" });
+      if (kind === "large") throw Object.assign(new Error("large"), { all: "x".repeat(1_000_000) });
+      if (kind === "long") throw new Error("long ".repeat(100_000));
+      if (kind === "text") throw "just text";
+    }
+    read(): number {
+      return 1;
+    }
+  },
+);
+
+/** How a call ends in this process, in a task that has the handle, and for a task that takes the call's result. */
+async function endsOf(handle: ray.ActorHandle<{ read(): number }>): Promise<ray.ActorDiedError[]> {
+  const elsewhere = remote(async (h: typeof handle) => {
+    const begunMs = performance.now();
+    try {
+      await get(h.read.remote());
+    } catch (error) {
+      return [error, performance.now() - begunMs] as const;
+    }
+    return undefined;
+  });
+  const own = await rejection(get(handle.read.remote()));
+  const [theirs, tookMs] = (await get(elsewhere.remote(handle))) ?? [];
+  assert.ok((tookMs ?? 0) < 5_000, "nobody waits for an actor that will not come");
+  const taken = await rejection(get(remote((n: number) => n).remote(handle.read.remote())));
+  const stored = remote(([ref]: ray.ObjectRef<number>[]) => get(ref as ray.ObjectRef<number>));
+  const read = await rejection(get(stored.remote([handle.read.remote()])));
+  return [own, theirs, taken, read] as ray.ActorDiedError[];
+}
+
+async function rejection(promise: Promise<unknown>): Promise<unknown> {
+  return promise.then(
+    () => assert.fail("it succeeded"),
+    (error: unknown) => error,
+  );
+}
+
+test("a constructor's error is the cause of its calls' errors, in every process", async () => {
+  for (const error of await endsOf(Broken.remote("own"))) {
+    assert.ok(error instanceof ray.ActorDiedError && error.code === "ACTOR_DIED", String(error));
+    assert.match(error.message, /^actor Broken \([0-9a-f]+\) was not made: Error: no such port: 99$/);
+    const cause = error.cause as BadPort & { code: string; task: ray.TaskError["task"] };
+    assert.deepEqual([cause.port, cause.code, cause.task.name], [99, "EPORT", "Broken"]);
+    assert.ok(
+      cause instanceof BadPort && cause instanceof ray.TaskError && cause.stack?.includes("actors.test"),
+      cause.stack,
+    );
+  }
+});
+
+test("a constructor's error that is large or no error is told of all the same", async () => {
+  for (const error of await endsOf(Broken.remote("large"))) {
+    assert.match(error.message, /was not made: Error: large$/);
+    assert.match(String(error.cause), /large/);
+  }
+  for (const error of await endsOf(Broken.remote("long"))) {
+    assert.match(error.message, /was not made: Error: long long/);
+    assert.match(String(error.cause), /long long/);
+  }
+  for (const error of await endsOf(Broken.remote("text"))) {
+    assert.match(error.message, /was not made: "just text"$/);
+    assert.equal((error.cause as ray.TaskError).thrown, "just text");
+  }
+});
+
+test("whoever has the handle of an actor whose argument failed is told so at once, with the argument's error", async () => {
+  const fail = remote({ name: "fail" }, (): string => {
+    throw new BadPort(7);
+  });
+  const [own, theirs] = await endsOf(Broken.remote(fail.remote()));
+  assert.equal((own as unknown as BadPort).port, 7);
+  assert.ok(theirs instanceof ray.ActorDiedError);
+  assert.match(theirs.message, /^actor Broken \([0-9a-f]+\) was not made: Error: no such port: 7$/);
+  const cause = theirs.cause as BadPort & { task: ray.TaskError["task"] };
+  assert.deepEqual([cause.port, cause.task.name, cause instanceof ray.TaskError], [7, "fail", true]);
+  assert.ok(cause instanceof BadPort);
+
+  const crash = remote({ maxRetries: 0 }, (): string => process.exit(3));
+  const [, crashed] = await endsOf(Broken.remote(crash.remote()));
+  assert.ok(crashed?.cause instanceof ray.WorkerCrashedError);
+  assert.match(crashed.message, /was not made: WorkerCrashedError: .*exit code 3/);
+});
+
+test("an argument that another process made and that failed is the cause, too", async () => {
+  const fail = remote((): string => {
+    throw new BadPort(8);
+  });
+  const [borrowed] = await get(remote(() => [fail.remote()]).remote());
+  for (const error of await endsOf(Broken.remote(borrowed as ray.ObjectRef<string>))) {
+    assert.ok(error instanceof ray.ActorDiedError);
+    assert.equal((error.cause as BadPort).port, 8);
+  }
+});
+
 /** One call at a time: what comes later waits. */
 const Slow = remote(
   { maxConcurrency: 1 },

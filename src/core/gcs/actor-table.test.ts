@@ -5,27 +5,33 @@ import { test } from "node:test";
 import { ADDRESS, actorSpec, Lines } from "../../../test/support/messages.js";
 import { actor, failure, job, lease, process } from "../../../test/support/names.js";
 import { REGISTRATION_WAIT_MS } from "../../base/limits.js";
+import type { ActorFailure } from "../../protocol/messages.js";
 import { ActorTable } from "./actor-table.js";
 
 const CRASHED = failure("WORKER_CRASHED");
+
+function thrown(bytes: number): ActorFailure {
+  return { message: "the constructor threw", error: new Uint8Array(bytes) };
+}
 
 class World {
   readonly table: ActorTable;
   readonly #lines = new Lines();
 
-  constructor() {
+  constructor(maxErrorBytes = 10) {
     const say = this.#lines.add;
-    this.table = new ActorTable({
+    const port: ConstructorParameters<typeof ActorTable>[0] = {
       leaseActorWorker: ({ leaseId, exclusive }) => say(`lease ${leaseId}${exclusive ? "" : ", shared"}`),
       cancelLease: (leaseId) => say(`cancel ${leaseId}`),
       createActor: (worker, leaseId, { actorId }) => say(`${worker.processId}: become ${actorId} on ${leaseId}`),
       settleActor: (worker, leaseId) => say(`${worker.nodeId}: settle ${leaseId}`),
       killProcess: (worker) => say(`kill ${worker.processId}`),
-      announce: (to, { actorId, state, incarnation, reason }) =>
+      announce: (to, { actorId, state, incarnation, reason, error }) =>
         say(
-          `${to.processId}: ${actorId} is ${state}${state === "alive" ? ` (${incarnation})` : ""}${reason ? `, ${reason.code}` : ""}`,
+          `${to.processId}: ${actorId} is ${state}${state === "alive" ? ` (${incarnation})` : ""}${reason ? `, ${reason.code}` : ""}${error ? `, error of ${error.length} bytes` : ""}`,
         ),
-    });
+    };
+    this.table = new ActorTable(port, 5, maxErrorBytes);
   }
 
   /** Actor A of driver d, up to the state that the test begins with. */
@@ -105,8 +111,43 @@ test("an actor ends once, in whichever state its end finds it", () => {
 test("an actor whose constructor fails is dead with that reason, and its process ends", () => {
   const w = new World();
   w.actor("creating");
-  w.table.failed(actor("A"), { code: "ACTOR_DIED", message: "the constructor threw" });
-  assert.deepEqual(w.asked(), ["kill w1", "d: A is dead, ACTOR_DIED"]);
+  for (let i = 0; i < 2; i++) w.table.created(actor("A"), lease("A.0"), thrown(3));
+  assert.deepEqual(w.asked(), ["kill w1", "d: A is dead, ACTOR_DIED, error of 3 bytes"]);
+  w.table.subscribe(process("p"), actor("A"));
+  assert.deepEqual(w.asked(), ["p: A is dead, ACTOR_DIED, error of 3 bytes"]);
+});
+
+test("an actor that cannot have its arguments is dead from the beginning, for who asked early and who asks late", () => {
+  const w = new World();
+  w.table.subscribe(process("early"), actor("A"));
+  for (let i = 0; i < 2; i++) w.table.neverMade(actorSpec("A"), thrown(3));
+  const dead = "A is dead, ACTOR_DIED, error of 3 bytes";
+  assert.deepEqual(w.asked(), ["cancel A.0", `d: ${dead}`, `early: ${dead}`]);
+  w.table.subscribe(process("late"), actor("A"));
+  assert.equal(w.table.register(actorSpec("A")), "registered");
+  assert.deepEqual(w.asked(), [`late: ${dead}`]);
+  w.table.unreachable(actor("A"));
+  w.table.neverMade(actorSpec("A"), thrown(3));
+  w.table.subscribe(process("gone"), actor("A"));
+  assert.deepEqual(w.asked(), ["gone: A is dead, ACTOR_DIED"]);
+});
+
+test("of constructors' errors so many bytes are kept, until their actors are forgotten; the words of all", () => {
+  const w = new World(10);
+  for (const [name, bytes] of [
+    ["A", 6],
+    ["B", 5],
+    ["C", 4],
+    ["D", 0],
+  ] as const)
+    w.table.neverMade(actorSpec(name), thrown(bytes));
+  const told = w.asked().filter((line) => line.startsWith("d: "));
+  const dead = (name: string, bytes: number) =>
+    `d: ${name} is dead, ACTOR_DIED${bytes === 0 ? "" : `, error of ${bytes} bytes`}`;
+  assert.deepEqual(told, [dead("A", 6), dead("B", 0), dead("C", 4), dead("D", 0)]);
+  w.table.unreachable(actor("A"));
+  w.table.neverMade(actorSpec("E"), thrown(6));
+  assert.deepEqual(w.asked(), ["cancel E.0", dead("E", 6)]);
 });
 
 test("an actor that cannot be placed says why; one whose process is lost has died", () => {

@@ -14,8 +14,14 @@
  */
 import { assert } from "../../base/assert.js";
 import type { ActorId, JobId, LeaseId, ProcessId, ProcessRef } from "../../base/ids.js";
-import { MAX_ACTORS, MAX_EARLY_ACTORS, MAX_GONE_ACTORS, REGISTRATION_WAIT_MS } from "../../base/limits.js";
-import type { ActorSpec, Failure, LeaseRequest, ProcessAddress } from "../../protocol/messages.js";
+import {
+  MAX_ACTORS,
+  MAX_EARLY_ACTORS,
+  MAX_GONE_ACTORS,
+  MAX_KEPT_ACTOR_ERROR_BYTES,
+  REGISTRATION_WAIT_MS,
+} from "../../base/limits.js";
+import type { ActorFailure, ActorSpec, Failure, LeaseRequest, ProcessAddress } from "../../protocol/messages.js";
 import { Recent } from "../recent.js";
 
 export interface ActorTablePort {
@@ -37,6 +43,8 @@ export interface ActorView {
   readonly worker: ProcessRef | undefined;
   readonly address: ProcessAddress | undefined;
   readonly reason: Failure | undefined;
+  /** What its calls get instead of the reason, encoded: the table never looks inside. */
+  readonly error: Uint8Array | undefined;
 }
 
 interface Row {
@@ -47,6 +55,7 @@ interface Row {
   worker: ProcessRef | undefined;
   address: ProcessAddress | undefined;
   reason: Failure | undefined;
+  error: Uint8Array | undefined;
   readonly subscribers: Map<ProcessId, ProcessRef>;
 }
 
@@ -59,32 +68,21 @@ export class ActorTable {
   /** Who asked for an actor that is not registered yet. */
   readonly #early = new Map<ActorId, { readonly sinceMs: number; readonly subscribers: Map<ProcessId, ProcessRef> }>();
   readonly #gone = new Recent<ActorId>(MAX_GONE_ACTORS);
+  readonly #maxErrorBytes: number;
+  #errorBytes = 0;
   #nowMs = 0;
 
-  constructor(port: ActorTablePort, maxActors = MAX_ACTORS) {
+  constructor(port: ActorTablePort, maxActors = MAX_ACTORS, maxErrorBytes = MAX_KEPT_ACTOR_ERROR_BYTES) {
     this.#port = port;
     this.#maxActors = maxActors;
+    this.#maxErrorBytes = maxErrorBytes;
   }
 
   /** Lecture, `registerActor`. Idempotent: the actor's id is derived from the call that makes it. */
   register(spec: ActorSpec): "registered" | "refused" {
     if (this.#rows.has(spec.actorId)) return "registered";
-    if (this.#gone.has(spec.actorId)) return "refused";
-    if (this.#rows.size >= this.#maxActors) {
-      this.refuse(spec);
-      return "refused";
-    }
-    const row: Row = {
-      spec,
-      leaseId: `${spec.actorId}.0` as LeaseId,
-      state: "pending",
-      incarnation: 0,
-      worker: undefined,
-      address: undefined,
-      reason: undefined,
-      subscribers: new Map([[spec.owner.processId, spec.owner]]),
-    };
-    this.#rows.set(spec.actorId, row);
+    const row = this.#add(spec);
+    if (row === undefined) return "refused";
     this.#tellEarly(row);
     const name = nameKey(spec.namespace, spec.actorName);
     const taken = spec.actorName === "" ? undefined : this.#names.get(name);
@@ -99,6 +97,15 @@ export class ActorTable {
     this.#byLease.set(row.leaseId, spec.actorId);
     this.#port.leaseActorWorker(leaseRequestOf(row));
     return "registered";
+  }
+
+  /** In place of `register`: its constructor cannot have its arguments. Idempotent. */
+  neverMade(spec: ActorSpec, failure: ActorFailure): void {
+    const row = this.#rows.has(spec.actorId) ? undefined : this.#add(spec);
+    if (row === undefined) return;
+    this.#keepError(row, failure);
+    this.#die(row, { code: "ACTOR_DIED", message: failure.message });
+    this.#tellEarly(row);
   }
 
   /** There is no room for it: its handles are told that it is dead. */
@@ -123,17 +130,21 @@ export class ActorTable {
     return "creating";
   }
 
-  /** The constructor has run. */
-  created(actorId: ActorId, leaseId: LeaseId): void {
+  /** The constructor has run, or there is no actor because of this failure. */
+  created(actorId: ActorId, leaseId: LeaseId, failure?: ActorFailure): void {
     const row = this.#rows.get(actorId);
     if (row === undefined || row.state !== "creating" || row.worker === undefined) return;
+    if (failure !== undefined) {
+      this.#keepError(row, failure);
+      return this.#die(row, { code: "ACTOR_DIED", message: failure.message });
+    }
     row.state = "alive";
     row.incarnation++;
     this.#port.settleActor(row.worker, leaseId);
     this.#announce(row);
   }
 
-  /** Its constructor failed, its worker died, its lease was refused. */
+  /** Its worker died, its lease was refused. */
   failed(actorId: ActorId, reason: Failure): void {
     const row = this.#rows.get(actorId);
     if (row === undefined || row.state === "dead") return;
@@ -219,6 +230,9 @@ export class ActorTable {
 
   check(): void {
     assert(this.#rows.size <= this.#maxActors, "the actor table is bounded");
+    let errorBytes = 0;
+    for (const { error } of this.#rows.values()) errorBytes += error?.length ?? 0;
+    assert(errorBytes === this.#errorBytes && errorBytes <= this.#maxErrorBytes, "kept errors are bounded");
     const workers = new Set<ProcessId>();
     for (const row of this.#rows.values()) {
       if (row.state === "alive") assert(row.worker !== undefined, "a living actor has a process");
@@ -229,6 +243,35 @@ export class ActorTable {
     for (const actorId of this.#names.values()) {
       assert(this.#rows.get(actorId)?.state !== "dead", "a dead actor has no name");
     }
+  }
+
+  /** Undefined when it is over already, or there is no room. */
+  #add(spec: ActorSpec): Row | undefined {
+    if (this.#gone.has(spec.actorId)) return undefined;
+    if (this.#rows.size >= this.#maxActors) {
+      this.refuse(spec);
+      return undefined;
+    }
+    const row: Row = {
+      spec,
+      leaseId: `${spec.actorId}.0` as LeaseId,
+      state: "pending",
+      incarnation: 0,
+      worker: undefined,
+      address: undefined,
+      reason: undefined,
+      error: undefined,
+      subscribers: new Map([[spec.owner.processId, spec.owner]]),
+    };
+    this.#rows.set(spec.actorId, row);
+    return row;
+  }
+
+  /** For its callers; where there is no room, the words must do. */
+  #keepError(row: Row, { error }: ActorFailure): void {
+    if (error.length === 0 || this.#errorBytes + error.length > this.#maxErrorBytes) return;
+    this.#errorBytes += error.length;
+    row.error = error;
   }
 
   #tellEarly(row: Row): void {
@@ -243,6 +286,7 @@ export class ActorTable {
 
   #forget(row: Row): void {
     this.#rows.delete(row.spec.actorId);
+    this.#errorBytes -= row.error?.length ?? 0;
     this.#byLease.delete(row.leaseId);
     this.#gone.add(row.spec.actorId);
   }
@@ -275,13 +319,21 @@ export class ActorTable {
 
 function goneView(actorId: ActorId): ActorView {
   const reason = { code: "ACTOR_DIED", message: `actor ${actorId} is not in the cluster any more` };
-  return { actorId, state: "dead", incarnation: 0, worker: undefined, address: undefined, reason };
+  return {
+    actorId,
+    state: "dead",
+    incarnation: 0,
+    worker: undefined,
+    address: undefined,
+    reason,
+    error: undefined,
+  };
 }
 
 function viewOf(row: Row): ActorView {
-  const { incarnation, worker, address, reason } = row;
+  const { incarnation, worker, address, reason, error } = row;
   const state = row.state === "creating" ? "pending" : row.state;
-  return { actorId: row.spec.actorId, state, incarnation, worker, address, reason };
+  return { actorId: row.spec.actorId, state, incarnation, worker, address, reason, error };
 }
 
 /** Both are any text, so no separator could keep them apart; a length does. */

@@ -271,6 +271,25 @@ test("a constructor that threw is the actor's end", () => {
   assert.deepEqual(w.asked(), ["N2: killProcess w ACTOR_DIED", "d: actorState A dead ACTOR_DIED"]);
 });
 
+test("an actor that cannot have its arguments is held by its maker and told of, and ends with its last handle", () => {
+  const w = new World();
+  const failed = {
+    type: "actorFailed",
+    actor: actorSpec(A),
+    failure: { message: "", error: Uint8Array.of(1) },
+  } as const;
+  w.send(W, { type: "subscribeActor", actorId: A });
+  w.hold(W, A);
+  w.asked();
+  w.send(D, failed);
+  w.send(D, failed);
+  assert.deepEqual(w.asked(), ["d: actorState A dead ACTOR_DIED", "w: actorState A dead ACTOR_DIED"]);
+  for (const holder of [D, W]) w.send(holder, { type: "releaseHolds", objects: [A] });
+  w.send(W, { type: "subscribeActor", actorId: A });
+  assert.deepEqual(w.asked(), ["w: actorState A dead ACTOR_DIED"]);
+  assert.equal(w.gcs.objects.size, 0);
+});
+
 // ── Deaths ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 test("a worker's holds end when its job's other processes have flushed theirs, not before", () => {

@@ -259,7 +259,11 @@ export class Gcs {
       case "subscribeActor":
         return this.actors.subscribe(from, message.actorId);
       case "actorCreated":
-        return this.#actorCreated(message);
+        return this.actors.created(message.actorId, message.leaseId, message.failure);
+      case "actorFailed":
+        if (this.#isAlive(from) && this.#desk.addHold(from, message.actor.actorId as string as ObjectId))
+          this.actors.neverMade(message.actor, message.failure);
+        return;
       case "killActor":
         return this.actors.kill(message.actorId);
       case "findActor": {
@@ -341,11 +345,6 @@ export class Gcs {
   #cancelLease(leaseId: MessageBody<"cancelLease">["leaseId"]): void {
     const node = this.scheduler.cancel(leaseId);
     if (node !== undefined) this.#port.send(rayletOf(node), { type: "cancelLease", leaseId });
-  }
-
-  #actorCreated(message: MessageBody<"actorCreated">): void {
-    if (message.failure === undefined) return this.actors.created(message.actorId, message.leaseId);
-    this.actors.failed(message.actorId, { code: "ACTOR_DIED", message: message.failure.message });
   }
 
   #isAlive(process: ProcessRef): boolean {

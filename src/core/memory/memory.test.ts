@@ -49,6 +49,7 @@ function newOwner(): Owner {
       connectActor: quiet,
       callActor: quiet,
       disconnectActor: quiet,
+      takeError: quiet,
       abortTask: quiet,
       storeValue: quiet,
       announceLocal: quiet,

@@ -22,7 +22,7 @@ import { SequenceMap } from "../../base/sequence-map.js";
 import type { Failure, Message, ProcessAddress } from "../../protocol/messages.js";
 import { actorOf } from "../actor-lease.js";
 import { Backoff } from "../backoff.js";
-import { type ActorLink, type Outcome, type Task, upstreamFailure } from "./records.js";
+import { type ActorLink, type Opaque, type Outcome, type Task, upstreamFailure } from "./records.js";
 
 export interface ActorSubmitterPort {
   sendToGcs(message: Message): void;
@@ -115,11 +115,12 @@ export class ActorSubmitter {
     worker: ProcessRef | undefined,
     address: ProcessAddress | undefined,
     reason: Failure | undefined,
+    error: Opaque = undefined,
   ): void {
     const link = this.#links.get(actorId);
     if (link === undefined || link.state === "dead") return;
     if (state === "dead") {
-      this.#die(link, reason === undefined ? undefined : { kind: "failed", ...reason });
+      this.#die(link, endOf(reason, error));
     } else if (state === "pending" && link.state === "asking") {
       link.state = "pending";
     } else if (state === "alive" && (link.state === "pending" || link.state === "asking")) {
@@ -295,6 +296,12 @@ function mayRunAgain({ template, attempt }: Task): boolean {
 function unavailable({ name, actorId }: ActorLink, task: Task): Outcome {
   const message = `call ${task.template.name} (${task.id}) of actor ${name} (${actorId}): the connection was lost while it was under way, and the actor lives. The call may or may not have run`;
   return { kind: "failed", code: "ACTOR_UNAVAILABLE", message };
+}
+
+/** What made the actor fail, encoded, says more than the reason. */
+function endOf(reason: Failure | undefined, error: Opaque): Outcome | undefined {
+  if (error !== undefined) return { kind: "threw", error };
+  return reason && { kind: "failed", ...reason };
 }
 
 function died(link: ActorLink): Outcome {

@@ -36,6 +36,7 @@ class World {
         connectActor: (link) => say(`dial ${link.actorId}`),
         callActor: (link, task) => say(`call ${link.actorId}.${task.template.name}`),
         disconnectActor: (link) => say(`leave ${link.actorId}`),
+        takeError: (bytes) => `error of ${bytes.length} bytes`,
         abortTask: (_, task) => say(`abort ${task.template.name}`),
         storeValue: (entry) => say(`store ${entry.id}`),
         registerLineage: (task) => say(`spec of ${task.template.name}`),
@@ -99,6 +100,7 @@ class World {
       state: "alive",
       incarnation: 1,
       reason: undefined,
+      error: undefined,
     } as const;
     this.receive({ ...alive, worker: process("a"), address: ADDRESS });
     this.owner.actors.connected(link);
@@ -226,6 +228,19 @@ test("a failure of the system goes downstream with its code, to actors' calls as
   w.open(1);
   w.receive({ type: "leaseLost", leaseId: lease("d.1"), reason: failure("WORKER_CRASHED"), bystander: false });
   for (const task of [a, b, call]) assert.equal(w.state(result(task)), "failed WORKER_CRASHED");
+});
+
+test("what made an actor fail comes to its calls, and to what takes their results, as the error that came along", () => {
+  const w = new World();
+  const link = w.owner.actors.link(actor("A"), "Counter", true);
+  w.owner.actors.addHandle(link);
+  const call = w.submit("call", { on: link });
+  const after = w.submit("after", { takes: [result(call)] });
+  const dead = { type: "actorState", actorId: actor("A"), state: "dead", incarnation: 0 } as const;
+  const error = new Uint8Array(3);
+  w.receive({ ...dead, worker: undefined, address: undefined, reason: failure("ACTOR_DIED"), error });
+  const later = w.submit("later", { on: link });
+  for (const task of [call, after, later]) assert.equal(w.state(result(task)), "threw error of 3 bytes");
 });
 
 test("a worker that answers with too few results fails those that are missing", () => {

@@ -8,7 +8,7 @@
  */
 import type { ContextId, LeaseId, ProcessRef } from "../../base/ids.js";
 import { INFEASIBLE_WARNING_MS, MAX_PENDING_CALLS } from "../../base/limits.js";
-import type { LeaseRequest, Message } from "../../protocol/messages.js";
+import type { LeaseRequest, Message, MessageBody } from "../../protocol/messages.js";
 import type { Journey } from "../journey.js";
 import { ActorSubmitter } from "./actor-submitter.js";
 import type { Lease } from "./key-queue.js";
@@ -44,6 +44,8 @@ export interface OwnerPort extends Omit<ReferenceTablePort, "dependencyReady" | 
   connectActor(actor: ActorLink): void;
   callActor(actor: ActorLink, task: Task): void;
   disconnectActor(actor: ActorLink): void;
+  /** An encoded error that came with a message, as values are kept here. */
+  takeError(bytes: Uint8Array): Opaque;
   /** Tell the task's code, wherever it runs, to stop. */
   abortTask(where: Lease | ActorLink, task: Task): void;
   /** Hand the task's spec to the GCS, beside the entries of its results: what is lost of them it makes again. */
@@ -172,7 +174,7 @@ export class Owner {
         this.leases.nodeLost(message.nodeId, message.reason);
         return true;
       case "actorState":
-        this.actors.actorState(message.actorId, message.state, message.worker, message.address, message.reason);
+        this.#actorState(message);
         return true;
       default:
         return receiveForLeases(this.leases, message) || this.#receiveForReferences(message);
@@ -217,6 +219,11 @@ export class Owner {
     this.references.check();
     this.leases.check();
     this.actors.check();
+  }
+
+  #actorState({ actorId, state, worker, address, reason, error }: MessageBody<"actorState">): void {
+    const taken = error && this.#port.takeError(error);
+    this.actors.actorState(actorId, state, worker, address, reason, taken);
   }
 
   #receiveForReferences(message: Message): boolean {
