@@ -2,8 +2,9 @@
  * Builds the addon for this machine: `prebuilds/<platform>-<arch>[-musl]/mobula.node`, with one call of the compiler.
  *
  * Runs when the repository is installed (`prepare`) and packed (`prepack`), never at an installation of the published
- * package, which brings the binaries. Without a compiler there is no addon, mobula copies instead of mapping, and
- * nothing fails: one line says so. `npm run build:native` does fail, for people who want to know.
+ * package, which brings the binaries that lie in `prebuilds` then. Without a compiler an installed repository has no
+ * addon, mobula copies instead of mapping, and nothing fails: one line says so. With `--strict` that is a failure:
+ * nobody publishes a package without its binary by accident (`prepack`), and `npm run build:native` tells who wants to know.
  */
 import { spawnSync } from "node:child_process";
 import { mkdirSync, readdirSync, renameSync, rmSync, statSync } from "node:fs";
