@@ -51,6 +51,8 @@ export const MAX_PROMOTED_ARGUMENTS = 64;
 export const STORE_PAGE_BYTES = 4 * KIB;
 /** Space of the arena's file is reserved in pieces of this size, before blocks in it are handed out. */
 export const ARENA_RESERVE_BYTES = 16 * MIB;
+/** Without the addon it is taken by writing zeros, for no more than this at once: the raylet does nothing else meanwhile. */
+export const MAX_FILL_BYTES = GIB;
 /** A process notes in pieces of this size which of the arena's pages it has touched. */
 export const ARENA_GRANULE_BYTES = 64 * KIB;
 /** Copy-on-write mappings of one process, of which the kernel allows 65,530 of all kinds. Beyond it values are copied. */

@@ -147,13 +147,13 @@ function testArena(mode: string, options: ArenaOptions): void {
     const a = Arena.create(join(mount, "arena"), 8 * MIB, options);
     try {
       const pieces = [new Uint8Array(MIB / 4).fill(1), new Uint8Array(2 * MIB).fill(2)];
-      if (native !== undefined) {
-        assert.equal(a.reserve(4 * MIB, 2 * MIB), false);
-        assert.equal(a.reserve(4 * MIB, MIB / 2), true); // the block fits, if not all that would be taken with it
-        a.write(4 * MIB, [new Uint8Array(MIB / 2).fill(3)]);
-        assert.deepEqual(a.read(4 * MIB + MIB / 2 - 1, 1), Uint8Array.of(3));
-        assert.throws(() => a.writable(6 * MIB, MIB), ObjectStoreFullError);
-      }
+      assert.equal(a.reserve(4 * MIB, 2 * MIB), false);
+      assert.equal(a.reserve(4 * MIB, MIB / 2), true); // the block fits, if not all that would be taken with it
+      a.write(4 * MIB, [new Uint8Array(MIB / 2).fill(3)]);
+      assert.equal(a.reserve(4 * MIB, MIB / 2), true);
+      assert.deepEqual(a.read(4 * MIB + MIB / 2 - 1, 1), Uint8Array.of(3));
+      if (native !== undefined) assert.throws(() => a.writable(6 * MIB, MIB), ObjectStoreFullError);
+      assert.equal(a.reserve(MIB, 2 * MIB), false);
       assert.throws(() => a.write(MIB, pieces), ObjectStoreFullError);
       // Without a mapping, what fits is written before the end is found, here inside the second piece.
       if (native === undefined) assert.deepEqual(a.read(MIB + MIB / 4 - 1, 2), Uint8Array.of(1, 2));
@@ -168,7 +168,17 @@ function testArena(mode: string, options: ArenaOptions): void {
     assert.equal(a.reserve(20 * MIB, 3 * MIB), true);
     assert.equal(a.reserve(20 * MIB, 3 * MIB), true);
     const { blocks } = statSync(a.path);
-    assert.ok(native === undefined ? blocks === 0 : blocks * 512 >= 3 * MIB);
+    assert.ok(blocks * 512 >= 3 * MIB);
+    a.write(20 * MIB, [new Uint8Array(3 * MIB).fill(9)]);
+    assert.equal(a.reserve(19 * MIB, 5 * MIB), true); // what is reserved is left as it is
+    assert.deepEqual([a.read(20 * MIB, 1)[0], a.read(23 * MIB - 1, 2)], [9, Uint8Array.of(9, 0)]);
+  });
+
+  test("space that a file system refuses is not reserved, and is asked for again", () => {
+    if (native !== undefined) return; // a device cannot be mapped
+    const full = Arena.open("/dev/full", MIB, options);
+    assert.deepEqual([full.reserve(0, 8_192), full.reserve(0, 8_192)], [false, false]);
+    full.close();
   });
 
   test("a block is written in place where it can be mapped, and read through memory that is the reader's own", async () => {

@@ -14,7 +14,7 @@ import { join } from "node:path";
 import { assert } from "../base/assert.js";
 import { FALLBACK_OFFSET, MAX_IO_BYTES, MAX_LIVE_MAPS } from "../base/limits.js";
 import { ObjectLostError, ObjectStoreFullError, OutOfDiskError } from "../errors.js";
-import { ArenaSpace } from "./arena-space.js";
+import { ArenaSpace, FilledSpace, isFull, type Space } from "./arena-space.js";
 import { ArenaWindows } from "./arena-windows.js";
 import { loadNative, type Native } from "./native.js";
 import { mapPrivately } from "./private-maps.js";
@@ -69,7 +69,7 @@ export class Arena {
   #fallbackFd = -1;
   readonly #native: Native | undefined;
   readonly #windows: ArenaWindows | undefined;
-  readonly #space: ArenaSpace | undefined;
+  readonly #space: Space;
   /** The file system does not allow mappings. */
   #unmappable = false;
 
@@ -81,7 +81,7 @@ export class Arena {
     const native = "native" in options ? options.native : loadNative();
     this.#native = native;
     this.#windows = native && new ArenaWindows(native, fd, capacity, options.windowBytes);
-    this.#space = native && new ArenaSpace(native, fd, capacity);
+    this.#space = native === undefined ? new FilledSpace(path, fd, capacity) : new ArenaSpace(native, fd, capacity);
   }
 
   /** Make the file, for this user only. It is sparse: memory is taken as blocks are reserved or written. */
@@ -104,11 +104,11 @@ export class Arena {
 
   /**
    * For the raylet: take space in the file system for a block before anybody is told to write there. False when there is
-   * none. Without the addon nothing is taken ahead; a write then finds out.
+   * none. The range must be nobody's: without the addon its bytes may be lost.
    */
   reserve(offset: number, sizeBytes: number): boolean {
     this.#placeOf(offset, sizeBytes);
-    return this.#space?.reserve(offset, sizeBytes) ?? true;
+    return this.#space.reserve(offset, sizeBytes);
   }
 
   /**
@@ -267,11 +267,6 @@ export class Arena {
       this.#fallbackFd = openSync(this.#fallbackPath, constants.O_RDWR | constants.O_CREAT, 0o600);
     return this.#fallbackFd;
   }
-}
-
-function isFull(error: unknown): boolean {
-  const { code } = error as NodeJS.ErrnoException;
-  return code === "ENOSPC" || code === "EDQUOT";
 }
 
 function copyInto(target: Uint8Array, pieces: readonly Uint8Array[]): void {
