@@ -293,6 +293,89 @@ test("get comes before wait, and wait before task arguments", () => {
   assert.deepEqual(fetches, ["fetch get from N2", "fetch wait from N2", "fetch argument from N2"]);
 });
 
+/** Two blocks, both of them being written: whoever asks for more waits. */
+function fullStore(): World {
+  const w = new World(kib(400));
+  for (const name of ["x", "y"]) w.store.create(object(name), kib(200), processId("w"));
+  return w;
+}
+
+/** A writer gives up its block. */
+function giveRoom(w: World, name: string): string[] {
+  w.asked();
+  w.store.abort(object(name));
+  w.room.pump();
+  w.room.check();
+  return w.asked().filter((line) => line.startsWith("fetch") || line.startsWith("unsubscribe"));
+}
+
+test("who waits for room: a get comes before a wait, and this before arguments, though these have taken all turns", () => {
+  const w = fullStore();
+  for (let i = 0; i < MAX_CONCURRENT_FETCHES; i++) {
+    w.want(`argument${i}`, argument("L1"));
+    w.available(`argument${i}`, "N2");
+  }
+  w.want("waited", patient("p"));
+  w.available("waited", "N2");
+  w.want("got", get("p"));
+  w.available("got", "N2");
+  assert.deepEqual(giveRoom(w, "x"), ["fetch got from N2"]);
+  assert.deepEqual(giveRoom(w, "y"), ["fetch waited from N2"]);
+  w.fetched("got"); // a replica that gives way
+  w.room.pump();
+  assert.ok(w.asked().includes("fetch argument0 from N2"));
+});
+
+test("a pull that waits for room, or for its turn to do so, moves up when somebody is in get for it", () => {
+  const w = fullStore();
+  for (let i = 0; i < MAX_CONCURRENT_FETCHES + 2; i++) {
+    w.want(`argument${i}`, argument("L1"));
+    w.available(`argument${i}`, "N2");
+  }
+  w.want("argument3", get("p"));
+  w.want("argument9", get("p"));
+  assert.deepEqual(giveRoom(w, "x"), ["fetch argument3 from N2"]);
+  assert.deepEqual(giveRoom(w, "y"), ["fetch argument9 from N2"]);
+});
+
+test("a pull that waits for room and that nobody wants any more makes way; one whose get has ended is an argument again", () => {
+  const w = fullStore();
+  const isGet = (want: Want) => want.kind === "get";
+  for (let i = 0; i < MAX_CONCURRENT_FETCHES; i++) {
+    w.want(`got${i}`, get("p"));
+    w.available(`got${i}`, "N2");
+  }
+  w.want("got1", argument("L1"));
+  w.want("waited", patient("q"));
+  w.available("waited", "N2");
+  w.asked();
+  w.manager.cancel(object("got0"), isGet);
+  assert.deepEqual(w.asked(), ["unsubscribe got0", "wait for writers"]);
+  for (let i = 1; i < MAX_CONCURRENT_FETCHES; i++) w.manager.cancel(object(`got${i}`), isGet);
+  assert.deepEqual(giveRoom(w, "x"), ["fetch waited from N2"]);
+  const others = Array.from({ length: MAX_CONCURRENT_FETCHES - 2 }, (_, i) => `unsubscribe got${i + 2}`);
+  assert.deepEqual(giveRoom(w, "y"), ["fetch got1 from N2", ...others]);
+});
+
+test("a large get that does not fit beside arguments which wait for room sends them back, and they come after it", () => {
+  const w = new World(MAX_FETCHING_BYTES);
+  w.store.create(object("x"), MAX_FETCHING_BYTES, processId("w"));
+  for (const name of ["a", "b"]) {
+    w.want(name, argument(name));
+    w.large(name, MAX_FETCHING_BYTES / 4, "N2");
+  }
+  w.want("got", get("p"));
+  w.large("got", MAX_FETCHING_BYTES, "N2");
+  assert.deepEqual(giveRoom(w, "x"), ["fetch got from N2"]);
+  w.asked();
+  w.fetched("got");
+  w.room.pump();
+  assert.deepEqual(
+    w.asked().filter((line) => line.startsWith("fetch")),
+    ["fetch a from N2", "fetch b from N2"],
+  );
+});
+
 test("a fetch of more than the store has is refused at once", () => {
   const w = new World(kib(100));
   w.want("c", get("p"));

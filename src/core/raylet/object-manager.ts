@@ -5,7 +5,7 @@
  * `returnValue`.
  *
  * One subscription and one fetch for each object, however many want it. Readers in `get` come before those in `wait`, and these before
- * task arguments; fetches under way are bounded in number and bytes.
+ * task arguments, also where they wait for room; fetches under way are bounded in number and bytes.
  * What this node has on disk is fetched from there. A fetch begins when the store has room for the object.
  * Decides: which replicas are asked, when, and who is told.
  * Does not know: bytes; the port moves them and says how it went.
@@ -14,21 +14,15 @@
  */
 import { assert } from "../../base/assert.js";
 import type { NodeId, ObjectId, ProcessId } from "../../base/ids.js";
-import {
-  FETCH_PATIENCE_MS,
-  MAX_CONCURRENT_FETCHES,
-  MAX_FETCH_ATTEMPTS,
-  MAX_FETCHING_BYTES,
-  MAX_PULLS,
-  MAX_REMEMBERED_EVICTIONS,
-} from "../../base/limits.js";
+import { FETCH_PATIENCE_MS, MAX_FETCH_ATTEMPTS, MAX_PULLS, MAX_REMEMBERED_EVICTIONS } from "../../base/limits.js";
 import type { Failure } from "../../protocol/messages.js";
 import type { Journey } from "../journey.js";
 import { Recent } from "../recent.js";
 import type { Place } from "../store/entry.js";
-import type { Room } from "../store/room.js";
+import type { Room, RoomRequest } from "../store/room.js";
 import type { Spilling } from "../store/spilling.js";
 import type { StoreIndex } from "../store/store-index.js";
+import { FetchBudget } from "./fetch-budget.js";
 import {
   isCurious,
   isImpatient,
@@ -65,9 +59,7 @@ export class ObjectManager {
   #nowMs = 0;
   /** What went from here to other nodes' stores so far; the shell counts it. */
   servedBytes = 0;
-  /** Fetches and restores under way, those that wait for room included, with their bytes. */
-  readonly #underWay = new Map<ObjectId, number>();
-  #underWayBytes = 0;
+  readonly #budget = new FetchBudget();
 
   constructor(self: NodeId, port: ObjectManagerPort, store: StoreParts, journey: Journey, maxPulls = MAX_PULLS) {
     this.#maxPulls = maxPulls;
@@ -92,6 +84,7 @@ export class ObjectManager {
     const pull = this.#pulls.get(object);
     if (pull !== undefined) {
       pull.wants.push(want);
+      if (pull.state === "queued") this.#startFetches(pull); // it may be more urgent now
       return;
     }
     const sizeBytes = this.#spilling.sizeOf(object);
@@ -111,9 +104,8 @@ export class ObjectManager {
     if (pull === undefined) return;
     const left = pull.wants.filter((want) => !who(want));
     pull.wants.splice(0, pull.wants.length, ...left);
-    if (left.length > 0 || pull.state === "fetching") return;
-    this.#pulls.delete(object);
-    this.#port.unsubscribeObject(object);
+    if (pull.state === "fetching") return this.#startFetches(); // others may be more urgent now
+    if (left.length === 0) this.#abandon(object);
   }
 
   processDied(process: ProcessId): void {
@@ -149,7 +141,7 @@ export class ObjectManager {
     if (pull === undefined) return;
     if (pull.state === "fetching") {
       for (const want of pull.wants.splice(0)) this.#deliver(object, want); // the fetch still waits for room
-      return;
+      return this.#startFetches();
     }
     if (pull.state === "subscribed") this.#port.unsubscribeObject(object);
     this.#finish(object, pull);
@@ -175,7 +167,7 @@ export class ObjectManager {
    * is damaged. Everything else says nothing bad of it: it was not reached, or could not be written here.
    */
   fetched(object: ObjectId, failure: Failure | undefined): void {
-    assert(this.#ended(object), "a fetch ends once");
+    assert(this.#budget.end(object), "a fetch ends once");
     const pull = this.#pulls.get(object);
     if (failure === undefined) {
       const sizeBytes = this.#store.seal(object, "replica");
@@ -194,7 +186,7 @@ export class ObjectManager {
 
   /** A spilled object has come back into memory; or its bytes on disk are lost, or there was no room after all. */
   restored(object: ObjectId, failure: Failure | undefined): void {
-    assert(this.#ended(object), "a restore ends once");
+    assert(this.#budget.end(object), "a restore ends once");
     const pull = this.#pulls.get(object);
     if (failure === undefined) {
       this.#store.seal(object, "spilled");
@@ -221,10 +213,10 @@ export class ObjectManager {
 
   check(): void {
     assert(this.#pulls.size <= this.#maxPulls, "objects waited for are bounded");
-    assert(this.#underWay.size <= MAX_CONCURRENT_FETCHES, "fetches under way are bounded");
-    const isBounded = this.#underWay.size <= 1 || this.#underWayBytes <= MAX_FETCHING_BYTES;
-    assert(isBounded, "bytes under way are bounded, unless one object is more");
+    this.#budget.check();
     for (const [object, pull] of this.#pulls) {
+      const hasTurn = pull.state !== "queued" || !this.#room.hasLessUrgent(urgency(pull));
+      assert(hasTurn, "nobody waits for room while somebody more urgent may not even begin");
       assert(pull.wants.length > 0 || pull.state === "fetching", "nobody's object is not pulled");
       assert(pull.wants.length === 0 || !this.#store.has(object), "an object that is here is not pulled");
     }
@@ -234,32 +226,32 @@ export class ObjectManager {
   #known(object: ObjectId, pull: Pull): void {
     for (const want of pull.wants.filter(isCurious)) this.#port.objectReady(want, object);
     pull.wants.splice(0, pull.wants.length, ...pull.wants.filter((want) => !isCurious(want)));
-    if (pull.wants.length === 0) {
-      this.#pulls.delete(object);
-      return;
-    }
+    if (pull.wants.length === 0) return void this.#pulls.delete(object);
     pull.state = "queued";
-    this.#startFetches();
+    this.#startFetches(pull);
   }
 
   #restore(object: ObjectId, want: Want, sizeBytes: number): void {
-    this.#pulls.set(object, { ...newPull(want), sizeBytes, state: "queued" });
-    this.#startFetches();
+    const pull: Pull = { ...newPull(want), sizeBytes, state: "queued" };
+    this.#pulls.set(object, pull);
+    this.#startFetches(pull);
   }
 
-  #startFetches(): void {
-    while (this.#underWay.size < MAX_CONCURRENT_FETCHES) {
-      const next = this.#next();
-      if (next === undefined) return;
-      // Who comes first keeps its turn: smaller ones that would fit do not pass it for ever.
-      if (this.#underWay.size > 0 && this.#underWayBytes + next[1].sizeBytes > MAX_FETCHING_BYTES) return;
-      this.#startFetch(next[0], next[1]);
+  /**
+   * Who comes first keeps its turn, so smaller ones that would fit do not pass it for ever; who is less urgent and waits for
+   * room makes way for it. `changed`: nothing but this pull is new.
+   */
+  #startFetches(changed?: Pull): void {
+    if (changed !== undefined && this.#budget.isFull && !this.#room.hasLessUrgent(urgency(changed))) return;
+    for (let next = this.#next(); next !== undefined; next = this.#next()) {
+      const [object, pull] = next;
+      let turn: number | undefined;
+      while (!this.#budget.fits(pull.sizeBytes)) {
+        turn = this.#room.postpone(urgency(pull));
+        if (turn === undefined) return;
+      }
+      this.#startFetch(object, pull, turn);
     }
-  }
-
-  #ended(object: ObjectId): boolean {
-    this.#underWayBytes -= this.#underWay.get(object) ?? 0;
-    return this.#underWay.delete(object);
   }
 
   /** Whoever waits in `get` comes before who waits in `wait`, and both before a task that has not started. */
@@ -273,42 +265,57 @@ export class ObjectManager {
   }
 
   /** Lecture, `fetchArgument` and `fetchResult`: as soon as there is room. */
-  #startFetch(object: ObjectId, pull: Pull): void {
+  #startFetch(object: ObjectId, pull: Pull, turn: number | undefined): void {
     const { locations } = pull.sources;
     const from = locations[pull.attempts % Math.max(1, locations.length)];
     pull.from = this.#spilling.has(object) ? undefined : from;
     if (from === undefined && !this.#spilling.has(object)) return this.#retry(object, pull);
     pull.state = "fetching";
-    this.#underWay.set(object, pull.sizeBytes);
-    this.#underWayBytes += pull.sizeBytes;
-    this.#room.ask({
+    this.#budget.begin(object, pull.sizeBytes);
+    const request: RoomRequest = {
       process: this.#self as string as ProcessId,
       objectId: object,
       sizeBytes: pull.sizeBytes,
+      pull: { urgency: () => urgency(pull), postponed: () => this.#postponed(object, pull) },
       take: (place) => this.#take(object, pull, place),
       refuse: (reason) => {
-        this.#ended(object);
+        this.#budget.end(object);
         this.#port.unsubscribeObject(object); // nobody is to be sent here for it
         this.#fail(object, pull, reason);
         this.#startFetches();
       },
-    });
+    };
+    this.#room.ask(request, turn);
+  }
+
+  /** Its wait for room has made way for somebody more urgent. */
+  #postponed(object: ObjectId, pull: Pull): void {
+    this.#budget.end(object);
+    pull.state = "queued";
+    if (pull.wants.length === 0) this.#abandon(object);
+  }
+
+  /** Everybody left. */
+  #abandon(object: ObjectId): void {
+    this.#pulls.delete(object);
+    this.#port.unsubscribeObject(object);
   }
 
   /** There may be room for it. True when nothing more is wanted of the room. */
   #take(object: ObjectId, pull: Pull, place: Place): boolean {
     if (pull.wants.length === 0) {
-      this.#ended(object); // everybody left while it waited
-      this.#pulls.delete(object);
-      this.#port.unsubscribeObject(object);
+      this.#budget.end(object); // everybody left while it waited
+      this.#abandon(object);
+      this.#startFetches();
       return true;
     }
     const block = this.#store.create(object, pull.sizeBytes, this.#self as string as ProcessId, place);
     if (block === "full") return false;
     if (block === "exists") {
-      this.#ended(object);
+      this.#budget.end(object);
       assert(this.#store.has(object), "what is here has been sealed: an object is fetched once at a time");
       this.#finish(object, pull);
+      this.#startFetches();
       return true;
     }
     this.#record(object, pull);
@@ -320,9 +327,10 @@ export class ObjectManager {
 
   /** It was freed on disk while its restore waited for room. */
   #vanished(object: ObjectId, pull: Pull): void {
-    this.#ended(object);
+    this.#budget.end(object);
     this.#store.abort(object);
     this.#retry(object, pull);
+    this.#startFetches();
   }
 
   #record(object: ObjectId, pull: Pull): void {
@@ -356,9 +364,7 @@ export class ObjectManager {
   #retry(object: ObjectId, pull: Pull): void {
     pull.attempts++;
     if (pull.wants.length === 0) {
-      this.#pulls.delete(object);
-      this.#port.unsubscribeObject(object); // nobody is to be sent here for it
-      return;
+      return this.#abandon(object);
     }
     if (pull.attempts >= MAX_FETCH_ATTEMPTS) {
       this.#port.dropLocation(object, pull.from ?? this.#self);

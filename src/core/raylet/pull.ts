@@ -83,7 +83,9 @@ export function isImpatient(want: Want): want is Want & { readonly kind: "get" }
   return want.kind === "get" && want.mustBeHere === true;
 }
 
+/** get > wait > task arguments > nobody any more. */
 export function urgency({ wants }: Pull): number {
+  if (wants.length === 0) return -1;
   if (!wants.some((want) => want.kind === "get")) return 0;
   return wants.some((want) => want.kind === "get" && !want.waits) ? 2 : 1;
 }

@@ -2,6 +2,7 @@
 // Method: a small store whose writers, readers and disk the test plays by hand; read who was given what, in order.
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import fc from "fast-check";
 import { Lines } from "../../../test/support/messages.js";
 import { failure, kib, object, processId } from "../../../test/support/names.js";
 import { ALLOCATION_WAIT_MS, FALLBACK_OFFSET, GARBAGE_AGAIN_MS } from "../../base/limits.js";
@@ -34,8 +35,11 @@ class World {
     });
   }
 
-  ask(name: string, sizeBytes = kib(4), process = w): void {
+  /** `urgency` of a pull, which may change; absent: a writer's. */
+  ask(name: string, sizeBytes = kib(4), process = w, urgency?: () => number): void {
+    const pull = urgency && { urgency, postponed: () => this.#lines.add(`${name} is postponed`) };
     this.room.ask({
+      ...(pull === undefined ? {} : { pull }),
       process,
       objectId: object(name),
       sizeBytes,
@@ -229,4 +233,92 @@ test("a long queue on a slow disk is no reason to refuse anybody: what counts is
   w.room.tick(3 * ALLOCATION_WAIT_MS);
   assert.equal(w.room.waiting, 2);
   assert.ok(!w.asked().some((line) => line.endsWith("FULL")));
+});
+
+test("of the pulls that wait the most urgent comes first, and no writer waits longer for it", () => {
+  const w = new World();
+  w.fill();
+  let urgency = 0;
+  w.ask("argument", kib(4), r, () => 0);
+  w.ask("put");
+  w.ask("rising", kib(4), r, () => urgency);
+  w.ask("waited", kib(4), r, () => 1);
+  w.ask("result");
+  urgency = 2;
+  w.room.pump();
+  for (const file of [1, 2, 3, 4]) w.written(file);
+  for (const name of ["rising", "put", "waited", "argument"]) w.store.seal(object(name), "replica");
+  w.room.pump();
+  const served = w.asked().filter((line) => line.endsWith("in memory"));
+  const order = ["rising", "put", "waited", "argument", "result"];
+  assert.deepEqual(
+    served,
+    order.map((name) => `${name} in memory`),
+  );
+});
+
+test("a pull that makes way leaves its turn to the more urgent one; equals and writers do not make way", () => {
+  const w = new World();
+  w.fill();
+  w.ask("first", kib(4), r, () => 0);
+  w.ask("last", kib(4), r, () => 0);
+  w.ask("put");
+  w.asked();
+  assert.deepEqual([w.room.hasLessUrgent(0), w.room.postpone(0)], [false, undefined]);
+  assert.deepEqual([w.room.hasLessUrgent(1), w.room.postpone(1)], [true, 2]);
+  assert.deepEqual([w.asked(), w.room.waiting], [["last is postponed"], 2]);
+  assert.deepEqual([w.room.postpone(1), w.room.postpone(1), w.room.waiting], [1, undefined, 1]);
+});
+
+/** Turns as they were asked for: a writer's is its own, one of a pull is for the most urgent pull. */
+class Turns {
+  readonly #turns: ("writer" | "pull")[] = [];
+  readonly #writers: string[] = [];
+  readonly #pulls: (readonly [string, number])[] = [];
+
+  ask(name: string, urgency: number | undefined): void {
+    this.#turns.push(urgency === undefined ? "writer" : "pull");
+    if (urgency === undefined) this.#writers.push(name);
+    else this.#pulls.push([name, urgency]);
+  }
+
+  serve(): string | undefined {
+    if (this.#turns.shift() !== "pull") return this.#writers.shift();
+    const most = Math.max(...this.#pulls.map(([, urgency]) => urgency));
+    const at = this.#pulls.findIndex(([, urgency]) => urgency === most);
+    return this.#pulls.splice(at, 1)[0]?.[0];
+  }
+}
+
+test("in any order of asking and serving, writers keep their turns and pulls share theirs by urgency", () => {
+  const step = fc.option(fc.record({ urgency: fc.option(fc.nat(2), { nil: undefined }) }), { nil: "serve" as const });
+  fc.assert(
+    fc.property(fc.array(step, { maxLength: 40 }), (steps) => {
+      const world = new World();
+      const turns = new Turns();
+      world.fill();
+      for (const name of ["a", "b", "c", "d"]) world.store.pin(object(name), r); // nothing gives way but what is freed
+      let last = "a";
+      for (const [i, each] of steps.entries()) {
+        if (each !== "serve") {
+          const { urgency } = each;
+          turns.ask(`o${i}`, urgency);
+          world.ask(`o${i}`, kib(4), w, urgency === undefined ? undefined : () => urgency);
+          world.asked();
+          continue;
+        }
+        const next = turns.serve();
+        if (next === undefined) continue;
+        world.store.unpin(object(last), r, 0);
+        world.store.seal(object(last));
+        world.store.free(object(last));
+        world.room.pump();
+        assert.deepEqual(
+          world.asked().filter((line) => line.endsWith("in memory")),
+          [`${next} in memory`],
+        );
+        last = next;
+      }
+    }),
+  );
 });

@@ -1,5 +1,7 @@
 /**
- * Room in a node's store: who needs a block gets it now, or when others have given way, in the order of asking.
+ * Room in a node's store: who needs a block gets it now, or when others have given way, in the order of asking. Pulls share
+ * the turns that they have asked for: the most urgent takes the first of them. So who waits in `get` comes before task
+ * arguments, and no writer waits longer for that.
  *
  *     asked ──▶ granted: a block of the arena
  *       └──▶ waiting ──▶ granted, once writers have given back what they do not use, replicas and spilled blocks are
@@ -21,12 +23,22 @@ import type { Place } from "./entry.js";
 import type { Spilling } from "./spilling.js";
 import type { StoreIndex } from "./store-index.js";
 
+/** Somebody here wants an object that lies elsewhere: the most urgent pull has the first of the turns that pulls have. */
+export interface PullRequest {
+  /** Larger is more urgent. It may change while the request waits. */
+  urgency(): number;
+  /** The request has left the queue for one that is more urgent: it is neither served nor refused. */
+  postponed(): void;
+}
+
 export interface RoomRequest {
   /** The request ends with this process. */
   readonly process: ProcessId;
   /** What the block is for, when that is known. */
   readonly objectId: ObjectId | undefined;
   readonly sizeBytes: number;
+  /** Absent: a writer's, which keeps its turn. */
+  readonly pull?: PullRequest;
   /** Take the block there, if it fits. True when nothing more is wanted. */
   take(place: Place): boolean;
   refuse(reason: Failure): void;
@@ -48,6 +60,9 @@ export interface RoomPort {
 
 interface Waiting {
   readonly request: RoomRequest;
+  /** Requests are served in the order of their turns. A writer's is when it asked; pulls change theirs with each other. */
+  readonly asked: number;
+  turn: number;
   /** Writers have been asked for what they do not use. */
   revoked: boolean;
   /** It waits for what others write or collect until this wake-up, by its number. */
@@ -58,8 +73,14 @@ export class Room {
   readonly #store: StoreIndex;
   readonly #spilling: Spilling;
   readonly #port: RoomPort;
-  readonly #waiting = new Set<Waiting>();
+  /** Writers, in the order of their turns. */
+  readonly #writers = new Set<Waiting>();
+  /** Pulls, a handful, in the order of their turns when `#next` has put them in order. */
+  readonly #pulls: Waiting[] = [];
+  #turns = 0;
   #pumping = false;
+  /** Its turn has come: whoever it tells must not take its place. */
+  #serving: Waiting | undefined;
   #served = 0;
   /** What had been done when something was last done, and when that was seen. */
   #progress = -1;
@@ -78,40 +99,61 @@ export class Room {
   }
 
   get waiting(): number {
-    return this.#waiting.size;
+    return this.#writers.size + this.#pulls.length;
   }
 
-  /** The request takes its block now or later, or is refused: one of the two, once. */
-  ask(request: RoomRequest): void {
+  /** The request takes its block now or later, or is refused: one of the two, once. `turn` is one that was given up. */
+  ask(request: RoomRequest, turn?: number): void {
     const { sizeBytes } = request;
     if (wholePages(sizeBytes) > this.#store.capacityBytes) {
       const message = `${wordsFor(request)} is larger than the whole store of ${this.#store.capacityBytes} bytes. Give the node more with objectStoreMemory, or make smaller objects`;
       return request.refuse({ code: "OBJECT_STORE_FULL", message });
     }
-    if (this.#waiting.size >= MAX_WAITING_ALLOCATIONS) {
+    if (this.waiting >= MAX_WAITING_ALLOCATIONS) {
       return request.refuse(this.#full(request, `${MAX_WAITING_ALLOCATIONS} requests wait for room already`));
     }
-    if (this.#waiting.size === 0 && request.take("memory")) return;
-    this.#waiting.add({ request, revoked: false, wakeUp: undefined });
+    if (this.waiting === 0 && request.take("memory")) return;
+    const asked = ++this.#turns;
+    const waiting: Waiting = { request, asked, turn: turn ?? asked, revoked: false, wakeUp: undefined };
+    if (request.pull === undefined) this.#writers.add(waiting);
+    else this.#pulls.push(waiting);
     this.pump();
   }
 
   /** The request takes its block now if one is free and nobody waits for it. It is not answered otherwise. */
   askNow(request: RoomRequest): boolean {
-    return this.#waiting.size === 0 && request.take("memory");
+    return this.waiting === 0 && request.take("memory");
+  }
+
+  hasLessUrgent(urgency: number): boolean {
+    return this.#pulls.some((pull) => pull !== this.#serving && urgencyOf(pull) < urgency);
+  }
+
+  /** The least urgent pull leaves, if it is less urgent than this. Says the turn that it gives up. */
+  postpone(urgency: number): number | undefined {
+    this.#order();
+    const last = this.#pulls.at(-1);
+    if (last === undefined || last === this.#serving || urgencyOf(last) >= urgency) return undefined;
+    this.#pulls.pop();
+    last.request.pull?.postponed();
+    return last.turn;
   }
 
   /** Something may have become free, or may be spilled now. */
   pump(): void {
     if (this.#pumping) return;
     this.#pumping = true;
-    for (const waiting of this.#waiting) if (!this.#serve(waiting)) break;
+    do this.#serving = this.#next();
+    while (this.#serving !== undefined && this.#serve(this.#serving));
+    this.#serving = undefined;
     this.#pumping = false;
-    this.#spilling.spill(this.#waiting.size > 0);
+    this.#spilling.spill(this.waiting > 0);
   }
 
   processDied(process: ProcessId): void {
-    for (const waiting of this.#waiting) if (waiting.request.process === process) this.#waiting.delete(waiting);
+    for (const waiting of [...this.#writers, ...this.#pulls]) {
+      if (waiting.request.process === process) this.#leave(waiting);
+    }
   }
 
   wakeUp(): void {
@@ -125,22 +167,48 @@ export class Room {
     if (!this.#garbageIsGone) this.#garbageIsGoneMs = nowMs;
     this.pump();
     const progress = this.#served + this.#spilling.filesWritten;
-    if (this.#waiting.size === 0 || progress !== this.#progress) this.#progressMs = nowMs;
+    if (this.waiting === 0 || progress !== this.#progress) this.#progressMs = nowMs;
     this.#progress = progress;
     if (nowMs - this.#progressMs <= ALLOCATION_WAIT_MS) return;
-    for (const waiting of this.#waiting) {
-      this.#waiting.delete(waiting);
-      waiting.request.refuse(this.#full(waiting.request, `nothing gave way within ${ALLOCATION_WAIT_MS} ms`));
+    for (let next = this.#next(); next !== undefined; next = this.#next()) {
+      this.#leave(next);
+      next.request.refuse(this.#full(next.request, `nothing gave way within ${ALLOCATION_WAIT_MS} ms`));
     }
   }
 
   check(): void {
-    assert(this.#waiting.size <= MAX_WAITING_ALLOCATIONS, "requests that wait for room are bounded");
-    for (const waiting of this.#waiting) {
-      const mayMove = this.#spilling.isWriting || this.#isPatient(waiting);
-      assert(mayMove, "a request waits for something that will end");
-      return;
+    assert(this.waiting <= MAX_WAITING_ALLOCATIONS, "requests that wait for room are bounded");
+    for (const [i, pull] of this.#pulls.entries()) {
+      const before = this.#pulls[i - 1] ?? pull;
+      const isInOrder = before.turn <= pull.turn && urgencyOf(before) >= urgencyOf(pull);
+      assert(isInOrder, "of the pulls that wait for room the most urgent is served first");
     }
+    for (const { asked, turn } of this.#writers) assert(turn === asked, "no pull takes a writer's turn");
+    const first = this.#next();
+    const mayMove = first === undefined || this.#spilling.isWriting || this.#isPatient(first);
+    assert(mayMove, "a request waits for something that will end");
+  }
+
+  #next(): Waiting | undefined {
+    this.#order();
+    const [writer] = this.#writers;
+    const [pull] = this.#pulls;
+    if (writer === undefined || pull === undefined) return writer ?? pull;
+    return writer.turn < pull.turn ? writer : pull;
+  }
+
+  /** Pulls share the turns that they have: the more urgent first, and those of one urgency as they asked. */
+  #order(): void {
+    if (this.#pulls.length < 2) return;
+    const turns = this.#pulls.map(({ turn }) => turn).sort((a, b) => a - b);
+    this.#pulls.sort((a, b) => urgencyOf(b) - urgencyOf(a) || a.asked - b.asked);
+    for (const [i, pull] of this.#pulls.entries()) pull.turn = turns[i] as number;
+  }
+
+  #leave(waiting: Waiting): void {
+    if (this.#writers.delete(waiting)) return;
+    const at = this.#pulls.indexOf(waiting);
+    if (at >= 0) this.#pulls.splice(at, 1);
   }
 
   /** True when the request is over. */
@@ -184,7 +252,7 @@ export class Room {
 
   #end(waiting: Waiting): true {
     this.#served++;
-    this.#waiting.delete(waiting);
+    this.#leave(waiting);
     return true;
   }
 
@@ -229,6 +297,10 @@ export class Room {
     const message = `${wordsFor(request)} does not fit: the store has ${usedBytes} of ${capacityBytes} bytes in use, ${why}. ${this.#port.holders()}. Drop refs, or give the node more with objectStoreMemory`;
     return { code: "OBJECT_STORE_FULL", message };
   }
+}
+
+function urgencyOf({ request }: Waiting): number {
+  return request.pull?.urgency() ?? 0;
 }
 
 function wordsFor({ objectId, sizeBytes }: RoomRequest): string {
