@@ -10,6 +10,7 @@ import {
   type ActorId,
   type JobId,
   type NodeId,
+  OBJECT_ID_DIGITS,
   type ObjectId,
   type ProcessRef,
   rayletOf,
@@ -18,6 +19,7 @@ import {
 import { DECLARATION_WAIT_MS } from "../../base/limits.js";
 import type { Failure, Message, MessageBody } from "../../protocol/messages.js";
 import type { Journey } from "../journey.js";
+import { firstOf } from "../store/holders.js";
 import type { Lineage } from "./lineage.js";
 import type { ObjectTablePort } from "./object-port.js";
 import type { ObjectTable } from "./object-table.js";
@@ -39,6 +41,8 @@ export class ObjectDesk {
   /** Since when objects are known to be without a maker. */
   readonly #strayMs = new Map<ObjectId, number>();
   #flushing = false;
+  /** Who holds most, in words: looked at once between two heartbeats, however many objects are refused. */
+  #mostHolding: string | undefined;
 
   constructor(objects: ObjectTable, lineage: Lineage, journey: Journey, port: ObjectDeskPort) {
     this.#objects = objects;
@@ -93,6 +97,7 @@ export class ObjectDesk {
    * before the ref leaves, so when every living process has been heard, what is still without a maker has none.
    */
   tick(nowMs: number): void {
+    this.#mostHolding = undefined;
     this.#objects.tick();
     const { strays } = this.#objects;
     for (const object of this.#strayMs.keys()) if (!strays.has(object)) this.#strayMs.delete(object);
@@ -134,12 +139,24 @@ export class ObjectDesk {
     if (this.addHold(from, object) && declare) this.#objects.declare(from.processId, object, runner);
   }
 
+  #holders(): string {
+    this.#mostHolding ??= firstOf(this.#objects.holdings(), (a, b) => b[1] - a[1])
+      .map(holderInWords)
+      .join("; ");
+    return `Those who hold most: ${this.#mostHolding}`;
+  }
+
   #tableFull(object: ObjectId): Failure {
     return {
       code: "OBJECT_STORE_FULL",
-      message: `object ${object} cannot be entered in the object table: it has room for ${this.#objects.maxObjects} objects of the cluster, which is the limit. Drop refs, or put many small values into one object`,
+      message: `object ${object} cannot be entered in the object table: it has room for ${this.#objects.maxObjects} objects of the cluster, which is the limit. ${this.#holders()}. Drop refs, or put many small values into one object`,
     };
   }
+}
+
+function holderInWords([holder, count]: readonly [string, number]): string {
+  const kind = holder.length === OBJECT_ID_DIGITS ? "object" : holder.length === TASK_ID_DIGITS ? "task" : "process";
+  return `${kind} ${holder} ${count}`;
 }
 
 /** What the object table asks of the world, as messages and as calls of the other tables. */

@@ -265,6 +265,11 @@ export class ObjectTable {
   }
 
   /** Every invariant of this table. Runs after each call in the simulator and in tests. */
+  /** Processes, objects that contain others, and tasks: each with how many it holds. */
+  *holdings(): IterableIterator<readonly [HolderId, number]> {
+    for (const [holder, held] of this.#heldBy) yield [holder, held.size];
+  }
+
   check(): void {
     assert(this.#rows.size <= this.maxObjects, "the object table is bounded");
     for (const stray of this.#strays) {

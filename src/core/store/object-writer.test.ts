@@ -28,6 +28,8 @@ class Writer {
   collections = 0;
   /** What the raylet does for a last question: it makes room, if it can. */
   spill: () => void = () => {};
+  /** The raylet answers. */
+  answers = true;
   nowMs = 1;
   wakeMs = 0;
 
@@ -40,6 +42,7 @@ class Writer {
         this.asked.push([...before.map(({ type }) => type), `${minBytes}${last ? " at last" : ""}`].join(", "));
         for (const message of before) this.#take(message);
         if (last) this.spill();
+        if (!this.answers) return undefined;
         const extent = store.leaseExtent(this.id, minBytes);
         if (extent === undefined) return { type: "extentRefused", request, reason: REASON };
         return { type: "extentLeased", request, ...extent };
@@ -110,6 +113,16 @@ function made(w: Writer, sizeBytes = kib(4)): LocalBlock {
 }
 
 // ── Stories ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+test("a raylet that does not answer cannot say who keeps its store full; the process says what it has there itself", () => {
+  const w = writerOf(kib(1024));
+  made(w, kib(8));
+  w.answers = false;
+  const failure = w.writer.allocate(kib(512));
+  assert.ok(!(failure instanceof LocalBlock));
+  assert.equal(failure.code, "OBJECT_STORE_FULL");
+  assert.match(failure.message, /524288 bytes of its store, where 8192 bytes are of objects that it alone knows/);
+});
 
 test("one request serves many blocks; what never leaves the process is used again, warm and without a message", () => {
   const w = writerOf(kib(128 * 1024));

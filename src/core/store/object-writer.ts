@@ -202,10 +202,11 @@ export class ObjectWriter {
   #allocateUnderPressure(sizeBytes: number): LocalBlock | Failure {
     const found = this.#allocateAfterCollect(sizeBytes, this.#collectUnderPressureAfterBytes);
     if (found !== undefined) return found;
+    const ownBytes = this.#space.blockBytes;
     this.#before = [];
     for (const block of this.#space.local()) this.#port.announce(block);
     this.#before.push(...this.#space.takeFree().map(returned));
-    const room = this.#allocateFromLease(sizeBytes, true) ?? noAnswer(sizeBytes);
+    const room = this.#allocateFromLease(sizeBytes, true) ?? noAnswer(sizeBytes, ownBytes);
     return room instanceof LocalBlock ? room : (this.#allocateAfterCollect(sizeBytes, 1) ?? room);
   }
 
@@ -231,7 +232,8 @@ function returned({ offset, length }: Range): Message & MessageBody<"returnExten
   return { type: "returnExtent", offset, sizeBytes: length };
 }
 
-function noAnswer(sizeBytes: number): Failure {
-  const message = `the raylet did not answer in time when this process asked for ${sizeBytes} bytes of its store: the node is overloaded, try again`;
+/** The raylet knows who keeps the store full; without its answer this process knows what it has itself. */
+function noAnswer(sizeBytes: number, ownBytes: number): Failure {
+  const message = `the raylet did not answer in time when this process asked for ${sizeBytes} bytes of its store, where ${ownBytes} bytes are of objects that it alone knows: the node is overloaded, try again`;
   return { code: "OBJECT_STORE_FULL", message };
 }

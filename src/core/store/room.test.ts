@@ -5,7 +5,7 @@ import { test } from "node:test";
 import fc from "fast-check";
 import { Lines } from "../../../test/support/messages.js";
 import { failure, kib, object, processId } from "../../../test/support/names.js";
-import { ALLOCATION_WAIT_MS, FALLBACK_OFFSET, GARBAGE_AGAIN_MS } from "../../base/limits.js";
+import { ALLOCATION_WAIT_MS, FALLBACK_OFFSET, GARBAGE_AGAIN_MS, MAX_WAITING_ALLOCATIONS } from "../../base/limits.js";
 import { holdersInWords } from "./holders.js";
 import { Room } from "./room.js";
 import { Spilling } from "./spilling.js";
@@ -205,6 +205,62 @@ test("nothing can be spilled and there is no disk: the error names the largest a
   w.waitInVain();
   assert.deepEqual(w.asked(), ["x: OBJECT_STORE_FULL"]);
   assert.match(w.refusals[0] ?? "", /12288 of 16384 bytes in use.*big of 12288 bytes, read by process r/);
+});
+
+test("whatever the reason of a refusal, but for what no store could hold, it names the largest objects and their processes", () => {
+  const reasons = {
+    "nothing in it can be spilled": (w: World) => {
+      for (const name of ["a", "b", "c", "d"]) w.store.pin(object(name), r);
+      w.spilling.diskHas(0);
+      w.ask("x");
+      w.waitInVain();
+    },
+    "would leave too little disk": (w: World) => {
+      w.store.pin(object("a"), r);
+      w.spilling.diskHas(kib(3));
+      w.ask("x");
+      w.waitInVain();
+    },
+    "nothing gave way within": (w: World) => {
+      w.store.pin(object("a"), r);
+      w.ask("x");
+      for (const nowMs of [1, 2 + ALLOCATION_WAIT_MS]) w.room.tick(nowMs);
+    },
+    "requests wait for room already": (w: World) => {
+      w.store.pin(object("a"), r);
+      for (let i = 0; i <= MAX_WAITING_ALLOCATIONS; i++) w.ask(`x${i}`);
+    },
+  };
+  for (const [reason, bring] of Object.entries(reasons)) {
+    const w = new World();
+    w.fill();
+    bring(w);
+    assert.equal(w.refusals.length, 1, reason);
+    const [message = ""] = w.refusals;
+    assert.ok(message.includes(reason), message);
+    assert.match(message, /The largest in it: a of 4096 bytes, read by process r; b of 4096 bytes/);
+  }
+});
+
+test("of many blocks the largest are named, those that cannot give way first, and who wrote what lies idle", () => {
+  const store = new StoreIndex(kib(400));
+  const names = ["a", "b", "c", "d", "e", "f", "g"];
+  for (const [i, name] of names.entries()) store.create(object(name), kib(4 * (i + 1)), w);
+  for (const name of names.slice(1)) store.seal(object(name));
+  store.pin(object("b"), r);
+  const words = holdersInWords(store, (process) => process);
+  const named = words.replace("The largest in it: ", "").split("; ");
+  assert.deepEqual(named, [
+    "b of 8192 bytes, read by r",
+    "a of 4096 bytes, being written by w",
+    "g of 28672 bytes, in scope, written by w",
+    "f of 24576 bytes, in scope, written by w",
+    "e of 20480 bytes, in scope, written by w",
+  ]);
+  assert.equal(
+    holdersInWords(new StoreIndex(kib(4)), () => ""),
+    "No object lies in it now",
+  );
 });
 
 test("a request ends with its process, and when nothing is done for a time", () => {

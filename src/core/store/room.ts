@@ -288,7 +288,7 @@ export class Room {
 
   #refusal(request: RoomRequest, obstacle: Failure | undefined): Failure {
     if (obstacle === undefined) return this.#full(request, "nothing in it can be spilled, and the disk has no room");
-    const message = `${wordsFor(request)} does not fit, and nothing can be moved to disk: ${obstacle.message}. Free disk space, choose another disk with spillDirectory, or drop refs`;
+    const message = `${wordsFor(request)} does not fit, and nothing can be moved to disk: ${obstacle.message}. ${this.#port.holders()}. Free disk space, choose another disk with spillDirectory, or drop refs`;
     return { code: obstacle.code, message };
   }
 
