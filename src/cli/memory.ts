@@ -37,11 +37,11 @@ export function inWords(
   directory: string,
 ): string {
   const speech = new Speech(nodes, directory);
-  const { total, silent } = arranged;
+  const { total, stores, silent } = arranged;
   const parts = [
     speech.legend(),
     speech.nodes(arranged),
-    `${objectsInWords(total)} in the object table`,
+    `${objectsInWords(total)} in the object table; on all nodes ${storesInWords(stores)}`,
     speech.sites(arranged),
     speech.holders(arranged),
     ...arranged.groups.map((group) => speech.group(group, groupBy)),
@@ -74,12 +74,13 @@ class Speech {
   nodes({ nodes }: ArrangedMemory): string {
     const rows = nodes.map((node) => [
       this.#node(node.nodeId),
-      `${node.objects}`,
+      `${node.objects + node.fallbackObjects}`,
       bytes(node.usedBytes),
       bytes(node.capacityBytes),
+      bytes(node.fallbackBytes),
       bytes(node.spilledBytes),
     ]);
-    return table(["node", " objects", " used", " capacity", " spilled"], rows);
+    return table(["node", " objects", " memory", " capacity", " fallback file", " spilled"], rows);
   }
 
   sites({ sites, unknownSites, leftOut }: ArrangedMemory): string {
@@ -132,7 +133,9 @@ class Speech {
 
   #copy({ nodeId, place }: Copy): string {
     const node = this.#node(nodeId);
-    return place === "owner" ? `its owner's memory on ${node}` : place === "spilled" ? `${node}, spilled` : node;
+    if (place === "owner") return `its owner's memory on ${node}`;
+    if (place === "fallback") return `${node}, fallback file`;
+    return place === "spilled" ? `${node}, spilled` : node;
   }
 
   #holder(holder: Holder): string {
@@ -163,6 +166,10 @@ function section(what: string, rows: readonly (readonly string[])[], leftOut: nu
 
 function objectsInWords({ count, bytes: size }: Total): string {
   return `${count} ${count === 1 ? "object" : "objects"}, ${bytes(size)}`;
+}
+
+function storesInWords({ usedBytes, fallbackBytes, spilledBytes }: ArrangedMemory["stores"]): string {
+  return `${bytes(usedBytes)} of memory, ${bytes(fallbackBytes)} in fallback files, ${bytes(spilledBytes)} spilled`;
 }
 
 function moreObjects(left: Total): string {

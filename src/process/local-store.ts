@@ -7,6 +7,7 @@
 import type { ObjectId, ProcessRef } from "../base/ids.js";
 import { type Held, ObjectEntry } from "../core/owner/records.js";
 import type { ReferenceTable } from "../core/owner/reference-table.js";
+import { type Place, placeOf } from "../core/store/entry.js";
 import { LocalBlock } from "../core/store/extent-space.js";
 import { ObjectWriter, type ObjectWriterPort } from "../core/store/object-writer.js";
 import { errorFromCode, ObjectStoreFullError, OutOfDiskError } from "../errors.js";
@@ -77,8 +78,10 @@ export class LocalStore {
   }
 
   /** Objects that nobody else knows: the raylet sees only the extents that they lie in. */
-  *localEntries(): IterableIterator<ObjectEntry> {
-    for (const { owner } of this.#writer.local()) if (owner instanceof ObjectEntry) yield owner;
+  *localEntries(): IterableIterator<readonly [ObjectEntry, Place]> {
+    for (const block of this.#writer.local()) {
+      if (block.owner instanceof ObjectEntry) yield [block.owner, placeOf(block)];
+    }
   }
 
   /** The value where it lies, pinned like any in the store: the caller `release`s it; mappings keep the block longer. */

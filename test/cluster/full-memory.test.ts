@@ -7,11 +7,14 @@ import { spawnSync } from "node:child_process";
 import { rmSync } from "node:fs";
 import { after, test } from "node:test";
 import { fileURLToPath } from "node:url";
+import type { ArrangedMemory } from "../../src/core/memory/arrange.js";
 import { loadNative } from "../../src/io/native.js";
 import { leftBehind, nothingLeftBehind } from "../support/left-behind.js";
 
 const MIB = 1024 * 1024;
 const SHARED_BYTES = 32 * MIB;
+/** Of the array that `mobula memory` is asked about. */
+const LARGE_BYTES = 10 * MIB;
 const FILLER = `/dev/shm/test-filler-${process.pid}`;
 const DRIVER = fileURLToPath(new URL("fixtures/full-memory-driver.js", import.meta.url));
 const LIMITER = new URL("fixtures/small-file-system.js", import.meta.url).href;
@@ -22,6 +25,13 @@ process.stdout.write(String((await get(put(new Uint8Array(${2 * SHARED_BYTES}).f
 await shutdown();`;
 
 after(() => rmSync(FILLER, { force: true }));
+
+interface Outcome {
+  readonly whole: number;
+  readonly memory: ArrangedMemory;
+  readonly words: string;
+  readonly left: readonly string[];
+}
 
 type Command = readonly [string, ...string[]];
 /** Runs a command where the shared memory is small; with settings. */
@@ -61,7 +71,15 @@ for (const [how, place] of places()) {
 
     test(`${words}: all that others leave no room for is spilled or lies on disk, and comes back`, async () => {
       const { stdout, stderr } = await drive(DRIVER);
-      assert.deepEqual(JSON.parse(stdout), { whole: 44, left: [] }, stderr);
+      const { whole, memory, words: said, left } = JSON.parse(stdout) as Outcome;
+      assert.deepEqual({ whole, left }, { whole: 44, left: [] }, stderr);
+      const { stores, nodes, groups } = memory;
+      const places = groups.flatMap(({ objects }) => objects.map(({ copies }) => copies[0]?.place));
+      assert.deepEqual(places, ["fallback"]);
+      assert.equal(nodes[0]?.fallbackBytes, stores.fallbackBytes);
+      assert.ok(stores.fallbackBytes >= LARGE_BYTES && stores.usedBytes < LARGE_BYTES, JSON.stringify(stores));
+      assert.match(said, /on all nodes .* of memory, 10\.\d MiB in fallback files, .* spilled/);
+      assert.match(said, /N1, fallback file/);
     });
 
     test(`${words}: by default the store is a file in the temporary directory, and the driver is told`, async () => {

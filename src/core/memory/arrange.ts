@@ -30,9 +30,7 @@ export function arrange(memory: Memory, { sort, groupBy, limit }: Arrangement): 
   const listed = sorted.slice(0, limit);
   return {
     ...rest,
-    nodes: [...memory.nodes].sort((a, b) =>
-      sort === "size" ? b.usedBytes + b.spilledBytes - a.usedBytes - a.spilledBytes : b.objects - a.objects,
-    ),
+    nodes: [...memory.nodes].sort((a, b) => (sort === "size" ? bytesOf(b) - bytesOf(a) : objectsOf(b) - objectsOf(a))),
     sites: [...memory.sites].sort(order).slice(0, limit),
     holders: [...memory.holders].sort(order).slice(0, limit),
     groups: groupsOf(listed, groupBy).sort(order),
@@ -48,6 +46,16 @@ export function arrange(memory: Memory, { sort, groupBy, limit }: Arrangement): 
       },
     },
   };
+}
+
+type NodeMemory = Memory["nodes"][number];
+
+function bytesOf({ usedBytes, fallbackBytes, spilledBytes }: NodeMemory): number {
+  return usedBytes + fallbackBytes + spilledBytes;
+}
+
+function objectsOf({ objects, fallbackObjects }: NodeMemory): number {
+  return objects + fallbackObjects;
 }
 
 function groupsOf(objects: readonly ObjectMemory[], by: Arrangement["groupBy"]): Group[] {

@@ -135,9 +135,54 @@ test("a node's report: what lies in memory, and what is on disk alone", () => {
   const index = new StoreIndex(kib(1_024));
   index.create(id(1), kib(100), processId("d"));
   index.seal(id(1));
+  index.create(id(3), kib(500), processId("d"), "disk");
+  index.seal(id(3));
   const spilling = { spilledBytes: kib(300), objects: () => [id(1), id(2)] };
-  const { objects, usedBytes, spilledBytes, spilledObjects, spilled } = nodeReport(node("N1"), { index, spilling });
+  const report = nodeReport(node("N1"), { index, spilling });
+  const { objects, usedBytes, spilledBytes, spilledObjects, spilled } = report;
   assert.deepEqual([objects, usedBytes, spilledBytes, spilledObjects, spilled], [1, kib(100), kib(300), 1, [id(2)]]);
+  const { fallbackObjects, fallbackBytes, fallback } = report;
+  assert.deepEqual([fallbackObjects, fallbackBytes, fallback], [1, kib(500), [id(3)]]);
+});
+
+test("totals of memory, fallback files and spilled bytes are apart; objects in a fallback file say so, also what only their owner knows", () => {
+  const owner = newOwner();
+  const table = newTable();
+  for (const counter of [1, 2]) table.register(node("N1"), id(counter), kib(100), processId("d"), []);
+  const index = new StoreIndex(kib(1_024));
+  index.create(id(1), kib(100), processId("d"));
+  index.create(id(2), kib(100), processId("d"), "disk");
+  for (const counter of [1, 2]) index.seal(id(counter));
+  const own = owner.references.create(CONTEXT, 3, 0, undefined);
+  own.sizeBytes = kib(50);
+  owner.references.resolveLocal(own, "block");
+  const process = processReport(DRIVER, owner, [[own, "disk"]], ({ line, column }) => ({
+    file: "/app.ts",
+    line,
+    column,
+  }));
+  const spilling = { spilledBytes: kib(7), objects: () => [] };
+  const other = nodeReport(node("N2"), { index: new StoreIndex(kib(8)), spilling });
+  const { stores, nodes, objects } = memoryOf([
+    tableReport(table, nodeOf),
+    nodeReport(node("N1"), { index }),
+    other,
+    process,
+  ]);
+  assert.deepEqual(stores, { usedBytes: kib(100), fallbackBytes: kib(100), spilledBytes: kib(7) });
+  assert.deepEqual(
+    nodes.map(({ fallbackBytes }) => fallbackBytes),
+    [kib(100), 0],
+  );
+  const places = objects.map(({ objectId, copies }) => [objectId, copies.map(({ place }) => place)] as const);
+  assert.deepEqual(
+    new Map(places),
+    new Map([
+      [id(1), ["memory"]],
+      [id(2), ["fallback"]],
+      [id(3), ["fallback"]],
+    ]),
+  );
 });
 
 test("an owner's report: lines as the author wrote them, refs, tasks and constructors that take an object", () => {
@@ -184,6 +229,7 @@ function leak() {
     owned: false,
     storing: false,
     local: false,
+    inFallback: false,
     here: false,
     refs: 2,
     pins: 0,
@@ -288,7 +334,11 @@ test("what lies in a store and is known to its owner alone counts like the rest"
   owner.references.resolveLocal(entry, "block");
   owner.references.addRef(entry);
   entry.sizeBytes = kib(300);
-  const report = processReport(DRIVER, owner, [entry], ({ line, column }) => ({ file: "/app.ts", line, column }));
+  const report = processReport(DRIVER, owner, [[entry, "memory"]], ({ line, column }) => ({
+    file: "/app.ts",
+    line,
+    column,
+  }));
   const memory = memoryOf([tableReport(newTable(), nodeOf), report]);
   const [only] = memory.objects;
   assert.deepEqual(memory.total, { count: 1, bytes: kib(300) });

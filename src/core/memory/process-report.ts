@@ -3,6 +3,7 @@ import { MAX_MEMORY_HOLDERS, MAX_MEMORY_ROWS, MAX_MEMORY_SITES } from "../../bas
 import type { Origin, Site } from "../owner/origin.js";
 import type { Owner } from "../owner/owner.js";
 import { type Held, ObjectEntry } from "../owner/records.js";
+import type { Place } from "../store/entry.js";
 import { Largest } from "./largest.js";
 import type { CallSite, ProcessReport, ProcessRow, SiteTotal } from "./reports.js";
 
@@ -12,7 +13,7 @@ export type WhoReports = Pick<ProcessReport, "processId" | "nodeId" | "pid" | "r
 export function processReport(
   who: WhoReports,
   owner: Owner,
-  locals: Iterable<ObjectEntry>,
+  locals: Iterable<readonly [ObjectEntry, Place]>,
   placeOf: (site: Site) => Omit<CallSite, "call">,
 ): ProcessReport {
   const sites = new SiteTotals(placeOf);
@@ -24,12 +25,13 @@ export function processReport(
     if (largest.takes(entry)) largest.add({ ...rowOf(entry, takers), origin: entry.origin });
   }
   const local = { count: 0, bytes: 0 };
-  for (const entry of locals) {
+  for (const [entry, place] of locals) {
     if (entry.storing) continue; // it has been seen above
     local.count++;
     local.bytes += entry.sizeBytes;
     sites.add(entry);
-    if (largest.takes(entry)) largest.add({ ...rowOf(entry, takers), origin: entry.origin });
+    const inFallback = place === "disk";
+    if (largest.takes(entry)) largest.add({ ...rowOf(entry, takers), inFallback, origin: entry.origin });
   }
   const { list, indexOf } = sites.finish();
   return {
@@ -53,6 +55,7 @@ function rowOf(entry: ObjectEntry, takers: Takers): ProcessRow {
     owned,
     storing,
     local: state === "local" && !storing,
+    inFallback: false,
     here,
     refs: localRefs,
     pins,

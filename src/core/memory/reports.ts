@@ -38,13 +38,19 @@ export interface NodeReport {
   readonly kind: "node";
   readonly nodeId: NodeId;
   readonly capacityBytes: number;
+  /** Of the store's memory, with what writers hold. */
   readonly usedBytes: number;
+  /** Of the fallback file on disk. */
+  readonly fallbackBytes: number;
   readonly spilledBytes: number;
   /** Sealed objects in memory. */
   readonly objects: number;
+  readonly fallbackObjects: number;
   readonly spilledObjects: number;
   /** Those that are on disk alone, as many as one report names. */
   readonly spilled: readonly ObjectId[];
+  /** Those that lie in the fallback file, as many as one report names. */
+  readonly fallback: readonly ObjectId[];
 }
 
 /** A line of user code, as its author knows it. */
@@ -71,6 +77,8 @@ export interface ProcessRow {
   readonly storing: boolean;
   /** It lies in the node's store, and nobody but this process knows. */
   readonly local: boolean;
+  /** And there it lies in the fallback file. */
+  readonly inFallback: boolean;
   /** Its value lies in this process's memory. */
   readonly here: boolean;
   /** Ref objects of user code. */

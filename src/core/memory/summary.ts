@@ -41,8 +41,8 @@ export type Holder =
 
 export interface Copy {
   readonly nodeId: NodeId;
-  /** owner: in the memory of its owner, a process of that node. */
-  readonly place: "memory" | "spilled" | "owner";
+  /** fallback: in the node's file on disk that its store fell back to; owner: in the memory of its owner, a process of that node. */
+  readonly place: "memory" | "fallback" | "spilled" | "owner";
 }
 
 export interface ObjectMemory {
@@ -58,9 +58,13 @@ export interface ObjectMemory {
   readonly why: string;
 }
 
+export type StoreTotals = Pick<NodeReport, "usedBytes" | "fallbackBytes" | "spilledBytes">;
+
 export interface Memory {
   readonly total: Total;
-  readonly nodes: readonly Omit<NodeReport, "kind" | "spilled">[];
+  /** What the objects of all nodes take. An object that was read back from disk is in memory and spilled. */
+  readonly stores: StoreTotals;
+  readonly nodes: readonly Omit<NodeReport, "kind" | "spilled" | "fallback">[];
   readonly sites: readonly SiteTotal[];
   /** Objects whose line nobody knows. */
   readonly unknownSites: Total;
@@ -86,7 +90,8 @@ export function memoryOf(reports: readonly MemoryReport[]): Memory {
   const total = words.locals().reduce(plus, table.total);
   return {
     total,
-    nodes: nodes.map(({ kind: _, spilled: __, ...node }) => node),
+    stores: nodes.reduce<StoreTotals>(plusStores, { usedBytes: 0, fallbackBytes: 0, spilledBytes: 0 }),
+    nodes: nodes.map(({ kind: _, spilled: __, fallback: ___, ...node }) => node),
     sites,
     unknownSites: without(total, sites),
     holders,
@@ -97,6 +102,14 @@ export function memoryOf(reports: readonly MemoryReport[]): Memory {
 
 function plus(left: Total, right: Total): Total {
   return { count: left.count + right.count, bytes: left.bytes + right.bytes };
+}
+
+function plusStores(left: StoreTotals, right: StoreTotals): StoreTotals {
+  return {
+    usedBytes: left.usedBytes + right.usedBytes,
+    fallbackBytes: left.fallbackBytes + right.fallbackBytes,
+    spilledBytes: left.spilledBytes + right.spilledBytes,
+  };
 }
 
 const EMPTY: TableReport = { kind: "table", total: { count: 0, bytes: 0 }, rows: [], holders: [] };
@@ -119,13 +132,17 @@ class Words {
   readonly #words = new Map<ObjectId, Word[]>();
   readonly #left = new Map<ObjectId, SiteTotal>();
   readonly #spilled = new Map<NodeId, ReadonlySet<ObjectId>>();
+  readonly #fallback = new Map<NodeId, ReadonlySet<ObjectId>>();
   readonly #nodeOf: ReadonlyMap<string, string>;
   readonly #processes: readonly ProcessReport[];
 
   constructor(table: TableReport, nodes: readonly NodeReport[], processes: readonly ProcessReport[]) {
     this.#processes = processes;
     this.#nodeOf = new Map(table.holders.map(({ processId, nodeId }) => [processId, nodeId]));
-    for (const { nodeId, spilled } of nodes) this.#spilled.set(nodeId, new Set(spilled));
+    for (const { nodeId, spilled, fallback } of nodes) {
+      this.#spilled.set(nodeId, new Set(spilled));
+      this.#fallback.set(nodeId, new Set(fallback));
+    }
     for (const process of processes) {
       const { processId, nodeId, role, pid, actor } = process;
       this.#names.set(processId, { processId, nodeId, role, pid, actor });
@@ -222,7 +239,9 @@ class Words {
 
   #copiesOf({ id, nodes }: TableRow, owner: Word | undefined): Copy[] {
     const copies: Copy[] = nodes.map((nodeId) => {
-      return { nodeId, place: this.#spilled.get(nodeId)?.has(id) === true ? "spilled" : "memory" };
+      if (this.#spilled.get(nodeId)?.has(id) === true) return { nodeId, place: "spilled" };
+      const inFallback = this.#fallback.get(nodeId)?.has(id) === true || owner?.row.inFallback === true;
+      return { nodeId, place: inFallback ? "fallback" : "memory" };
     });
     if (owner?.row.here === true) copies.push({ nodeId: owner.process.nodeId, place: "owner" });
     return copies;

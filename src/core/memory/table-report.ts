@@ -3,7 +3,7 @@ import { type NodeId, OBJECT_ID_DIGITS, type ObjectId, type ProcessId, TASK_ID_D
 import { MAX_MEMORY_HOLDERS, MAX_MEMORY_ROWS } from "../../base/limits.js";
 import type { TableEntry } from "../gcs/object-port.js";
 import type { ObjectTable } from "../gcs/object-table.js";
-import type { Block } from "../store/store-index.js";
+import { type Block, placeOf } from "../store/entry.js";
 import { Largest } from "./largest.js";
 import type { NodeReport, ObjectState, TableReport, TableRow } from "./reports.js";
 
@@ -69,6 +69,7 @@ export interface StoreFacts {
   readonly index: {
     readonly capacityBytes: number;
     readonly usedBytes: number;
+    readonly fallbackBytes: number;
     sealed(): Iterable<readonly [ObjectId, Block]>;
     has(object: ObjectId): boolean;
   };
@@ -77,7 +78,12 @@ export interface StoreFacts {
 
 export function nodeReport(nodeId: NodeId, { index, spilling }: StoreFacts): NodeReport {
   let objects = 0;
-  for (const _ of index.sealed()) objects++;
+  let fallbackObjects = 0;
+  const fallback: ObjectId[] = [];
+  for (const [id, block] of index.sealed()) {
+    if (placeOf(block) === "memory") objects++;
+    else if (++fallbackObjects <= MAX_MEMORY_ROWS) fallback.push(id);
+  }
   const spilled: ObjectId[] = [];
   let spilledObjects = 0;
   for (const id of spilling?.objects() ?? []) {
@@ -85,7 +91,7 @@ export function nodeReport(nodeId: NodeId, { index, spilling }: StoreFacts): Nod
     spilledObjects++;
     if (spilled.length < MAX_MEMORY_ROWS) spilled.push(id);
   }
-  const { capacityBytes, usedBytes } = index;
-  const spilledBytes = spilling?.spilledBytes ?? 0;
-  return { kind: "node", nodeId, capacityBytes, usedBytes, spilledBytes, objects, spilledObjects, spilled };
+  const { capacityBytes, usedBytes, fallbackBytes } = index;
+  const bytes = { capacityBytes, usedBytes, fallbackBytes, spilledBytes: spilling?.spilledBytes ?? 0 };
+  return { kind: "node", nodeId, ...bytes, objects, fallbackObjects, spilledObjects, spilled, fallback };
 }
