@@ -6,6 +6,7 @@ import { join } from "node:path";
 import { test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { isIdempotent } from "../sim/idempotence.js";
+import { checkOptions } from "../src/api/options.js";
 import * as limits from "../src/base/limits.js";
 import { STEP_NAMES } from "../src/core/journey.js";
 import * as errors from "../src/errors.js";
@@ -101,6 +102,45 @@ test("API.md names every error class, and no other", () => {
   const section = read("docs/API.md").split("## Errors")[1]?.split("\n## ")[0] ?? "";
   const listed = new Set([...section.matchAll(/`(\w+Error)`/g)].map(([, name]) => name ?? ""));
   assert.deepEqual([...listed].sort(), names.filter((name) => name.endsWith("Error")).sort());
+});
+
+/** The options of the contract, whether they are there or planned. */
+const CONTRACT = {
+  task: {
+    row: "functions",
+    options:
+      "name numCpus numGpus memory resources numReturns maxRetries retryExceptions timeoutMs maxBuffered schedulingStrategy runtimeEnv signal",
+  },
+  actor: {
+    row: "actor classes",
+    options:
+      "name numCpus numGpus memory resources maxBuffered schedulingStrategy runtimeEnv signal namespace lifetime getIfExists maxConcurrency concurrencyGroups maxRestarts maxTaskRetries maxPendingCalls",
+  },
+  method: { row: "methods", options: "numReturns name concurrencyGroup timeoutMs" },
+  init: {
+    row: "`init`",
+    options:
+      "address numCpus numGpus memory resources labels objectStoreMemory namespace logToDriver ignoreReinitError runtimeEnv spillDirectory authToken dashboard",
+  },
+} as const;
+
+test("API.md lists each option of the contract that is refused so far as not there yet, and none that is accepted", () => {
+  const [there = "", notYet = ""] = read("docs/API.md").split("## Not there yet");
+  for (const [kind, { row, options }] of Object.entries(CONTRACT)) {
+    const isAccepted = (name: string) => {
+      try {
+        checkOptions(kind as keyof typeof CONTRACT, { [name]: undefined });
+        return true;
+      } catch {
+        return false;
+      }
+    };
+    const names = options.split(" ");
+    const [, listed = ""] = new RegExp(`\\| the options? (.*) of ${row} \\|`).exec(notYet) ?? [];
+    const planned = [...listed.matchAll(/`(\w+)`/g)].map(([, name = ""]) => name);
+    assert.deepEqual(planned, names.filter((name) => !isAccepted(name)).sort(), kind);
+    for (const name of names.filter(isAccepted)) assert.ok(there.includes(`\`${name}\``), `${name} is described`);
+  }
 });
 
 test("links between documents lead to files", () => {
