@@ -76,6 +76,67 @@ test("the block freed last is used first: its pages are warm", () => {
   assert.equal(allocator.allocate(1), c);
 });
 
+test("a large block is cut from the space that nobody has touched; small ones still come from what was freed last", () => {
+  const allocator = new Allocator(PAGES * STORE_PAGE_BYTES);
+  const [a = 0, , c = 0] = [1, 1, 1, 1].map(() => allocator.allocate(1));
+  allocator.free(c, 1);
+  allocator.free(a, 1);
+  assert.equal(allocator.allocate(3 * STORE_PAGE_BYTES), 4 * STORE_PAGE_BYTES);
+  assert.equal(allocator.allocate(1), a);
+  assert.equal(allocator.allocate(1), c);
+});
+
+interface Run {
+  readonly offset: number;
+  readonly length: number;
+}
+
+/** Free runs of pages, that freed last first; whoever cuts one leaves the rest where it stands. */
+function cutFrom(runs: readonly Run[], pages: number): { readonly at?: number; readonly left: readonly Run[] } {
+  const found = runs.find(({ length }) => length >= pages);
+  if (found === undefined) return { left: runs };
+  const rest = { offset: found.offset + pages, length: found.length - pages };
+  return { at: found.offset, left: runs.flatMap((run) => (run !== found ? [run] : rest.length > 0 ? [rest] : [])) };
+}
+
+function joined(runs: readonly Run[], { offset, length }: Run): readonly Run[] {
+  const touches = (run: Run) => run.offset + run.length === offset || run.offset === offset + length;
+  const parts = [...runs.filter(touches), { offset, length }];
+  const start = Math.min(...parts.map((part) => part.offset));
+  const end = Math.max(...parts.map((part) => part.offset + part.length));
+  return [{ offset: start, length: end - start }, ...runs.filter((run) => !touches(run))];
+}
+
+test("of the free ranges that are long enough the one with what was freed last is used, however they were joined and cut", () => {
+  fc.assert(
+    fc.property(steps, (todo) => {
+      const allocator = new Allocator(PAGES * STORE_PAGE_BYTES);
+      const blocks: Run[] = [];
+      let runs: readonly Run[] = [{ offset: 0, length: PAGES }];
+      for (const step of todo) {
+        if ("allocate" in step) {
+          const pages = pagesOf(step.allocate);
+          const { at, left } = cutFrom(runs, pages);
+          assert.equal(allocator.allocate(step.allocate), at === undefined ? undefined : at * STORE_PAGE_BYTES);
+          runs = left;
+          if (at !== undefined) blocks.push({ offset: at, length: pages });
+        } else {
+          const [block] = blocks.splice(step.free % Math.max(1, blocks.length), 1);
+          if (block === undefined) continue;
+          allocator.free(block.offset * STORE_PAGE_BYTES, block.length * STORE_PAGE_BYTES);
+          runs = joined(runs, block);
+        }
+        const inPages = [...allocator.ranges()].map(({ offset, length }) => ({
+          offset: offset / STORE_PAGE_BYTES,
+          length: length / STORE_PAGE_BYTES,
+        }));
+        assert.deepEqual(inPages.reverse(), runs);
+      }
+    }),
+    { numRuns: 300 },
+  );
+});
+
 test("a block is freed once", () => {
   const allocator = new Allocator(PAGES * STORE_PAGE_BYTES);
   const offset = allocator.allocate(1) ?? 0;

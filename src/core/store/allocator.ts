@@ -2,7 +2,8 @@
  * Space in the arena: which byte ranges are free. The raylet has one for the whole arena, and one for what each writer
  * holds; a writer has one for what it may still fill.
  *
- * Freed ranges are joined with their neighbours; the range freed last is tried first, because its pages are warm.
+ * Freed ranges are joined with their neighbours; the range freed last is tried first, because its pages are warm. What is
+ * left of a range that was cut keeps its place in that order: the space that nobody has touched yet stays the last.
  * Lives in its process's own memory, never in the arena: a process that is killed in the middle of a write spoils
  * nothing.
  */
@@ -14,15 +15,20 @@ export interface Range {
   readonly length: number;
 }
 
+interface FreeRange extends Range {
+  offset: number;
+  length: number;
+}
+
 /** Take space in the file system for a range, before it is handed out. False when there is none. */
 export type Reserve = (offset: number, sizeBytes: number) => boolean;
 
 export class Allocator {
   readonly capacityBytes: number;
-  readonly #byStart = new Map<number, Range>();
-  readonly #byEnd = new Map<number, Range>();
+  readonly #byStart = new Map<number, FreeRange>();
+  readonly #byEnd = new Map<number, FreeRange>();
   /** Free ranges, the one freed last at the end. */
-  readonly #recent = new Set<Range>();
+  readonly #recent = new Set<FreeRange>();
   readonly #reserve: Reserve;
   #freeBytes: number;
 
@@ -49,14 +55,15 @@ export class Allocator {
     const length = wholePages(sizeBytes);
     const range = this.#find(length);
     if (range === undefined || !this.#reserve(range.offset, length)) return undefined;
-    this.#remove(range);
-    if (range.length > length) this.#add({ offset: range.offset + length, length: range.length - length });
+    const { offset } = range;
+    if (range.length === length) this.#remove(range);
+    else this.#cut(range, length);
     this.#freeBytes -= length;
-    return range.offset;
+    return offset;
   }
 
   free(offset: number, sizeBytes: number): void {
-    let range: Range = { offset, length: wholePages(sizeBytes) };
+    let range: FreeRange = { offset, length: wholePages(sizeBytes) };
     this.#freeBytes += range.length;
     assert(!this.#byStart.has(offset), "a block is freed once");
     const before = this.#byEnd.get(offset);
@@ -107,7 +114,7 @@ export class Allocator {
   }
 
   /** The free range in which this one lies. */
-  #covering(offset: number, length: number): Range | undefined {
+  #covering(offset: number, length: number): FreeRange | undefined {
     const exact = this.#byStart.get(offset);
     if (exact !== undefined) return exact.length >= length ? exact : undefined;
     for (const range of this.#recent) {
@@ -116,19 +123,27 @@ export class Allocator {
     return undefined;
   }
 
-  #find(length: number): Range | undefined {
-    let last: Range | undefined;
+  #find(length: number): FreeRange | undefined {
+    let last: FreeRange | undefined;
     for (const range of this.#recent) if (range.length >= length) last = range;
     return last;
   }
 
-  #add(range: Range): void {
+  /** Take its first bytes, where it stands. */
+  #cut(range: FreeRange, length: number): void {
+    this.#byStart.delete(range.offset);
+    range.offset += length;
+    range.length -= length;
+    this.#byStart.set(range.offset, range);
+  }
+
+  #add(range: FreeRange): void {
     this.#byStart.set(range.offset, range);
     this.#byEnd.set(range.offset + range.length, range);
     this.#recent.add(range);
   }
 
-  #remove(range: Range): void {
+  #remove(range: FreeRange): void {
     this.#byStart.delete(range.offset);
     this.#byEnd.delete(range.offset + range.length);
     this.#recent.delete(range);
