@@ -91,7 +91,7 @@ export class NodeDisk implements DiskPort {
           await this.#files.readPiece(file, objectId, from, piece);
         } catch (error) {
           this.#log.warn(wordsOf(error));
-          this.#port.enter((raylet) => raylet.storage.damaged(objectId));
+          this.#port.enter((raylet) => raylet.storage.damaged(objectId, file));
           throw error;
         }
       },

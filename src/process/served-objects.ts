@@ -31,14 +31,8 @@ export class ServedObjects implements TransferSource {
   }
 
   open(objectId: string): TransferBlock | undefined {
-    const partial = this.#arriving.get(objectId);
-    if (partial !== undefined) {
-      const block = { offset: partial.offset, sizeBytes: partial.sizeBytes, partial };
-      this.#partial.get(partial)?.add(block);
-      return block;
-    }
     const source = this.#openPull(objectId as ObjectId);
-    if (source === undefined) return undefined;
+    if (source === undefined) return this.#openPartial(objectId);
     const block = source.kind === "memory" ? source : this.#disk.reader(objectId as ObjectId, source);
     this.#kept.set(block, source);
     return block;
@@ -94,6 +88,14 @@ export class ServedObjects implements TransferSource {
   lost(objectId: ObjectId, partial: PartialCopy): void {
     this.#forget(objectId, partial);
     partial.lose();
+  }
+
+  #openPartial(objectId: string): TransferBlock | undefined {
+    const partial = this.#arriving.get(objectId);
+    if (partial === undefined) return undefined;
+    const block = { offset: partial.offset, sizeBytes: partial.sizeBytes, partial };
+    this.#partial.get(partial)?.add(block);
+    return block;
   }
 
   #openPull(objectId: ObjectId): PullSource | undefined {

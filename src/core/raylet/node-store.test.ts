@@ -338,6 +338,24 @@ test("an object that is freed while it is restored leaves nothing behind", () =>
   assert.equal(w.files, 0);
 });
 
+test("an object that is freed while it is restored, and made again, stays when the restore has ended", () => {
+  for (const outcome of ["ok", "damaged"] as const) {
+    const w = spilledC();
+    w.get("c", "q");
+    assert.equal(w.jobs[0]?.kind, "restore");
+    w.die("q");
+    for (const name of ["c", "e", "f"]) w.free(name);
+    w.write("c", "p");
+    w.seal(0);
+    w.disk(0, outcome);
+    w.check();
+    assert.equal(w.store.index.has(object("c")), true);
+    assert.equal(w.lost.has("c"), false);
+    w.get("c", "q");
+    assert.equal(w.reading.length, 1);
+  }
+});
+
 test("a copy that was damaged on disk is taken out of the object table, which then decides for who waits", () => {
   const w = spilledC();
   w.get("c", "q");
@@ -368,4 +386,126 @@ test("another node reads a spilled object from its file, which stays until then"
   assert.ok(w.files > 0 && w.files <= files);
   if (source !== undefined) w.store.closePull(object("c"), processId("N1"), source);
   assert.equal(w.files, 0);
+});
+
+/** "c" is on disk in this file, of an earlier time, and in another, where it lies since it was made again. */
+function madeAgain(w: World): void {
+  w.free("c");
+  for (const name of ["e", "f"]) w.free(name);
+  for (const name of ["c", "e", "f"]) {
+    w.write(name, "p");
+    while (w.jobs.some(({ kind }) => kind === "write"))
+      w.disk(
+        w.jobs.findIndex(({ kind }) => kind === "write"),
+        "ok",
+      );
+    w.seal(0);
+    while (w.jobs.some(({ kind }) => kind === "write"))
+      w.disk(
+        w.jobs.findIndex(({ kind }) => kind === "write"),
+        "ok",
+      );
+  }
+  w.check();
+  assert.equal(w.store.spilling.has(object("c")), true);
+}
+
+test("a puller that cannot read an older file of an object strikes nothing from its newer one", () => {
+  const w = spilledC();
+  const source = w.store.openPull(object("c"), processId("N1"));
+  assert.ok(source?.kind === "file");
+  madeAgain(w);
+  w.store.damaged(object("c"), source.file);
+  assert.equal(w.store.spilling.has(object("c")), true);
+  assert.equal(w.lost.has("c"), false);
+  w.store.closePull(object("c"), processId("N1"), source);
+  const newer = w.store.openPull(object("c"), processId("N1"));
+  assert.ok(newer?.kind === "file");
+  w.store.damaged(object("c"), newer.file);
+  assert.equal(w.lost.has("c"), true);
+});
+
+test("a restore from an older file that fails strikes nothing from the newer one, and who waits gets that", () => {
+  const w = spilledC();
+  w.get("c", "q");
+  assert.equal(w.jobs[0]?.kind, "restore");
+  w.die("q");
+  madeAgain(w);
+  w.get("c", "q");
+  w.disk(0, "damaged");
+  assert.equal(w.store.spilling.has(object("c")), true);
+  assert.equal(w.lost.has("c"), false);
+});
+
+/** A store that notes what it says, with "c" on its way from node N2, wanted by "p". */
+function fetching(): { readonly store: NodeStore; readonly said: Message[] } {
+  const said: Message[] = [];
+  const store = new NodeStore(
+    node("N1"),
+    kib(64),
+    {
+      send: (_, message) => void said.push(message),
+      sendToLocal: (_, message) => void said.push(message),
+      fetchObject: () => {},
+      argumentReady: () => {},
+      argumentFailed: () => {},
+      wantGarbage: () => {},
+      refuse: (_, why) => assert.fail(why),
+      nameOf: (who) => who,
+      disk: {
+        reserveSpace: () => true,
+        writeSpill: () => {},
+        restoreSpill: () => {},
+        deleteSpill: () => {},
+        emptyFallback: () => {},
+        wakeUpAfter: () => {},
+      },
+    },
+    new Journey("N1", () => 0),
+  );
+  const objectId = object("c");
+  store.receive(process("p"), { type: "getObject", objectId, fetch: true, waits: false, mustBeHere: false });
+  const available = { objectId, sizeBytes: kib(4), attempt: 0, locations: [node("N2")], width: 1 };
+  store.receive(process("gcs"), { type: "objectAvailable", ...available });
+  return { store, said };
+}
+
+test("a result that is sealed while an older copy is fetched is registered with its holder, and outlives the fetch", () => {
+  const { store, said } = fetching();
+  store.receive(process("w"), { type: "leaseExtent", request: 1, minBytes: kib(4), last: false });
+  const leased = said.find((message) => message.type === "extentLeased") ?? assert.fail();
+  said.length = 0;
+  store.receive(process("w"), sealObject("c", { offset: leased.offset, attempt: 1, holder: process("d") }));
+  const [registered, ready] = said;
+  assert.ok(registered?.type === "registerObject" && ready?.type === "objectReady");
+  assert.deepEqual([registered.attempt, registered.holder], [1, process("d")]);
+  assert.equal(ready.offset, leased.offset);
+  store.receive(process("gcs"), { type: "objectRegistered", objectId: object("c") });
+  assert.equal(said[2]?.type, "objectSealed");
+  store.fetched(object("c"), LOST);
+  store.check();
+  assert.equal(store.index.has(object("c")), true);
+  assert.deepEqual(
+    said.slice(3).map(({ type }) => type),
+    ["unsubscribeObject"],
+  );
+});
+
+test("two who sealed an object are both told, although the first one's copy was freed before the object table answered", () => {
+  const { store, said } = fetching();
+  const told: string[] = [];
+  for (const [who, request] of [
+    ["v", 1],
+    ["w", 2],
+  ] as const) {
+    store.receive(process(who), { type: "leaseExtent", request, minBytes: kib(4), last: false });
+    const leased = said.find((message) => message.type === "extentLeased" && message.request === request);
+    assert.ok(leased?.type === "extentLeased");
+    store.receive(process(who), sealObject("c", { offset: leased.offset }));
+    if (who === "v") store.receive(process("gcs"), { type: "freeObject", objectId: object("c") });
+  }
+  said.length = 0;
+  store.receive(process("gcs"), { type: "objectRegistered", objectId: object("c") });
+  told.push(...said.filter(({ type }) => type === "objectSealed").map(({ type }) => type));
+  assert.deepEqual(told, ["objectSealed", "objectSealed"]);
 });

@@ -5,6 +5,7 @@
  * after everything that may have made room.
  * Does not know: object bytes, sockets, leases.
  */
+import { assert } from "../../base/assert.js";
 import { GCS, type NodeId, type ObjectId, type ProcessId, type ProcessRef } from "../../base/ids.js";
 import type { Failure, Message, MessageBody } from "../../protocol/messages.js";
 import type { Journey } from "../journey.js";
@@ -113,8 +114,9 @@ export class NodeStore {
   restored(object: ObjectId, failure: Failure | undefined): void {
     const file = this.#restoring.get(object);
     this.#restoring.delete(object);
-    this.objects.restored(object, failure);
-    if (file !== undefined) this.spilling.close(file);
+    assert(file !== undefined, "a restore ends once");
+    this.objects.restored(object, file, failure);
+    this.spilling.close(file);
     this.settle();
   }
 
@@ -133,9 +135,9 @@ export class NodeStore {
     this.settle();
   }
 
-  /** A puller has found that the bytes on disk are not those that were written. */
-  damaged(object: ObjectId): void {
-    this.objects.lost(object);
+  /** A puller has found that the bytes in this file are not those that were written. */
+  damaged(object: ObjectId, file: SpillFileId): void {
+    this.objects.lost(object, file);
     this.settle();
   }
 

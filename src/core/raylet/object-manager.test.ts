@@ -88,6 +88,13 @@ class World {
     this.manager.sealedHere(object(name));
   }
 
+  /** A local process hands over what it has written in an extent of its own. */
+  adopt(name: string): void {
+    const extent = this.store.leaseExtent(processId("w"), kib(200));
+    assert.equal(this.store.adopt(object(name), processId("w"), extent ?? assert.fail(), 0), "sealed");
+    this.manager.sealedHere(object(name));
+  }
+
   asked(): string[] {
     this.manager.check();
     this.store.check();
@@ -136,6 +143,42 @@ test("an object that a process here makes meanwhile is not fetched", () => {
   assert.deepEqual(w.asked(), ["subscribe c", "unsubscribe c", "p: c is ready"]);
   w.available("c", "N1"); // the callback crossed it
   assert.deepEqual(w.asked(), []);
+});
+
+test("a process here that makes an object while it is fetched serves those who wait, and the fetch is in vain", () => {
+  for (const reason of [undefined, failure("OBJECT_LOST"), failure("CONNECTION")]) {
+    const w = new World();
+    w.want("c", get("p"));
+    w.want("c", argument("L1"));
+    w.available("c", "N2");
+    w.adopt("c");
+    assert.deepEqual(w.asked(), ["subscribe c", "fetch c from N2", "p: c is ready", "L1: c is ready"]);
+    w.want("c", get("q"));
+    w.fetched("c", reason);
+    assert.deepEqual(w.asked(), ["q: c is ready", "unsubscribe c"]);
+    assert.equal(w.store.has(object("c")), true);
+    assert.equal(w.store.usedBytes, kib(200));
+    w.want("c", get("r"));
+    assert.deepEqual(w.asked(), ["r: c is ready"]);
+  }
+});
+
+test("who wants an object after the copy that outran its fetch has gone asks anew when the fetch has ended", () => {
+  for (const reason of [undefined, failure("OBJECT_LOST")]) {
+    const w = new World();
+    w.want("c", get("p"));
+    w.available("c", "N2");
+    w.adopt("c");
+    w.store.free(object("c"));
+    w.want("c", get("q"));
+    assert.deepEqual(w.asked(), ["subscribe c", "fetch c from N2", "p: c is ready"]);
+    w.fetched("c", reason);
+    assert.deepEqual(w.asked(), [reason === undefined ? "subscribe c" : "subscribe c, not from N2"]);
+    assert.equal(w.store.usedBytes, 0);
+    w.available("c", "N3");
+    w.fetched("c");
+    assert.deepEqual(w.asked(), ["fetch c from N3", "register c", "q: c is ready"]);
+  }
 });
 
 test("another replica is tried when a fetch fails; a copy that nobody can read is given up", () => {

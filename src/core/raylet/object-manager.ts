@@ -20,7 +20,7 @@ import type { Journey } from "../journey.js";
 import { Recent } from "../recent.js";
 import type { Place } from "../store/entry.js";
 import type { Room, RoomRequest } from "../store/room.js";
-import type { Spilling } from "../store/spilling.js";
+import type { SpillFileId, Spilling } from "../store/spilling.js";
 import type { StoreIndex } from "../store/store-index.js";
 import { FetchBudget } from "./fetch-budget.js";
 import {
@@ -140,7 +140,8 @@ export class ObjectManager {
     const pull = this.#pulls.get(object);
     if (pull === undefined) return;
     if (pull.state === "fetching") {
-      for (const want of pull.wants.splice(0)) this.#deliver(object, want); // the fetch still waits for room
+      // The fetch waits for room, or goes on: it was outrun, and its end is nobody's business any more.
+      for (const want of pull.wants.splice(0)) this.#deliver(object, want);
       return this.#startFetches();
     }
     if (pull.state === "subscribed") this.#port.unsubscribeObject(object);
@@ -175,7 +176,7 @@ export class ObjectManager {
         this.fetchedBytes += sizeBytes;
         this.#port.registerReplica(object, sizeBytes, pull?.attempt ?? 0);
       }
-      if (pull !== undefined) this.#finish(object, pull);
+      this.#arrived(object, pull, sizeBytes !== undefined);
     } else {
       this.#store.abort(object);
       if (pull !== undefined && failure.code !== "OBJECT_LOST") this.#tryLater(object, pull, failure);
@@ -184,18 +185,18 @@ export class ObjectManager {
     this.#startFetches();
   }
 
-  /** A spilled object has come back into memory; or its bytes on disk are lost, or there was no room after all. */
-  restored(object: ObjectId, failure: Failure | undefined): void {
+  /** A spilled object has come back into memory; or its bytes in this file are lost, or there was no room after all. */
+  restored(object: ObjectId, file: SpillFileId, failure: Failure | undefined): void {
     assert(this.#budget.end(object), "a restore ends once");
     const pull = this.#pulls.get(object);
     if (failure === undefined) {
-      this.#store.seal(object, "spilled");
-      if (pull !== undefined) this.#finish(object, pull);
-      if (!this.#spilling.has(object)) this.#store.free(object); // while it was read
+      const isSealed = this.#store.seal(object, "spilled") !== undefined;
+      this.#arrived(object, pull, isSealed);
+      if (isSealed && !this.#spilling.has(object)) this.#store.free(object); // while it was read
     } else {
       this.#store.abort(object);
-      if (failure.code === "OBJECT_LOST") this.lost(object);
-      if (pull !== undefined && this.#spilling.has(object)) this.#fail(object, pull, failure);
+      if (failure.code === "OBJECT_LOST") this.lost(object, file);
+      if (pull !== undefined && this.#spilling.isIn(object, file)) this.#fail(object, pull, failure);
       else if (pull !== undefined) {
         this.#retry(object, pull);
         this.#giveBack(object, pull);
@@ -204,9 +205,9 @@ export class ObjectManager {
     this.#startFetches();
   }
 
-  /** The bytes on disk are not what was written: without a copy in memory the object is not here any more. */
-  lost(object: ObjectId): void {
-    if (this.#spilling.has(object) && this.#spilling.lose(object) === "lost") {
+  /** The bytes in this file are not what was written: without a copy in memory the object is not here any more. */
+  lost(object: ObjectId, file: SpillFileId): void {
+    if (this.#spilling.isIn(object, file) && this.#spilling.lose(object) === "lost") {
       this.#port.dropLocation(object, this.#self);
     }
   }
@@ -378,6 +379,15 @@ export class ObjectManager {
     pull.sources = NOWHERE;
     const argument = pull.wants.find((want) => want.kind === "argument");
     this.#port.subscribeObject(object, argument?.taskId, true, pull.from);
+  }
+
+  /** Its bytes are here. Or it was outrun by a seal: who wants it after that copy has gone asks anew. */
+  #arrived(object: ObjectId, pull: Pull | undefined, isSealed: boolean): void {
+    if (pull === undefined) return;
+    if (isSealed) return this.#finish(object, pull);
+    pull.attempts = 0;
+    pull.from = undefined;
+    this.#retry(object, pull);
   }
 
   #finish(object: ObjectId, pull: Pull): void {

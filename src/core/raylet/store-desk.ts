@@ -144,7 +144,8 @@ export class StoreDesk {
     }
     this.#journey.record("storeResult", objectId);
     this.#journey.record("registerObject", objectId);
-    this.#sealing.set(objectId, new Set([from.processId]));
+    const sealers = this.#sealing.get(objectId) ?? new Set(); // another's copy may have been freed before the answer
+    this.#sealing.set(objectId, sealers.add(from.processId));
     this.#port.send(GCS, { type: "registerObject", objectId, sizeBytes, attempt, holder, contains });
     this.#objects.sealedHere(objectId);
   }

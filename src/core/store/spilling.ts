@@ -91,6 +91,11 @@ export class Spilling {
     return this.#spilled.has(object);
   }
 
+  /** Whether the object lies in this file now: it may have been freed and made again since somebody began to read it there. */
+  isIn(object: ObjectId, file: SpillFileId): boolean {
+    return this.#spilled.get(object)?.id === file;
+  }
+
   sizeOf(object: ObjectId): number | undefined {
     return this.#spilled.get(object)?.objects.get(object);
   }

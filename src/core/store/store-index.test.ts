@@ -132,12 +132,35 @@ test("a writer may give up, but not take back what is sealed", () => {
   assert.equal(store.has(object("c")), true);
 });
 
+test("a seal while the object is still written elsewhere wins; the other block is free when its write ends", () => {
+  for (const end of ["seal", "abort"] as const) {
+    const store = new StoreIndex(kib(64));
+    const fetched = store.create(object("c"), kib(8), r);
+    const extent = store.leaseExtent(w, kib(8));
+    assert.ok(extent !== undefined && typeof fetched === "object");
+    assert.equal(store.adopt(object("c"), w, { offset: extent.offset, sizeBytes: kib(8) }, 0), "sealed");
+    store.check();
+    assert.equal(store.has(object("c")), true);
+    assert.equal(store.pin(object("c"), r)?.offset, extent.offset);
+    assert.equal(store.usedBytes, kib(16), "the write still goes to its block");
+    assert.equal(store.adopt(object("c"), w, { offset: extent.offset, sizeBytes: kib(8) }, 0), "known", "said twice");
+    assert.equal(store[end](object("c")), undefined);
+    assert.equal(store.usedBytes, kib(8));
+    assert.equal(store.unsealedBlocks, 0);
+    store.unpin(object("c"), r, extent.offset);
+    store.free(object("c"));
+    assert.equal(store.usedBytes, 0);
+    store.check();
+  }
+});
+
 /** The model: one record for each block ever made, and which of them the store may not reuse. */
 interface Made {
   readonly name: string;
   readonly block: Block;
   readonly writer: string;
-  state: "writing" | "sealed" | "freed";
+  /** "outrun": it is still written, and the object was sealed in another block. */
+  state: "writing" | "outrun" | "sealed" | "freed";
   readers: string[];
 }
 
@@ -145,7 +168,7 @@ const names = fc.constantFrom("a", "b", "c");
 const processes = fc.constantFrom("p", "q");
 const steps = fc.array(
   fc.record({
-    what: fc.constantFrom("create", "create", "seal", "seal", "abort", "pin", "pin", "unpin", "free", "die"),
+    what: fc.constantFrom("create", "create", "adopt", "seal", "seal", "abort", "pin", "pin", "unpin", "free", "die"),
     name: names,
     who: processes,
     sizeBytes: fc.integer({ min: 1, max: kib(10) }),
@@ -160,18 +183,23 @@ function mayNotBeReused(made: Made): boolean {
 
 /** Do one step in both; the model says what must be in use afterwards. */
 function play(store: StoreIndex, model: Made[], { what, name, who, sizeBytes }: Steps[number]): void {
-  const current = model.find((made) => made.name === name && made.state !== "freed");
+  const current = model.find((made) => made.name === name && (made.state === "writing" || made.state === "sealed"));
+  const outrun = model.find((made) => made.name === name && made.state === "outrun");
   const drop = (made: Made) => model.splice(model.indexOf(made), 1);
-  if (what === "create") {
+  if (what === "create" || what === "adopt") {
+    if (outrun !== undefined) return; // one at a time
+    if (what === "adopt") return adopt(store, model, current, { name, who, sizeBytes });
     const block = store.create(object(name), sizeBytes, processId(who));
     assert.equal(block === "exists", current !== undefined);
     if (typeof block === "object") model.push({ name, block, writer: who, state: "writing", readers: [] });
   } else if (what === "seal") {
-    assert.equal(store.seal(object(name)), current?.block.sizeBytes);
-    if (current !== undefined) current.state = "sealed";
+    assert.equal(store.seal(object(name)), outrun === undefined ? current?.block.sizeBytes : undefined);
+    if (outrun !== undefined) drop(outrun);
+    else if (current !== undefined) current.state = "sealed";
   } else if (what === "abort") {
     store.abort(object(name));
-    if (current?.state === "writing") drop(current);
+    if (outrun !== undefined) drop(outrun);
+    else if (current?.state === "writing") drop(current);
   } else if (what === "pin") {
     const block = store.pin(object(name), processId(who));
     assert.equal(block?.offset, current?.state === "sealed" ? current.block.offset : undefined);
@@ -187,9 +215,32 @@ function play(store: StoreIndex, model: Made[], { what, name, who, sizeBytes }: 
     store.processDied(processId(who));
     for (const made of [...model]) {
       made.readers = made.readers.filter((reader) => reader !== who);
-      if (made.state === "writing" && made.writer === who) drop(made);
+      if ((made.state === "writing" || made.state === "outrun") && made.writer === who) drop(made);
     }
   }
+}
+
+/** A writer seals a block of its own: also while the object is written elsewhere. */
+function adopt(
+  store: StoreIndex,
+  model: Made[],
+  current: Made | undefined,
+  { name, who, sizeBytes }: Pick<Steps[number], "name" | "who" | "sizeBytes">,
+): void {
+  const extent = store.leaseExtent(processId(who), sizeBytes);
+  if (extent === undefined) return;
+  const block = { offset: extent.offset, sizeBytes };
+  const adopted = store.adopt(object(name), processId(who), block, 0);
+  assert.equal(adopted, current?.state === "sealed" ? "known" : "sealed");
+  const rest = { offset: extent.offset + pagesOf(sizeBytes), sizeBytes: extent.sizeBytes - pagesOf(sizeBytes) };
+  if (rest.sizeBytes > 0) store.returnExtent(processId(who), rest.offset, rest.sizeBytes);
+  if (adopted === "known") return;
+  if (current !== undefined) current.state = "outrun";
+  model.push({ name, block, writer: who, state: "sealed", readers: [] });
+}
+
+function pagesOf(sizeBytes: number): number {
+  return Math.ceil(sizeBytes / kib(4)) * kib(4);
 }
 
 test("whatever happens, no two blocks in use share a byte, and unused bytes are free", () => {

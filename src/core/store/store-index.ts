@@ -4,7 +4,8 @@
  *
  *     lease ──▶ extent of a writer ── adopt ──▶ sealed ── free ──▶ (gone when the last reader is)
  *     create ──▶ writing ── seal ────────────────▲
- *                   └── abort ──▶ gone
+ *                   ├── abort ──▶ gone
+ *                   └── adopt of the same object ──▶ outrun ── seal or abort ──▶ gone
  *
  * A block lies in the arena, or, when the arena cannot be emptied, in the fallback file: offsets from `FALLBACK_OFFSET`.
  *
@@ -32,6 +33,8 @@ export class StoreIndex {
   readonly #entries = new Map<ObjectId, Entry>();
   /** Blocks freed under their readers, oldest first: the object may be made again, the blocks wait for those readers. */
   readonly #ghosts = new Set<Entry>();
+  /** Blocks that are still written for an object which was sealed here meanwhile: theirs until that ends. */
+  readonly #outrun = new Map<ObjectId, Entry>();
 
   /** `reserve` takes space for a range in the file system, before it is handed out; false when there is none. */
   constructor(capacityBytes: number, reserve?: Reserve) {
@@ -77,16 +80,19 @@ export class StoreIndex {
   }
 
   /**
-   * A block of a writer's extent becomes an object, with so many readers of the writer's own. "known": the object is
-   * here, or being fetched, and the block is free; "foreign": the writer does not hold the block.
+   * A block of a writer's extent becomes an object, with so many readers of the writer's own, also while a copy of the
+   * object is on its way here, which may fail. "known": the object is here, and the block is free; "foreign": the
+   * writer does not hold the block.
    */
   adopt(object: ObjectId, writer: ProcessId, block: Block, pins: number): "sealed" | "known" | "foreign" {
-    if (this.#entries.has(object)) {
+    const known = this.#entries.get(object);
+    if (known?.sealed) {
       this.discard(object, writer, block, pins);
       return "known";
     }
     const { offset, sizeBytes } = block;
-    if (!this.#regionOf(offset).take(writer, block)) return "foreign";
+    if (!this.#regionOf(offset).take(writer, block)) return known === undefined ? "foreign" : "known";
+    if (known !== undefined) this.#outrun.set(object, known);
     const readers = new Map(pins > 0 ? [[writer, pins]] : []);
     const entry: Entry = { object, offset, sizeBytes, sealed: true, copy: "primary", writer, readers };
     this.#entries.set(object, entry);
@@ -122,6 +128,7 @@ export class StoreIndex {
   /** A block to write into; "exists" when the object is here already (a task that ran again), "full" without room. */
   create(object: ObjectId, sizeBytes: number, writer: ProcessId, place: Place = "memory"): Block | "exists" | "full" {
     if (this.#entries.has(object)) return "exists";
+    assert(!this.#outrun.has(object), "an object is written once at a time");
     const offset = (place === "memory" ? this.#arena : this.#fallback).allocate(sizeBytes);
     if (offset === undefined) return "full";
     const entry: Entry = { object, offset, sizeBytes, sealed: false, copy: "primary", writer, readers: new Map() };
@@ -130,8 +137,12 @@ export class StoreIndex {
     return entry;
   }
 
-  /** From now on the object is there and never changes. Says the size, or undefined for an unknown block. */
+  /**
+   * From now on the object is there and never changes. Says the size; undefined for an unknown block, and for one that
+   * was outrun, which is free.
+   */
   seal(object: ObjectId, copy: Copy = "primary"): number | undefined {
+    if (this.#endOutrun(object)) return undefined;
     const entry = this.#entries.get(object);
     if (entry === undefined) return undefined;
     if (entry.sealed) return entry.sizeBytes;
@@ -144,6 +155,7 @@ export class StoreIndex {
 
   /** Its writer gave up. */
   abort(object: ObjectId): void {
+    if (this.#endOutrun(object)) return;
     const entry = this.#entries.get(object);
     if (entry !== undefined && !entry.sealed) this.#drop(entry);
   }
@@ -213,6 +225,7 @@ export class StoreIndex {
   /** Its extents, its unfinished blocks and its pins go with a process. */
   processDied(process: ProcessId): void {
     for (const region of [this.#arena, this.#fallback]) region.processDied(process);
+    for (const { object, writer } of [...this.#outrun.values()]) if (writer === process) this.#endOutrun(object);
     for (const entry of [...this.#entries.values()]) {
       if (!entry.sealed && entry.writer === process) this.#drop(entry);
       else if (entry.readers.delete(process)) this.#rest(entry);
@@ -231,14 +244,15 @@ export class StoreIndex {
   *blocks(): IterableIterator<Readonly<Entry>> {
     yield* this.#entries.values();
     yield* this.#ghosts;
+    yield* this.#outrun.values();
   }
 
   check(): void {
-    const blocks = [...this.#entries.values(), ...this.#ghosts];
+    const blocks = [...this.blocks()];
     this.#arena.check(blocks.filter((block) => placeOf(block) === "memory"));
     this.#fallback.check(blocks.filter((block) => placeOf(block) === "disk"));
     for (const ghost of this.#ghosts) assert(ghost.readers.size > 0, "a freed block without readers is free");
-    let unsealed = 0;
+    let unsealed = this.#outrun.size;
     for (const entry of this.#entries.values()) {
       if (!entry.sealed) unsealed++;
       const mayGo = entry.sealed && entry.readers.size === 0 && placeOf(entry) === "memory";
@@ -258,6 +272,16 @@ export class StoreIndex {
   #reclaim(entry: Entry): void {
     if (entry.readers.size > 0 || !this.#ghosts.delete(entry)) return;
     this.#regionOf(entry.offset).free(entry);
+  }
+
+  /** What was written in vain has ended: its block is nobody's. */
+  #endOutrun(object: ObjectId): boolean {
+    const entry = this.#outrun.get(object);
+    if (entry === undefined) return false;
+    this.#outrun.delete(object);
+    this.#unsealed--;
+    this.#regionOf(entry.offset).free(entry);
+    return true;
   }
 
   #drop(entry: Entry): void {
