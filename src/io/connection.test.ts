@@ -171,6 +171,75 @@ test("a frame that its handler finds malformed closes this connection and no oth
   good.close();
 });
 
+test("a peer that is refused is heard no more, and has gone when it has closed its own end", async () => {
+  const [client, server] = await pair();
+  client.keepOpen();
+  const atClient = recording(client);
+  const frames: number[] = [];
+  let hasClosed = false;
+  const closed = new Promise<Error | undefined>((resolve) => {
+    const refused = (error: Error | undefined) => {
+      assert.match(String(error), /an unknown message/);
+      assert.equal(server.isOpen, false);
+    };
+    server.start({
+      frame: (type) => {
+        frames.push(type);
+        throw new ProtocolError("an unknown message");
+      },
+      refused,
+      closed: (error) => {
+        hasClosed = true;
+        resolve(error);
+      },
+    });
+  });
+  client.send(1, Buffer.from("?"));
+  assert.equal(await atClient.ended, undefined);
+  assert.equal(client.isOpen, false);
+  client.send(2, Buffer.from("goes nowhere"));
+  const [other, otherServer] = await pair(); // turns of the event loop, in which more could have come
+  other.start(ignoring);
+  otherServer.start(ignoring);
+  assert.equal(hasClosed, false);
+  client.close();
+  assert.match(String(await closed), /an unknown message/);
+  assert.deepEqual(frames, [1]);
+  other.close();
+});
+
+test("an end that is kept open stays so when its own side finds something wrong, until it is closed", async () => {
+  const [client, server] = await pair();
+  client.keepOpen();
+  const ended = new Promise<Error | undefined>((resolve) =>
+    client.start({
+      frame: () => {
+        throw new ProtocolError("an unknown message");
+      },
+      closed: resolve,
+    }),
+  );
+  let hasClosed = false;
+  const atServer = new Promise<void>((resolve) =>
+    server.start({
+      frame: () => {},
+      closed: () => {
+        hasClosed = true;
+        resolve();
+      },
+    }),
+  );
+  server.send(1, Buffer.from("?"));
+  assert.match(String(await ended), /an unknown message/);
+  const [other, otherServer] = await pair();
+  other.start(ignoring);
+  otherServer.start(ignoring);
+  assert.equal(hasClosed, false);
+  client.close();
+  await atServer;
+  other.close();
+});
+
 test("a forbidden length closes the connection", async () => {
   const opened = await Promise.all([accepted(), dialWire(address, { identity, secret })]);
   const atServer = recording(opened[0]);

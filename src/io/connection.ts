@@ -19,6 +19,11 @@ export interface ConnectionEvents {
   frame(type: number, bytes: Uint8Array, start: number, end: number): void;
   /** Called once, last. Without an error the peer, or this side, has closed in order. */
   closed(error: Error | undefined): void;
+  /**
+   * This side has given the peer up, and hears and says nothing more; `closed` follows when the peer has closed its end
+   * too, or is dead. Who leaves this out closes at once, and does not know what the peer still does.
+   */
+  refused?(error: Error | undefined): void;
 }
 
 /** A wire whose other end is known. `early` is what the peer sent behind its handshake. */
@@ -58,6 +63,8 @@ export class Connection {
   readonly #inFlight: ByteWriter[] = [];
   #open = true;
   #gone = false;
+  #keepsOpen = false;
+  #hasTold = false;
   #reason: Error | undefined;
 
   constructor({ wire, peer, purpose, early }: AuthenticatedWire) {
@@ -102,9 +109,9 @@ export class Connection {
       this.#splitter?.push(chunk);
     } catch (error) {
       // A peer that breaks the protocol loses its connection and harms nobody else; anything else is a bug of ours.
-      if (error instanceof ProtocolError) return this.destroy(error);
-      if (error instanceof MalformedBytes) return this.destroy(new ProtocolError(`malformed frame: ${error.message}`));
-      this.destroy(error instanceof Error ? error : undefined);
+      if (error instanceof ProtocolError) return this.refuse(error);
+      if (error instanceof MalformedBytes) return this.refuse(new ProtocolError(`malformed frame: ${error.message}`));
+      this.refuse(error instanceof Error ? error : undefined);
       throw error;
     }
   }
@@ -174,6 +181,11 @@ export class Connection {
     this.endFrame();
   }
 
+  /** Neither side has ended it. */
+  get isOpen(): boolean {
+    return this.#open;
+  }
+
   /** Bytes that the kernel has not taken yet. */
   get queuedBytes(): number {
     return (this.#writer?.length ?? 0) + this.#socket.writableLength;
@@ -205,7 +217,7 @@ export class Connection {
     const waiting = this.#socket.writableLength;
     if (waiting <= MAX_SEND_QUEUE_BYTES) return;
     const peer = describePeer(this.peer);
-    this.destroy(
+    this.refuse(
       new ConnectionError(`${peer} does not read: ${waiting} bytes wait for it, the limit is ${MAX_SEND_QUEUE_BYTES}`),
     );
   }
@@ -235,6 +247,7 @@ export class Connection {
 
   /** Send what has gathered, then close. Frames that still arrive are ignored. */
   close(): void {
+    if (this.#keepsOpen && !this.#open) this.#socket.destroy();
     if (!this.#open) return;
     this.flush();
     this.#open = false;
@@ -254,6 +267,29 @@ export class Connection {
     this.#socket.destroy();
   }
 
+  /**
+   * Whatever the peer does, and whatever is wrong, this end stays open until `close` or the end of the process: the peer
+   * takes it for a sign of life, and keeps for us what we may still write to. `closed` is called as soon as it is over.
+   */
+  keepOpen(): void {
+    this.#keepsOpen = true;
+    this.#socket.allowHalfOpen = true;
+  }
+
+  /** The peer broke the protocol, or does not read: it is heard no more. */
+  refuse(error: Error | undefined): void {
+    const refused = this.#events?.refused;
+    if (refused === undefined && !this.#keepsOpen) return this.destroy(error);
+    if (!this.#open) return;
+    this.#reason ??= error;
+    this.#open = false;
+    this.#splitter?.stop();
+    this.#wire.receive = () => {};
+    this.#socket.resume(); // to see the peer's end
+    if (refused !== undefined) this.#socket.end();
+    queueMicrotask(() => (refused === undefined ? this.#tell() : refused(error)));
+  }
+
   /** Whether this connection keeps the process alive. It does by default. */
   ref(): void {
     this.#socket.ref();
@@ -267,8 +303,11 @@ export class Connection {
   #ended(): void {
     if (!this.#open) return;
     this.#open = false;
-    if ((this.#splitter?.pendingBytes ?? 0) === 0) return;
-    this.#reason ??= new ConnectionError(`the connection to ${describePeer(this.peer)} ended in the middle of a frame`);
+    if ((this.#splitter?.pendingBytes ?? 0) > 0) {
+      const message = `the connection to ${describePeer(this.peer)} ended in the middle of a frame`;
+      this.#reason ??= new ConnectionError(message);
+    }
+    if (this.#keepsOpen) this.#tell();
   }
 
   #closed(): void {
@@ -276,7 +315,12 @@ export class Connection {
     this.#gone = true;
     this.#writer = undefined;
     this.#frameAt = -1;
-    if (this.#early === undefined) this.#events?.closed(this.#reason);
+    if (this.#early === undefined) this.#tell();
+  }
+
+  #tell(): void {
+    if (!this.#hasTold) this.#events?.closed(this.#reason);
+    this.#hasTold = true;
   }
 }
 

@@ -85,6 +85,7 @@ export class CoreProcess {
     this.#options = options;
     this.self = options.self;
     this.journey = new Journey(options.self.nodeId, nowMs);
+    options.raylet.keepOpen(); // while it lives, user code may write to extents and read pinned blocks
     this.raylet = new ControlLink(options.raylet, options.self, options.role as Role, {
       message: (message, from) => this.#receive(message, from),
       closed: (error) => this.onRayletLost(error),

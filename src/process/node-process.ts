@@ -162,8 +162,6 @@ export class NodeProcess {
     return [...this.#locals.values()].some(({ peer }) => peer.role === "driver");
   }
 
-  onDriverGone: () => void = () => {};
-
   // ── Connections ───────────────────────────────────────────────────────────────────────────────────────────────────
 
   #accept(connection: Connection): void {
@@ -185,12 +183,14 @@ export class NodeProcess {
     connection.start({
       frame: (type, bytes, start, end) => this.#fromLocal(ref, role, type, bytes, start, end),
       closed: (error) => this.#localClosed(ref, role, error),
+      // A worker is killed. A driver may be busy, and write into the arena before it sees that it was refused.
+      ...(role === "driver" && { refused: (error: Error | undefined) => this.#localClosed(ref, role, error, true) }),
     });
     this.#enter(() => this.#raylet?.processConnected(ref, role));
   }
 
   #acceptStore(ref: ProcessRef, role: Role, connection: Connection): void {
-    if (!this.#locals.has(ref.processId)) {
+    if (this.#locals.get(ref.processId)?.isOpen !== true) {
       return connection.destroy(new ProtocolError(`process ${ref.processId} is not connected`));
     }
     this.#stores.get(ref.processId)?.destroy();
@@ -222,16 +222,16 @@ export class NodeProcess {
     this.#route({ to, from: ref, message });
   }
 
-  #localClosed(ref: ProcessRef, role: Role, error: Error | undefined): void {
-    this.#locals.delete(ref.processId);
+  #localClosed(ref: ProcessRef, role: Role, error: Error | undefined, mayStillWrite = false): void {
+    if (!mayStillWrite) this.#locals.delete(ref.processId);
     this.#stores.get(ref.processId)?.destroy();
     if (error !== undefined) this.#log.warn(`${role} ${ref.processId}: ${error.message}`);
     if (this.#stopping) return;
     // A worker's end is known by its exit, with code and last words.
     if (role === "worker" && this.#spawner.kill(ref.processId)) return;
-    const message = `${role} ${ref.processId} on node ${ref.nodeId} closed its connection`;
-    this.#enter(() => this.#raylet?.processDied(ref, { code: "CONNECTION", message }));
-    if (role === "driver") this.onDriverGone();
+    const how = mayStillWrite ? `was refused: ${error?.message}` : "closed its connection";
+    const message = `${role} ${ref.processId} on node ${ref.nodeId} ${how}`;
+    this.#enter(() => this.#raylet?.processDied(ref, { code: "CONNECTION", message }, mayStillWrite));
   }
 
   #acceptNode(connection: Connection): void {
@@ -349,7 +349,7 @@ export class NodeProcess {
         this.#spawner.kill(worker.processId, why);
       },
       fetchObject: (objectId, from, offset, sizeBytes) => this.#fetch(objectId, from, offset, sizeBytes),
-      refuse: (process, why) => this.#locals.get(process.processId)?.destroy(new ProtocolError(why)),
+      refuse: (process, why) => this.#locals.get(process.processId)?.refuse(new ProtocolError(why)),
       recallPushes: ({ processId }, leaseId, claim, upTo) =>
         this.#spawner.recall(processId, claim, upTo, (started) =>
           this.#enter(() => this.#raylet?.recalled(leaseId, upTo, started)),

@@ -93,6 +93,11 @@ export class NodeStore {
 
   processDied(process: ProcessId): void {
     this.index.processDied(process);
+    this.processLeft(process);
+  }
+
+  /** It asks for nothing any more. What it may still write to, or read in place, stays its own until it is dead. */
+  processLeft(process: ProcessId): void {
     this.room.processDied(process);
     this.objects.processDied(process);
     this.settle();

@@ -140,8 +140,7 @@ export class ObjectManager {
     const pull = this.#pulls.get(object);
     if (pull === undefined) return;
     if (pull.state === "fetching") {
-      // The fetch waits for room, or goes on: it was outrun, and its end is nobody's business any more.
-      for (const want of pull.wants.splice(0)) this.#deliver(object, want);
+      for (const want of pull.wants.splice(0)) this.#deliver(object, want); // the fetch ends in vain, or never begins
       return this.#startFetches();
     }
     if (pull.state === "subscribed") this.#port.unsubscribeObject(object);
@@ -385,8 +384,7 @@ export class ObjectManager {
   #arrived(object: ObjectId, pull: Pull | undefined, isSealed: boolean): void {
     if (pull === undefined) return;
     if (isSealed) return this.#finish(object, pull);
-    pull.attempts = 0;
-    pull.from = undefined;
+    Object.assign(pull, { attempts: 0, from: undefined });
     this.#retry(object, pull);
   }
 

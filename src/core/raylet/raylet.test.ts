@@ -317,6 +317,24 @@ test("a lease's missing argument is fetched before the grant; a lost one refuses
 
 // ── Deaths and ends ─────────────────────────────────────────────────────────────────────────────────────────────────
 
+test("a driver that is refused is heard no more; what it may still write to, or reads in place, is its own until it is dead", () => {
+  const w = new World();
+  w.send(D, { type: "leaseExtent", request: 1, minBytes: kib(8), last: true });
+  w.send(D, sealObject("c", { offset: 0, sizeBytes: kib(4), pins: 1 }));
+  w.send(GCS, { type: "objectRegistered", objectId: object("c") });
+  w.send(D, { type: "getObject", objectId: object("wanted"), fetch: true, waits: false, mustBeHere: false });
+  w.asked();
+  w.raylet.processDied(D, failure("CONNECTION"), true);
+  assert.deepEqual(w.asked(), ["GCS: unsubscribeObject wanted", "GCS: processDied d CONNECTION"]);
+  w.send(D, { type: "leaseExtent", request: 2, minBytes: kib(8), last: true });
+  w.send(GCS, { type: "freeObject", objectId: object("c") });
+  assert.deepEqual(w.asked(), []);
+  assert.equal(w.raylet.store.usedBytes, kib(8));
+  w.raylet.processDied(D, failure("CONNECTION"));
+  assert.deepEqual(w.asked(), []);
+  assert.equal(w.raylet.store.usedBytes, 0);
+});
+
 test("a worker's death is told once, with its leases; its extents, pins and wishes go with it", () => {
   const w = new World();
   w.running("L1");

@@ -97,13 +97,18 @@ export class Raylet {
     if (role === "worker" || role === "driver") this.#port.send(ref, this.#totals());
   }
 
-  /** Its connection ended or its process did. Both may be told; the first counts. */
-  processDied(ref: ProcessRef, reason: Failure): void {
+  /**
+   * Its connection ended or its process did. Both may be told; the first counts. `mayStillWrite`: nothing of what it
+   * says counts any more, but it may live, and write into its extents and read its pins until this is told again.
+   */
+  processDied(ref: ProcessRef, reason: Failure, mayStillWrite = false): void {
     const local = this.#locals.get(ref.processId);
     const slot = this.pool.remove(ref.processId, reason);
-    if (!this.#locals.delete(ref.processId) && slot === undefined) return;
-    this.#collector.died(ref.processId);
-    this.storage.processDied(ref.processId);
+    const isKnown = this.#locals.delete(ref.processId) || slot !== undefined;
+    if (isKnown) this.#collector.died(ref.processId);
+    if (mayStillWrite) this.storage.processLeft(ref.processId);
+    else this.storage.processDied(ref.processId);
+    if (!isKnown) return;
     this.scheduler.workerDied(ref.processId, reason);
     if (local?.role === "worker") this.scheduler.workerOwnerDied(ref.processId);
     else this.scheduler.ownerDied(ref.processId);
