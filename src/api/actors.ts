@@ -376,6 +376,7 @@ export async function kill(handle: object, options?: KillOptions): Promise<void>
   if (state === undefined) throw new InvalidOptionError(`kill() takes an actor handle, got ${show(handle)}`);
   const { actorId, name } = linkOf(state, runtime);
   runtime.core.raylet.send(GCS, { type: "killActor", actorId });
+  runtime.core.raylet.flush(); // now: this process may be about to keep its thread busy
   const reason = { code: "ACTOR_DIED", message: `actor ${name} (${actorId}) was killed with kill()` };
   runtime.core.owner.actors.actorState(actorId, "dead", undefined, undefined, reason);
 }

@@ -23,6 +23,11 @@ export const MAX_OBJECTS = 10_000_000;
 export const MAX_WAITERS_PER_OBJECT = 10_000;
 /** An object that is held and that nobody has said he will make: so long its owner's word is waited for. */
 export const DECLARATION_WAIT_MS = 2_000;
+/**
+ * Processes that are asked for the holds they have not sent yet may be in synchronous code: so long those who wait for an
+ * object of a dead owner wait for them, too. What they may still hold is not freed before they have answered.
+ */
+export const HOLD_FLUSH_PATIENCE_MS = 2_000;
 /** Objects that one raylet is bringing to its node, or waits for. */
 export const MAX_PULLS = 1_000_000;
 /** Replicas of which a raylet remembers that they gave way to something else. */

@@ -275,3 +275,39 @@ test("a peer that does not read is noticed, first by its queue, then by the limi
   assert.match(String(await atClient.ended), /does not read/);
   server.destroy();
 });
+
+test("what follows another connection leaves after what was sent there before, though the peer there does not read", async () => {
+  const [leader, leaderPeer] = await pair();
+  const [follower, followerPeer] = await pair();
+  follower.follow(leader);
+  const words: string[] = [];
+  const arrived = new Promise<void>((resolve) => {
+    followerPeer.start({ frame: (type) => words.push(`ref ${type}`) === 2 && resolve(), closed: () => {} });
+  });
+  for (let i = 0; i < 64; i++) leader.send(1, Buffer.alloc(64 * 1024)); // more than the kernel takes
+  follower.send(1, Buffer.alloc(4 * 1024)); // more than waits for the end of a turn
+  leader.send(2, Buffer.alloc(1));
+  follower.send(2, Buffer.alloc(1));
+  await new Promise((resolve) => setTimeout(resolve, 50));
+  assert.deepEqual(words, []);
+  let read = 0;
+  leaderPeer.start({ frame: () => void read++, closed: () => {} });
+  await arrived;
+  assert.deepEqual(words, ["ref 1", "ref 2"]);
+  assert.ok(read > 0);
+  leader.close();
+  follower.close();
+});
+
+test("a frame that follows pushes out what was sent before it in the same turn", async () => {
+  const opened = await Promise.all([accepted(), dialWire(address, { identity, secret })]);
+  const leader = new Connection(opened[1]);
+  const [follower] = await pair();
+  follower.follow(leader);
+  leader.send(1, Buffer.alloc(1));
+  assert.equal(leader.queuedBytes > 0, true);
+  follower.send(1, Buffer.alloc(4 * 1024));
+  assert.equal(leader.queuedBytes, 0);
+  leader.close();
+  follower.close();
+});

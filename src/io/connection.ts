@@ -40,6 +40,7 @@ const POOLED_WRITERS = 32;
 /** Room for what triggers a flush and a small frame more; a buffer that grew far beyond is not kept. */
 const WRITER_BYTES = FLUSH_BYTES + 8 * 1024;
 const KEPT_WRITER_BYTES = 1024 * 1024;
+const NOTHING = new Uint8Array(0);
 
 /** What this process has sent over TCP so far, over all connections. */
 export const tcpTraffic = { bytesSent: 0 };
@@ -59,6 +60,8 @@ export class Connection {
   #writer: ByteWriter | undefined;
   #frameAt = -1;
   #flushScheduled = false;
+  #leader: Connection | undefined;
+  #waitsForLeader = false;
   /** Buffers handed to the socket, oldest first: writes complete in order. */
   readonly #inFlight: ByteWriter[] = [];
   #open = true;
@@ -162,6 +165,7 @@ export class Connection {
     }
     endFrame(writer, this.#frameAt, tail.length);
     this.#frameAt = -1;
+    assert(this.#leader === undefined, "what follows another connection is sent in whole frames");
     this.#socket.cork();
     this.flush();
     this.#socket.write(tail, () => taken());
@@ -192,14 +196,41 @@ export class Connection {
   }
 
   /**
+   * From here on nothing leaves here before the kernel has all that was sent on `leader` until then: whoever reads a ref
+   * may rely on what has been said of it, although this process keeps its thread busy, or is killed, right after.
+   */
+  follow(leader: Connection): void {
+    this.#leader = leader;
+  }
+
+  /**
    * Hand what has gathered to the socket. Happens by itself at the end of a turn; a caller who is about to keep the
    * thread busy may do it earlier.
    */
   flush(): void {
     this.#flushScheduled = false;
-    assert(this.#frameAt === -1, "a flush happens between frames");
     const writer = this.#writer;
     if (writer === undefined || writer.length === 0 || !this.#open) return;
+    if (this.#isAhead()) this.#checkQueue();
+    else this.#write(writer);
+  }
+
+  /** Whether the leader's frames have to leave first. They do so now, or this connection is flushed when they have. */
+  #isAhead(): boolean {
+    const leader = this.#leader;
+    if (leader === undefined || this.#waitsForLeader) return this.#waitsForLeader;
+    leader.flush();
+    if (!leader.#open || leader.#socket.writableLength === 0) return false;
+    this.#waitsForLeader = true;
+    leader.#socket.write(NOTHING, () => {
+      this.#waitsForLeader = false;
+      this.flush();
+    });
+    return true;
+  }
+
+  #write(writer: ByteWriter): void {
+    assert(this.#frameAt === -1, "a flush happens between frames");
     this.#writer = undefined;
     this.#count(writer.length);
     this.#inFlight.push(writer);
@@ -214,7 +245,7 @@ export class Connection {
   }
 
   #checkQueue(): void {
-    const waiting = this.#socket.writableLength;
+    const waiting = this.queuedBytes;
     if (waiting <= MAX_SEND_QUEUE_BYTES) return;
     const peer = describePeer(this.peer);
     this.refuse(
@@ -249,7 +280,8 @@ export class Connection {
   close(): void {
     if (this.#keepsOpen && !this.#open) this.#socket.destroy();
     if (!this.#open) return;
-    this.flush();
+    this.#leader?.flush();
+    if (this.#writer !== undefined && this.#writer.length > 0) this.#write(this.#writer);
     this.#open = false;
     this.#splitter?.stop();
     this.#wire.receive = () => {};

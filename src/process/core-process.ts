@@ -366,14 +366,17 @@ export class CoreProcess {
     this.raylet.flush();
   }
 
-  #dial(address: Address, worker: ProcessRef): Promise<Connection> {
+  /** What a task or call names has been told to the raylet before it leaves. */
+  async #dial(address: Address, worker: ProcessRef): Promise<Connection> {
     const { nodeId, processId } = this.self;
-    return dial(address, {
+    const connection = await dial(address, {
       identity: { role: this.#options.role, nodeId, processId },
       secret: this.#options.secret,
       target: worker.processId,
       timeoutMs: WORKER_DIAL_TIMEOUT_MS,
     });
+    connection.follow(this.#options.raylet);
+    return connection;
   }
 
   /** Something waits for the end of this turn, or for time to pass. */

@@ -1,4 +1,5 @@
-// A process in synchronous code stalls nobody: others get what it has let out of its hands, results of pushed tasks too.
+// A process in synchronous code stalls nobody: others get what it has let out of its hands, results of pushed tasks too,
+// and learn of deaths that it has not heard of.
 // Method: the driver (or a worker) loops without a turn of its event loop until a file shows that another process has
 // the values; the loop's limit is the failure.
 import assert from "node:assert/strict";
@@ -7,6 +8,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
 import * as ray from "../../src/api/index.js";
+import { waitForCondition } from "../../src/testing/index.js";
 import { nothingLeftBehind } from "../support/left-behind.js";
 
 const { get, remote } = ray;
@@ -36,6 +38,29 @@ const failing = remote(async (text: string) => {
 const pair = remote({ numReturns: 2 }, async () => {
   await new Promise((resolve) => setTimeout(resolve, 200));
   return ["left", "right"] as const;
+});
+
+/** Owns what it makes, until it is killed. */
+const Maker = remote(
+  class Maker {
+    readonly #kept: ray.ObjectRef<unknown>[] = [];
+    /** A task that does not end while the tests run. */
+    start(): readonly ray.ObjectRef<unknown>[] {
+      this.#kept.push(later.remote("never", 10 * 60_000));
+      return this.#kept;
+    }
+    async stored(): Promise<readonly ray.ObjectRef<Uint8Array>[]> {
+      const ref = ray.put(new Uint8Array(300_000).fill(7));
+      this.#kept.push(ref);
+      return [ref];
+    }
+  },
+);
+
+const busyUntil = remote((started: string, file: string, limitMs: number) => {
+  writeFileSync(started, "");
+  const end = Date.now() + limitMs;
+  while (!existsSync(file)) if (Date.now() > end) throw new Error("nobody made the file in time");
 });
 
 let directory = "";
@@ -145,4 +170,34 @@ test("a result whose answer its busy owner has not read is promoted by the worke
   loopUntil(file);
   assert.deepEqual(await get(taken), ["answered"]);
   assert.equal(await get(ref), "answered");
+});
+
+test("who waits for an object of an owner that died learns of it while the driver of its job is busy", async () => {
+  const [taker, maker] = [await readyTaker(), Maker.remote()];
+  const [unmade] = await get(maker.start.remote());
+  assert.ok(unmade !== undefined);
+  const file = join(directory, "owner-died");
+  const taken = taker.take.remote([unmade], file);
+  await pause(50);
+  await ray.kill(maker);
+  loopUntil(file);
+  const [reason] = await get(taken);
+  assert.match(String(reason), /owned the object, died before its value existed/);
+});
+
+test("and while a worker of its job is busy; what that worker may still hold is not freed", async () => {
+  const [taker, maker] = [await readyTaker(), Maker.remote()];
+  const [unmade] = await get(maker.start.remote());
+  const stored = await get(maker.stored.remote());
+  assert.ok(unmade !== undefined);
+  const [started, file] = [join(directory, "busy"), join(directory, "worker-owner-died")];
+  const busy = busyUntil.remote(started, file, LIMIT_MS);
+  await waitForCondition(() => existsSync(started));
+  const taken = taker.take.remote([unmade], file);
+  await pause(50);
+  await ray.kill(maker);
+  const [reason] = await get(taken);
+  assert.match(String(reason), /owned the object, died before its value existed/);
+  await get(busy);
+  assert.deepEqual((await get(stored[0] as ray.ObjectRef<Uint8Array>)).subarray(0, 2), Uint8Array.of(7, 7));
 });

@@ -5,7 +5,13 @@ import { test } from "node:test";
 import { actorSpec, Lines, leaseGranted, leaseRequest, line, nodeInfo } from "../../../test/support/messages.js";
 import { actor, failure, func, job, lease, node, object, process } from "../../../test/support/names.js";
 import { GCS, type ProcessRef, rayletOf } from "../../base/ids.js";
-import { DECLARATION_WAIT_MS, HEARTBEAT_MS, MAX_GARBAGE_ROUNDS, NODE_TIMEOUT_MS } from "../../base/limits.js";
+import {
+  DECLARATION_WAIT_MS,
+  HEARTBEAT_MS,
+  HOLD_FLUSH_PATIENCE_MS,
+  MAX_GARBAGE_ROUNDS,
+  NODE_TIMEOUT_MS,
+} from "../../base/limits.js";
 import type { Message } from "../../protocol/messages.js";
 import { Journey } from "../journey.js";
 import { amountsOf } from "../resources.js";
@@ -329,6 +335,50 @@ test("who holds a ref whose owner died before its word of the object is told, wh
   assert.deepEqual(w.asked(), ["N1: objectGone c OWNER_DIED"]);
   w.send(N1, subscribe);
   assert.deepEqual(w.asked(), ["N1: objectGone c OWNER_DIED"]);
+});
+
+test("while a process of its job is busy, what a dead process was to make has failed, and what it held is kept", () => {
+  const w = new World();
+  const [kept, unmade] = [object("kept"), object("unmade")];
+  w.register("kept", W);
+  w.send(W, { type: "addHolds", sequence: 1, objects: [unmade], declare: true, runner: undefined });
+  w.send(N1, { type: "subscribeObject", objectId: unmade, forTask: undefined, fetch: true, failedAt: undefined });
+  w.asked();
+  w.send(N2, { type: "processDied", process: W, reason: failure("WORKER_CRASHED") });
+  assert.deepEqual(w.asked(), ["N1: processDied w WORKER_CRASHED", "d: flushHolds 1"]);
+  w.gcs.tick(HEARTBEAT_MS + HOLD_FLUSH_PATIENCE_MS - 1);
+  assert.deepEqual(w.asked(), []);
+  w.gcs.tick(HEARTBEAT_MS + HOLD_FLUSH_PATIENCE_MS);
+  assert.deepEqual(w.asked(), ["N1: objectGone unmade OWNER_DIED"]);
+  w.gcs.tick(HEARTBEAT_MS + 4 * HOLD_FLUSH_PATIENCE_MS);
+  w.hold(D, "kept"); // it had both refs from the dead worker, and reads them only now
+  w.send(D, { type: "holdsFlushed", epoch: 1 });
+  assert.deepEqual(w.asked(), ["d: holdsAdded"]);
+  assert.equal(w.gcs.objects.lookUp(kept)?.locations.size, 1);
+  w.send(D, { type: "releaseHolds", objects: [kept] });
+  assert.deepEqual(w.asked(), ["N2: freeObject kept"]);
+});
+
+test("who holds a ref whose owner died without a word of it is told, whatever processes are busy", () => {
+  const w = new World();
+  w.send(D, { type: "attachDriver", namespace: "", showsOutput: true });
+  w.send(process("e"), { type: "attachDriver", namespace: "", showsOutput: true }); // a job that is not concerned
+  w.hold(D, "c");
+  w.send(N1, { type: "subscribeObject", objectId: object("c"), forTask: undefined, fetch: true, failedAt: undefined });
+  const sinceMs = 2 * HEARTBEAT_MS;
+  w.gcs.tick(sinceMs);
+  w.asked();
+  w.gcs.tick(sinceMs + DECLARATION_WAIT_MS);
+  assert.deepEqual(w.asked(), ["d: flushHolds 1", "w: flushHolds 1", "e: flushHolds 1"]);
+  w.send(D, { type: "holdsFlushed", epoch: 1 });
+  w.gcs.tick(sinceMs + DECLARATION_WAIT_MS + HOLD_FLUSH_PATIENCE_MS - 1);
+  assert.deepEqual(w.asked(), []);
+  w.gcs.tick(sinceMs + DECLARATION_WAIT_MS + HOLD_FLUSH_PATIENCE_MS);
+  assert.deepEqual(w.asked(), ["N1: objectGone c OWNER_DIED"]);
+  // An owner whose word comes all the same makes it.
+  w.send(W, { type: "addHolds", sequence: 1, objects: [object("c")], declare: true, runner: undefined });
+  w.send(N1, { type: "subscribeObject", objectId: object("c"), forTask: undefined, fetch: true, failedAt: undefined });
+  assert.deepEqual(w.asked(), ["w: holdsAdded"]);
 });
 
 test("an owner that is busy says late what it makes: nobody is told that it died", () => {

@@ -127,10 +127,10 @@ export class Gcs {
       isNodeAlive: (node) => this.#nodes.has(node),
       isAlive: (process) => this.#isAlive(process),
       isJobAlive: (id) => this.#jobs.isAlive(id),
-      flushAll: (ended) =>
+      hearAll: (heard) =>
         this.#flush.begin(
           [...this.#processes.values()].filter(hasJob).map(({ ref }) => ref),
-          ended,
+          { heard, ended: () => {} },
         ),
     });
   }
@@ -204,6 +204,7 @@ export class Gcs {
     this.#collector.tick(nowMs);
     this.scheduler.tick(nowMs);
     this.actors.tick(nowMs);
+    this.#flush.tick(nowMs);
     this.#desk.tick(nowMs);
     for (const [nodeId, node] of [...this.#nodes]) {
       if (node.heardAtMs === 0) node.heardAtMs = nowMs;
@@ -311,9 +312,11 @@ export class Gcs {
     if (job !== undefined) this.#endJob(process, job);
     else if (record?.jobId !== undefined) this.#tellOtherNodes(process, reason);
     const mates = [...this.#processes.values()].filter((p) => p.jobId !== undefined && p.jobId === record?.jobId);
-    const why = ownerDied(process, reason);
     const living = job === undefined ? mates.map((p) => p.ref) : [];
-    this.#flush.begin(living, () => this.objects.holderDied(process.processId, why));
+    this.#flush.begin(living, {
+      heard: () => this.objects.makerDied(process.processId, ownerDied(process, reason)),
+      ended: () => this.objects.holderDied(process.processId),
+    });
   }
 
   /** A worker that died may own leases anywhere; its own raylet knows of its death. */

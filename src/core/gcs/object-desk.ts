@@ -29,8 +29,11 @@ export interface ObjectDeskPort {
   isNodeAlive(node: NodeId): boolean;
   isAlive(process: ProcessRef): boolean;
   isJobAlive(job: JobId): boolean;
-  /** Call `ended` when every living process has sent what it had to say of its holds when this was called. */
-  flushAll(ended: () => void): void;
+  /**
+   * Call `heard` when every living process has sent what it had to say of its holds when this was called, at the latest
+   * after `HOLD_FLUSH_PATIENCE_MS`.
+   */
+  hearAll(heard: () => void): void;
 }
 
 export class ObjectDesk {
@@ -94,7 +97,8 @@ export class ObjectDesk {
 
   /**
    * A ref may reach its borrower although its owner died before its own word of the object had left. An owner says so
-   * before the ref leaves, so when every living process has been heard, what is still without a maker has none.
+   * before the ref leaves, so when every living process has been heard, what is still without a maker has none. Nor has
+   * it when those who are left do not answer: a process in synchronous code has said its word before it lost the ref.
    */
   tick(nowMs: number): void {
     this.#mostHolding = undefined;
@@ -105,7 +109,7 @@ export class ObjectDesk {
     const overdue = [...this.#strayMs].filter(([, sinceMs]) => nowMs - sinceMs >= DECLARATION_WAIT_MS);
     if (overdue.length === 0 || this.#flushing) return;
     this.#flushing = true;
-    this.#port.flushAll(() => {
+    this.#port.hearAll(() => {
       this.#flushing = false;
       for (const [object] of overdue) if (strays.has(object)) this.#objects.fail(object, nobodys(object));
     });

@@ -49,7 +49,8 @@ class World {
   }
 
   died(holder: string): void {
-    this.table.holderDied(processId(holder), failure("OWNER_DIED"));
+    this.table.makerDied(processId(holder), failure("OWNER_DIED"));
+    this.table.holderDied(processId(holder));
   }
 
   asked(): string[] {

@@ -170,6 +170,7 @@ export class ObjectTable {
     this.#strays.delete(object);
     this.#hold(maker, object, row);
     if (row.locations.size > 0) return;
+    if (row.maker === undefined) row.gone = undefined; // nobody was going to make it; now somebody is
     row.maker = maker;
     row.runner = runner ?? row.runner;
     if (runner !== undefined && this.#waiters.has(object)) this.#port.promoteResult(runner, object);
@@ -200,11 +201,15 @@ export class ObjectTable {
     }
   }
 
-  /** A process died. Its holds end, and what it alone was going to make will never exist. */
-  holderDied(holder: ProcessId, reason: Failure): void {
+  /** A process died: what it alone was going to make will never exist. */
+  makerDied(maker: ProcessId, reason: Failure): void {
     for (const [object, row] of this.#rows) {
-      if (row.maker === holder && row.locations.size === 0) this.#fail(object, row, reason);
+      if (row.maker === maker && row.locations.size === 0) this.#fail(object, row, reason);
     }
+  }
+
+  /** A process died, and nobody else can still be about to hold what it held. */
+  holderDied(holder: ProcessId): void {
     for (const object of [...(this.#heldBy.get(holder) ?? [])]) this.release(holder, object);
   }
 
