@@ -3,11 +3,14 @@
  *
  *     node dist/sim/run.js [--from 1] [--to 200]     run seeds; the first that fails is printed with its replay command
  *     node dist/sim/run.js --seed 17 [--verbose]     one seed, with its event log
+ *
+ * With `--busy` a process is in synchronous code for seconds while the first fault strikes.
  */
 import { parseArgs } from "node:util";
-import { runScenario } from "./scenario.js";
+import { runScenario, type ScenarioOptions } from "./scenario.js";
 
-const USAGE = "usage: node dist/sim/run.js [--from N] [--to N] [--faults N] [--keep-going] | --seed N [--verbose]\n";
+const USAGE =
+  "usage: node dist/sim/run.js [--from N] [--to N] [--faults N] [--busy] [--keep-going] | --seed N [--verbose]\n";
 
 interface Totals {
   events: number;
@@ -26,6 +29,7 @@ function main(): void {
       from: { type: "string", default: "1" },
       to: { type: "string", default: "200" },
       faults: { type: "string", default: "1" },
+      busy: { type: "boolean", default: false },
       seed: { type: "string" },
       verbose: { type: "boolean", default: false },
       "keep-going": { type: "boolean", default: false },
@@ -53,15 +57,18 @@ function main(): void {
   let ran = 0;
   for (let seed = from; seed <= to; seed++) {
     ran++;
-    if (!runSeed(seed, Number(values.faults), totals, verbose) && !values["keep-going"]) break;
+    if (!runSeed(seed, { faults: Number(values.faults), busy: values.busy, verbose }, totals)) {
+      if (!values["keep-going"]) break;
+    }
   }
   report(ran, totals, (performance.now() - started) / 1_000);
   process.exitCode = totals.failed > 0 ? 1 : 0;
 }
 
-function runSeed(seed: number, faults: number, totals: Totals, verbose: ((line: string) => void) | undefined): boolean {
+function runSeed(seed: number, options: ScenarioOptions, totals: Totals): boolean {
+  const { faults, busy, verbose } = options;
   try {
-    const result = runScenario(seed, { verbose, faults });
+    const result = runScenario(seed, options);
     totals.events += result.events;
     totals.tasks += result.tasks;
     totals.calls += result.calls;
@@ -76,7 +83,7 @@ function runSeed(seed: number, faults: number, totals: Totals, verbose: ((line: 
     const words =
       error instanceof Error ? (verbose === undefined ? `${error.name}: ${error.message}` : error.stack) : `${error}`;
     process.stdout.write(
-      `seed ${seed} failed: ${words}\n  replay: node dist/sim/run.js --seed ${seed} --faults ${faults} --verbose\n`,
+      `seed ${seed} failed: ${words}\n  replay: node dist/sim/run.js --seed ${seed} --faults ${faults}${busy ? " --busy" : ""} --verbose\n`,
     );
     return false;
   }

@@ -29,6 +29,8 @@ const LOSSES = 12;
 const LOSS_EVERY_MS = 40;
 /** Long enough for idle leases to come back and for releases to travel. */
 const CALM_MS = 4_000;
+/** So long a process may be in synchronous code while faults strike. */
+const BUSY_MS = 20_000;
 /** A node that fell silent must be missed first. */
 const SILENT_CALM_MS = NODE_TIMEOUT_MS + 2 * CALM_MS;
 
@@ -37,6 +39,8 @@ export interface ScenarioOptions {
   readonly plant?: ((port: RayletPort) => RayletPort) | undefined;
   /** How many faults strike: 1. */
   readonly faults?: number | undefined;
+  /** Around the first fault, a driver or worker is in synchronous code for seconds. */
+  readonly busy?: boolean | undefined;
   /** What each node's store has. */
   readonly storeBytes?: number | undefined;
   /** No node has a disk: a program may fail because its store is full. */
@@ -87,6 +91,7 @@ export function runScenario(seed: number, options: ScenarioOptions = {}): Scenar
   world.run(() => cluster.nodes[0]?.gcs?.nodeCount === shapes.length, SETTLE_MS);
   for (const { node, seed: own } of drivers) addDriver(cluster, node, own, terrain, codes);
   for (const fault of faults) inject(cluster, checkers, fault);
+  if (options.busy === true) keepBusy(cluster, seed, faults[0]?.atMs ?? 0);
   world.after(HEAL_AFTER_MS, () => cluster.network.heal());
 
   const isOver = (driver: Driver) => driver.finished || !driver.alive;
@@ -98,7 +103,8 @@ export function runScenario(seed: number, options: ScenarioOptions = {}): Scenar
   const reasons = faults.flatMap(({ kind }) => excusedBy(kind));
   if (options.withoutDisk === true) reasons.push("OBJECT_STORE_FULL", "OUT_OF_DISK");
   const excused = checkFailures(cluster, checkers, reasons, faults.length);
-  world.run(() => false, faults.some(({ kind, silently }) => kind === "node" && silently) ? SILENT_CALM_MS : CALM_MS);
+  const isSilent = faults.some(({ kind, silently }) => kind === "node" && silently);
+  world.run(() => false, (isSilent ? SILENT_CALM_MS : CALM_MS) + (options.busy === true ? BUSY_MS : 0));
   checkEmpty(cluster);
   for (const driver of cluster.drivers) if (driver.alive) driver.leave();
   world.run(() => false, CALM_MS);
@@ -179,6 +185,16 @@ function strikeAt(cluster: Cluster, checkers: Checkers, fault: Fault, delayMs: n
     const victim = strike(cluster, fault);
     cluster.world.note("fault", fault.kind, () => `${victim}`);
     for (const node of cluster.nodes) if (!node.alive) checkers.removeNode(node.nodeId);
+  });
+}
+
+function keepBusy(cluster: Cluster, seed: number, faultAtMs: number): void {
+  const prng = prngFor(seed, "busy");
+  cluster.world.after(Math.max(0, faultAtMs + between(prng, -20, 20)), () => {
+    const process = prng.pick([...cluster.drivers, ...cluster.workers].filter(({ alive }) => alive));
+    const durationMs = between(prng, 1_000, BUSY_MS);
+    cluster.world.note("fault", "busy", () => `${process?.name} for ${durationMs} ms`);
+    process?.enter(() => process.compute(durationMs));
   });
 }
 

@@ -35,6 +35,7 @@ import {
   until,
   type Value,
 } from "./program.js";
+import { SimError } from "./values.js";
 import { between, prngFor } from "./world.js";
 
 /** How deep tasks of a program nest. */
@@ -112,9 +113,16 @@ function* latch({ token }: Value): Script<readonly Made[]> {
   return [{ token: `latch ${token}`, sizeBytes: 20, names: [] }];
 }
 
+/** A call that a lost connection took along may not have run: without the one that opens, the others would wait for ever. */
 function* callGate(api: Api, arg: Value, method: string): Script<readonly Made[]> {
-  const [value] = yield* get(api.callActor(arg.handles[0] as Handle, method, []) as Ref);
-  return [{ token: `${arg.token} ${value?.token}`, sizeBytes: 20, names: [] }];
+  for (;;) {
+    try {
+      const [value] = yield* get(api.callActor(arg.handles[0] as Handle, method, []) as Ref);
+      return [{ token: `${arg.token} ${value?.token}`, sizeBytes: 20, names: [] }];
+    } catch (error) {
+      if (!(error instanceof SimError) || error.code !== "ACTOR_UNAVAILABLE") throw error;
+    }
+  }
 }
 
 /** Its results do not depend on its state: callers share it, and their order among each other is nobody's promise. */

@@ -11,7 +11,7 @@ import {
   nodeInfo,
   sealObject,
 } from "../../test/support/messages.js";
-import { context, failure, job, kib, lease, node, process } from "../../test/support/names.js";
+import { context, failure, job, kib, lease, node, object, process } from "../../test/support/names.js";
 import { NO_DISK } from "../../test/support/no-disk.js";
 import { namedTask } from "../../test/support/owner.js";
 import { GCS, type ProcessRef, rayletOf } from "../base/ids.js";
@@ -121,6 +121,25 @@ test("an object that is sealed twice is registered once: its holder may have let
   raylet.receive(D, { type: "leaseExtent", request: 1, minBytes: kib(4), last: false });
   for (let i = 0; i < 2; i++) raylet.receive(D, sealObject("c"));
   assert.equal(sent.filter(({ type }) => type === "registerObject").length, 1);
+});
+
+test("the result of a run that its owner waits for outlives that of one which he gave up (seed 972, busy)", () => {
+  const { raylet, sent } = rayletWorld();
+  raylet.receive(D, { type: "leaseExtent", request: 1, minBytes: kib(8), last: false });
+  raylet.receive(D, sealObject("c", { holder: undefined }));
+  raylet.receive(D, sealObject("c", { attempt: 1, offset: kib(4) }));
+  raylet.receive(GCS, { type: "freeObject", objectId: object("c") }); // nobody holds it
+  raylet.receive(GCS, { type: "objectRegistered", objectId: object("c") });
+  const registered = sent.filter((message) => message.type === "registerObject");
+  assert.deepEqual(
+    registered.map(({ attempt, holder }) => [attempt, holder?.processId]),
+    [
+      [0, undefined],
+      [1, "d"],
+    ],
+  );
+  raylet.receive(GCS, { type: "objectRegistered", objectId: object("c") });
+  assert.equal(sent.filter(({ type }) => type === "objectSealed").length, 2);
 });
 
 test("the last words of a process that has died are not acted upon (seeds 749, 1236, 1263, 2187)", () => {

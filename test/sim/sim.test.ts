@@ -11,14 +11,16 @@ const SMALL_STORE_BYTES = 600 * 1024;
 /** Seeds that found a bug once; see the tests named after the simulation beside the machines. */
 const TRACK_RECORD = [637, 749, 759, 991, 999, 1_236, 1_263, 1_360, 1_476, 2_187, 2_542, 3_298];
 /** The same with three faults each. */
-const TRACK_RECORD_OF_THREE = [183, 220, 401];
+const TRACK_RECORD_OF_THREE = [183, 220, 401, 841];
+/** And with a process in synchronous code. */
+const TRACK_RECORD_OF_BUSY = [402, 972];
 
 function run(seed: number, options: ScenarioOptions = {}): ScenarioResult {
   try {
     return runScenario(seed, options);
   } catch (error) {
     const words = error instanceof Error ? `${error.name}: ${error.message}` : String(error);
-    const replay = `node dist/sim/run.js --seed ${seed} --faults ${options.faults ?? 1} --verbose`;
+    const replay = `node dist/sim/run.js --seed ${seed} --faults ${options.faults ?? 1}${options.busy ? " --busy" : ""} --verbose`;
     throw new Error(`seed ${seed} with ${JSON.stringify(options)}: ${words}\n  replay: ${replay}`, { cause: error });
   }
 }
@@ -44,6 +46,10 @@ test(`${SEEDS / 3} seeds keep every promise under three faults each, lost connec
   for (let seed = 1; seed <= SEEDS / 3; seed++) run(seed, { faults: 3 });
 });
 
+test(`${SEEDS / 3} seeds keep every promise while a process is in synchronous code for seconds`, () => {
+  for (let seed = 1; seed <= SEEDS / 3; seed++) run(seed, { faults: 1 + (seed % 2), busy: true });
+});
+
 test("when stores are small and there is no disk, programs wait for room or are told that there is none, and all room comes back", () => {
   let refused = 0;
   for (let seed = 1; seed <= 25; seed++) {
@@ -62,6 +68,7 @@ test("when stores are small and there is a disk, no program is refused: objects 
 test("seeds that found a bug stay green", () => {
   for (const seed of TRACK_RECORD) run(seed);
   for (const seed of TRACK_RECORD_OF_THREE) run(seed, { faults: 3 });
+  for (const seed of TRACK_RECORD_OF_BUSY) run(seed, { faults: 3, busy: true });
 });
 
 test("the same seed gives the same events", () => {

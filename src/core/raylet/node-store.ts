@@ -92,6 +92,7 @@ export class NodeStore {
   }
 
   processDied(process: ProcessId): void {
+    this.#desk.processDied(process);
     this.index.processDied(process);
     this.processLeft(process);
   }

@@ -20,6 +20,16 @@ export interface StoreDeskPort {
   refuse(process: ProcessRef, why: string): void;
 }
 
+/** An object that the GCS has not confirmed yet. */
+interface Sealing {
+  /** Two, when its task ran twice. */
+  readonly sealers: Set<ProcessId>;
+  /** Its run was given up by the owner: if nobody else holds the object, the GCS has it freed. */
+  readonly isOrphan: boolean;
+  /** What a later run sealed, whose owner waits for it: it stands if the first is freed. */
+  later: readonly (readonly [ProcessRef, MessageBody<"sealObject">])[];
+}
+
 const NOT_NOW: Failure = { code: "OBJECT_STORE_FULL", message: "no room is free now" };
 
 export class StoreDesk {
@@ -29,8 +39,7 @@ export class StoreDesk {
   readonly #objects: ObjectManager;
   readonly #journey: Journey;
   readonly #port: StoreDeskPort;
-  /** Who sealed an object that the GCS has not confirmed yet: two, when its task ran twice. */
-  readonly #sealing = new Map<ObjectId, Set<ProcessId>>();
+  readonly #sealing = new Map<ObjectId, Sealing>();
 
   constructor(store: StoreParts, objects: ObjectManager, journey: Journey, port: StoreDeskPort) {
     this.#store = store.index;
@@ -44,6 +53,13 @@ export class StoreDesk {
   /** True when the message was about objects. */
   receive(from: ProcessRef, message: Message): boolean {
     return this.#receiveFromWriter(from, message) || this.#receiveAboutObject(from, message);
+  }
+
+  /** What it has in extents of its own goes with them. */
+  processDied(process: ProcessId): void {
+    for (const sealing of this.#sealing.values()) {
+      sealing.later = sealing.later.filter(([{ processId }]) => processId !== process);
+    }
   }
 
   #receiveFromWriter(from: ProcessRef, message: Message): boolean {
@@ -130,6 +146,11 @@ export class StoreDesk {
   /** Lecture, `storeResult`: the object is in the store from here on; then `registerObject` tells the GCS. */
   #sealObject(from: ProcessRef, message: MessageBody<"sealObject">): void {
     const { objectId, offset, sizeBytes, attempt, holder, contains } = message;
+    const sealing = this.#sealing.get(objectId);
+    if (sealing?.isOrphan === true && holder !== undefined) {
+      sealing.later = [...sealing.later, [from, message]];
+      return;
+    }
     const adopted = this.#adopt(from.processId, message);
     if (adopted === "foreign") {
       const why = `it sealed object ${objectId} of ${sizeBytes} bytes at ${offset} of the store, outside of its extents`;
@@ -137,15 +158,15 @@ export class StoreDesk {
     }
     if (adopted === "known") {
       // Said twice, or its task ran again: the first result stands. Its holder may have let go of it since.
-      const sealers = this.#sealing.get(objectId);
-      if (sealers === undefined) this.#port.send(from, { type: "objectSealed", objectId });
-      else sealers.add(from.processId);
+      if (sealing === undefined) this.#port.send(from, { type: "objectSealed", objectId });
+      else sealing.sealers.add(from.processId);
       return;
     }
     this.#journey.record("storeResult", objectId);
     this.#journey.record("registerObject", objectId);
-    const sealers = this.#sealing.get(objectId) ?? new Set(); // another's copy may have been freed before the answer
-    this.#sealing.set(objectId, sealers.add(from.processId));
+    // There is one when the copy that it is about was freed before the answer.
+    const { sealers, later } = sealing ?? { sealers: new Set<ProcessId>(), later: [] };
+    this.#sealing.set(objectId, { sealers: sealers.add(from.processId), isOrphan: holder === undefined, later });
     this.#port.send(GCS, { type: "registerObject", objectId, sizeBytes, attempt, holder, contains });
     this.#objects.sealedHere(objectId);
   }
@@ -160,17 +181,20 @@ export class StoreDesk {
   }
 
   #objectRegistered(objectId: ObjectId): void {
-    const sealers = this.#sealing.get(objectId) ?? [];
+    this.#answerSealers(objectId, { type: "objectSealed", objectId });
+  }
+
+  #answerSealers(objectId: ObjectId, answer: Message): void {
+    const sealing = this.#sealing.get(objectId);
     this.#sealing.delete(objectId);
-    for (const sealer of sealers) this.#port.sendToLocal(sealer, { type: "objectSealed", objectId });
+    for (const sealer of sealing?.sealers ?? []) this.#port.sendToLocal(sealer, answer);
+    for (const [from, message] of sealing?.later ?? []) this.#sealObject(from, message);
   }
 
   /** The object table has no room: nobody could ever find the object. */
   #registrationRefused(objectId: ObjectId, reason: Failure): void {
-    const sealers = this.#sealing.get(objectId) ?? [];
-    this.#sealing.delete(objectId);
     this.#free(objectId);
-    for (const sealer of sealers) this.#port.sendToLocal(sealer, { type: "objectRefused", objectId, reason });
+    this.#answerSealers(objectId, { type: "objectRefused", objectId, reason });
   }
 
   #free(objectId: ObjectId): void {
