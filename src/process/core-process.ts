@@ -6,8 +6,7 @@ import { GCS, type JobId, type ObjectId, type ProcessRef, SEALED_BY_OWNER } from
 import { MAX_TASK_DEPTH, WORKER_DIAL_TIMEOUT_MS } from "../base/limits.js";
 import { Journey } from "../core/journey.js";
 import { Owner } from "../core/owner/owner.js";
-import type { ActorLink, Task, TaskTemplate } from "../core/owner/records.js";
-import { ObjectEntry, type Waiter } from "../core/owner/records.js";
+import { type ActorLink, ObjectEntry, type Task, type TaskTemplate, type Waiter } from "../core/owner/records.js";
 import { NotInitializedError } from "../errors.js";
 import type { Address } from "../io/address.js";
 import { Arena } from "../io/arena.js";
@@ -301,8 +300,7 @@ export class CoreProcess {
       readLocal: (entry) => this.store.read(entry.value as LocalValue),
       doneReadingLocal: (_entry, value) => value instanceof StoredBytes && value.release(),
       freeLocal: (entry) => this.store.free(entry.value as LocalValue),
-      readObject: (id, offset, sizeBytes) =>
-        readStored(this.arena, offset, sizeBytes, () => this.#releaseBlock(id, offset)),
+      readObject: (id, at, sizeBytes) => readStored(this.arena, at, sizeBytes, () => this.#releaseBlock(id, at)),
       doneReading: (id, offset, value) => {
         if (value instanceof StoredBytes) value.release();
         else if (value === undefined) this.#releaseBlock(id, offset);
@@ -368,10 +366,10 @@ export class CoreProcess {
 
   /** What a task or call names has been told to the raylet before it leaves. */
   async #dial(address: Address, worker: ProcessRef): Promise<Connection> {
-    const { nodeId, processId } = this.self;
+    const { role, secret } = this.#options;
     const connection = await dial(address, {
-      identity: { role: this.#options.role, nodeId, processId },
-      secret: this.#options.secret,
+      identity: { role, ...this.self },
+      secret,
       target: worker.processId,
       timeoutMs: WORKER_DIAL_TIMEOUT_MS,
     });

@@ -361,12 +361,8 @@ export class Gcs {
     const own = about === "trace" ? [this.traceOf(subject)] : [];
     if (about === "memory")
       own.push(JSON.stringify(tableReport(this.objects, (process) => this.#processes.get(process)?.ref.nodeId)));
-    const number = this.#collector.ask(
-      nodes,
-      own,
-      (answers) => answer(`[${answers.join(",")}]`),
-      COLLECT_FROM_NODES_MS,
-    );
+    const answerAll = (answers: readonly string[]) => answer(`[${answers.join(",")}]`);
+    const number = this.#collector.ask(nodes, own, answerAll, COLLECT_FROM_NODES_MS);
     for (const nodeId of nodes) {
       const asked = about === "trace" ? subject : `#${about}${subject}`;
       this.#port.send(rayletOf(nodeId), { type: "collect", query: number, subject: asked });

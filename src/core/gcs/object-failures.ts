@@ -23,10 +23,3 @@ export function lost(object: ObjectId, how: string): Failure {
     message: `object ${object} is lost: ${how}, and it cannot be made again: only results of tasks are, unless maxRetries is 0`,
   };
 }
-
-export function ownerDied(process: ProcessRef, reason: Failure): Failure {
-  return {
-    code: "OWNER_DIED",
-    message: `process ${process.processId} on node ${process.nodeId}, which owned the object, died before its value existed: ${reason.message}`,
-  };
-}

@@ -377,8 +377,7 @@ export class ObjectTable {
   #tell(waiter: NodeId, object: ObjectId, row: Row, fetch: boolean, failedAt?: NodeId): void {
     const copies = new Set([...row.locations].filter((node) => node !== failedAt));
     if (!fetch || row.sizeBytes < MIN_DISTRIBUTED_BYTES) {
-      const locations = [...copies];
-      return this.#port.objectAvailable(waiter, object, row, { locations, width: locations.length });
+      return this.#port.objectAvailable(waiter, object, row, { locations: [...copies], width: copies.size });
     }
     row.distribution ??= new Distribution();
     this.#port.objectAvailable(waiter, object, row, row.distribution.assign(waiter, copies, failedAt));

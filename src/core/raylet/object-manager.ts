@@ -42,6 +42,8 @@ export interface StoreParts {
   readonly room: Room;
 }
 
+const VANISHED: Failure = { code: "OBJECT_LOST", message: "it was freed on disk while its restore waited for room" };
+
 export class ObjectManager {
   readonly #self: NodeId;
   readonly #maxPulls: number;
@@ -74,10 +76,7 @@ export class ObjectManager {
   /** Somebody here wants an object. Answered at once if it is local. */
   want(object: ObjectId, want: Want): void {
     if (want.kind === "get") this.#journey.record("checkLocalStore", object);
-    if (this.#store.has(object)) {
-      this.#deliver(object, want);
-      return;
-    }
+    if (this.#store.has(object)) return this.#deliver(object, want);
     if (isImpatient(want) && !this.#spilling.has(object) && !this.#evicted.has(object)) {
       return this.#port.objectMissing(want.process, object);
     }
@@ -320,17 +319,9 @@ export class ObjectManager {
     }
     this.#record(object, pull);
     if (this.#spilling.has(object)) this.#port.restoreObject(object, block.offset, pull.sizeBytes);
-    else if (pull.sources.locations.length === 0) this.#vanished(object, pull);
+    else if (pull.sources.locations.length === 0) this.fetched(object, VANISHED);
     else this.#port.fetchObject(object, rotated(pull.sources, pull.attempts), block.offset, pull.sizeBytes);
     return true;
-  }
-
-  /** It was freed on disk while its restore waited for room. */
-  #vanished(object: ObjectId, pull: Pull): void {
-    this.#budget.end(object);
-    this.#store.abort(object);
-    this.#retry(object, pull);
-    this.#startFetches();
   }
 
   #record(object: ObjectId, pull: Pull): void {
@@ -363,9 +354,7 @@ export class ObjectManager {
 
   #retry(object: ObjectId, pull: Pull): void {
     pull.attempts++;
-    if (pull.wants.length === 0) {
-      return this.#abandon(object);
-    }
+    if (pull.wants.length === 0) return this.#abandon(object);
     if (pull.attempts >= MAX_FETCH_ATTEMPTS) {
       this.#port.dropLocation(object, pull.from ?? this.#self);
       pull.attempts = 0;
