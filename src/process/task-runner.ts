@@ -25,8 +25,9 @@ export interface WorkerTask extends IncomingTask {
   /** What `sequence` counts, for `abort`: a task's lease by its id, the connection of an actor's caller. */
   readonly origin: unknown;
   readonly sequence: number;
-  /** Arguments from the store, by their place; filled by `prepare`. */
-  fetched?: Map<number, unknown>;
+  /** Arguments from the store, by their place; filled by `prepare`, until it runs or it is known that it will not. */
+  fetched?: Map<number, unknown> | undefined;
+  isPastArguments?: boolean;
   context?: TaskContext;
 }
 
@@ -75,7 +76,10 @@ export class TaskRunner {
       }
     }
     if (waits.length === 0) return true;
-    Promise.all(waits).then(ready, (error: unknown) => failed(this.#refused(task, error)));
+    Promise.all(waits).then(ready, (error: unknown) => {
+      this.drop(task);
+      failed(this.#refused(task, error));
+    });
     return false;
   }
 
@@ -88,7 +92,10 @@ export class TaskRunner {
     let isUsers = false;
     try {
       const upstream = this.#upstream(task);
-      if (upstream !== undefined) return this.#ended(task, upstream, host, run);
+      if (upstream !== undefined) {
+        this.drop(task);
+        return this.#ended(task, upstream, host, run);
+      }
       const code = this.#codeOf(template);
       if (code === undefined) throw new InvalidOptionError(`${template.name} has no method ${template.method}`);
       const { style } = code;
@@ -108,6 +115,7 @@ export class TaskRunner {
       );
       return undefined;
     } catch (error) {
+      this.drop(task);
       const outcome = isUsers ? this.#threw(task, error) : this.#refused(task, error);
       return this.#ended(task, outcome, host, run);
     }
@@ -133,7 +141,10 @@ export class TaskRunner {
       if (this.prepare(task, resolve, failed)) resolve();
     });
     const upstream = this.#upstream(task);
-    if (upstream !== undefined) throw this.#core.values.errorOf(upstream);
+    if (upstream !== undefined) {
+      this.drop(task);
+      throw this.#core.values.errorOf(upstream);
+    }
     const type = this.#core.functions.get(functionId) as (new (...args: unknown[]) => object) | undefined;
     if (type === undefined) throw new InvalidOptionError(`class ${name} is not here`);
     // A constructor holds what its placement asked for, waits or not; it is told what its actor is to hold.
@@ -201,6 +212,7 @@ export class TaskRunner {
     return new Promise((resolve, reject) => {
       this.#core.owner.references.argumentReaders.add(objectId, {
         read: (value) => {
+          if (task.isPastArguments) return resolve(); // another one has failed
           if (value instanceof StoredBytes) value.retain();
           task.fetched ??= new Map();
           task.fetched.set(index, value);
@@ -209,7 +221,12 @@ export class TaskRunner {
           else classes.then(resolve, reject);
         },
         failed: (failure) => reject(this.#core.values.failureError(failure)),
-        missing,
+        missing:
+          missing &&
+          (() => {
+            this.drop(task);
+            missing();
+          }),
       });
     });
   }
@@ -231,8 +248,16 @@ export class TaskRunner {
         this.#core.values.decode(arg instanceof ObjectArgument ? (fetched?.get(index) as StoredValue) : arg),
       );
     } finally {
-      for (const value of fetched?.values() ?? []) if (value instanceof StoredBytes) value.release();
+      if (fetched !== undefined) this.drop(task);
     }
+  }
+
+  /** It has its arguments, or will not run: those that came from the store need not stay in their places for it. */
+  drop(task: WorkerTask): void {
+    const { fetched } = task;
+    task.fetched = undefined;
+    task.isPastArguments = true;
+    for (const value of fetched?.values() ?? []) if (value instanceof StoredBytes) value.release();
   }
 
   /** Lecture, `storeResult`: a large result goes into the node's store; a small one travels with the answer. */

@@ -132,7 +132,10 @@ export class WorkerProcess {
       prepare: (run) =>
         this.#runner.prepare(
           run.task as WorkerTask,
-          () => this.#executor.prepared(run),
+          () => {
+            this.#executor.prepared(run);
+            this.#runner.drop(run.task as WorkerTask); // its lease may be over
+          },
           (outcome) => this.#executor.failedToPrepare(run, outcome),
           () => this.#executor.argumentMissing(run),
         ),

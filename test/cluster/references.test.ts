@@ -173,3 +173,55 @@ test("what a task returns after its time, while it may still run, is freed", asy
   await waitForCondition(async () => (await ray.availableResources())["CPU"] === 2); // the last one has ended
   await waitForCondition(async () => (await usedBytes()) === used);
 });
+
+/** Makes a ref of its own to a result that is an error, or that never comes. */
+const Promiser = remote(
+  { numCpus: 0 },
+  class Promiser {
+    anError(): ray.ObjectRef<number>[] {
+      const fails = remote((): number => {
+        throw new Error("the other argument");
+      });
+      return [fails.remote()];
+    }
+    nothing(): ray.ObjectRef<number>[] {
+      return [remote(() => new Promise<number>(() => {})).remote()];
+    }
+  },
+);
+const Taker = remote(
+  { numCpus: 0 },
+  class Taker {
+    take(array: Float64Array, other: number): number {
+      return array.length + other;
+    }
+    isReady(): boolean {
+      return true;
+    }
+  },
+);
+
+for (const [end, what] of [
+  ["is an error", "anError"],
+  ["is lost with its owner", "nothing"],
+] as const) {
+  test(`an argument that is here already is let go at once when another one ${end}`, async () => {
+    const promiser = Promiser.remote();
+    using taker = Taker.remote();
+    await get(taker.isReady.remote());
+    const [other] = await get(promiser[what].remote());
+    assert.ok(other !== undefined);
+    const array = put(new Float64Array(1_000_000));
+    const call = taker.take.remote(array, other);
+    if (what === "nothing") {
+      await waitForCondition(
+        async () => (await get(taker.isReady.options({ timeoutMs: 100 }).remote()).catch(() => false)) === false,
+      );
+      await ray.kill(promiser);
+    }
+    await assert.rejects(get(call), what === "anError" ? /the other argument/ : ray.OwnerDiedError);
+    for (const ref of [array, other, call]) ref[Symbol.dispose]();
+    promiser[Symbol.dispose](); // with it goes its own ref
+    await becomesEmpty();
+  });
+}
