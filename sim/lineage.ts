@@ -25,6 +25,15 @@ export interface LineageOwner {
   letGo(held: Held): void;
 }
 
+/** Their specs follow when arguments of theirs have been sealed, with what is true then. */
+const sealing = new WeakSet<Task>();
+
+export function updateLineage(process: LineageOwner, task: Task): void {
+  const { id: taskId, attempt: lostAttempts, run, lineage } = task;
+  if (lineage === "untold" || sealing.has(task)) return;
+  process.send(GCS, { type: "updateLineage", taskId, lostAttempts, run, state: lineage });
+}
+
 export function registerLineage(process: LineageOwner, task: Task): void {
   const nested: ObjectId[] = [];
   const large: { readonly objectId: ObjectId; readonly value: SimValue }[] = [];
@@ -51,8 +60,10 @@ export function registerLineage(process: LineageOwner, task: Task): void {
       lostAttempts: task.attempt,
       nested,
       promoted,
+      running: task.lineage === "running",
     });
   if (large.length === 0) return send();
+  sealing.add(task);
   const kept = [...task.dependencies, ...task.nested];
   for (const held of kept) process.keep(held);
   const { holds } = process.owner.references;
@@ -63,7 +74,8 @@ export function registerLineage(process: LineageOwner, task: Task): void {
     process.sealValue(objectId, value, SEALED_BY_OWNER, process.ref, (failure) => {
       failed ||= failure !== undefined;
       if (--missing > 0) return;
-      if (!failed) send();
+      sealing.delete(task);
+      if (!failed && task.lineage !== "void") send();
       process.send(GCS, { type: "releaseHolds", objects: promoted });
       for (const held of kept) process.letGo(held);
       holds.added(expected);

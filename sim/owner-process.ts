@@ -27,7 +27,7 @@ import { inlineSize, type OwnedArgument } from "./arguments.js";
 import { DirectLinks } from "./direct-links.js";
 import { type ControlFrame, payloadOf } from "./frames.js";
 import { isIdempotent } from "./idempotence.js";
-import { registerLineage } from "./lineage.js";
+import { registerLineage, updateLineage } from "./lineage.js";
 import type { LinkEnd } from "./link.js";
 import { Mappings } from "./mappings.js";
 import type { Code } from "./program.js";
@@ -286,6 +286,7 @@ export abstract class OwnerProcess extends VirtualProcess {
       abortTask: (where, task) => this.links.abort(where, task),
       storeValue: (entry) => this.#storeValue(entry),
       registerLineage: (task) => registerLineage(this, task),
+      updateLineage: (task) => updateLineage(this, task),
       announceLocal: (entry) => this.#announce(entry, entry.value as LocalValue),
       readLocal: (entry) => this.#readLocal(entry.id, entry.value as LocalValue),
       doneReadingLocal: () => {}, // the mapping releases it

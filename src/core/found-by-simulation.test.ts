@@ -193,6 +193,7 @@ test("a hold that a lost attempt took in its owner's name is let go, unless the 
     track: () => {},
     dependencyReady: () => {},
     runnerOf: () => undefined,
+    resultEscapes: () => {},
     keepOrigin: () => {},
     wakeUp: () => {},
   });
@@ -216,6 +217,7 @@ test("a bystander of a forced kill loses no attempt, but its children get new na
     disconnect: () => {},
     taskForwarded: () => {},
     runsAt: () => {},
+    runsAgain: () => {},
     finished: () => assert.fail("it is tried again"),
     endedLate: () => {},
   });

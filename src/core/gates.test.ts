@@ -146,6 +146,7 @@ class Node {
       disconnect: () => {},
       taskForwarded: () => {},
       runsAt: () => {},
+      runsAgain: () => {},
       finished: (task, outcome) => {
         assert.equal(outcome.kind, "returned");
         this.finished.add(task.template.name);

@@ -296,6 +296,7 @@ export class CoreProcess {
       abortTask: (where, task) => this.#links.abort(where, task),
       storeValue: (entry) => this.#storeValue(entry),
       registerLineage: (task) => this.#lineage.register(task),
+      updateLineage: (task) => this.#lineage.update(task),
       announceLocal: (entry) => this.#handOver(entry, entry.value as LocalValue),
       readLocal: (entry) => this.store.read(entry.value as LocalValue),
       doneReadingLocal: (_entry, value) => value instanceof StoredBytes && value.release(),
@@ -364,7 +365,6 @@ export class CoreProcess {
     this.raylet.flush();
   }
 
-  /** What a task or call names has been told to the raylet before it leaves. */
   async #dial(address: Address, worker: ProcessRef): Promise<Connection> {
     const { role, secret } = this.#options;
     const connection = await dial(address, {
@@ -373,7 +373,7 @@ export class CoreProcess {
       target: worker.processId,
       timeoutMs: WORKER_DIAL_TIMEOUT_MS,
     });
-    connection.follow(this.#options.raylet);
+    connection.follow(this.#options.raylet); // what a task names has been told before it leaves
     return connection;
   }
 

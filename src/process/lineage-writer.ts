@@ -19,6 +19,8 @@ export interface LineageHost {
   sealArgument(objectId: ObjectId, value: StoredValue, done: (error: Failure | undefined) => void): void;
 }
 
+type Spec = Message & { readonly type: "registerLineage" };
+
 interface Inline {
   readonly index: number;
   readonly value: StoredValue;
@@ -27,6 +29,8 @@ interface Inline {
 
 export class LineageWriter {
   readonly #host: LineageHost;
+  /** Their specs follow when arguments of theirs have been sealed, with what is true then. */
+  readonly #sealing = new Set<Task>();
 
   constructor(host: LineageHost) {
     this.#host = host;
@@ -47,7 +51,14 @@ export class LineageWriter {
     this.#sealThenSend(task, [...large], spec);
   }
 
-  #sealThenSend(task: Task, large: readonly Inline[], spec: Message & { readonly type: "registerLineage" }): void {
+  update(task: Task): void {
+    const { id: taskId, attempt: lostAttempts, run, lineage } = task;
+    if (lineage === "untold" || this.#sealing.has(task)) return;
+    this.#host.send(GCS, { type: "updateLineage", taskId, lostAttempts, run, state: lineage });
+  }
+
+  #sealThenSend(task: Task, large: readonly Inline[], spec: Spec): void {
+    this.#sealing.add(task);
     const { owner } = this.#host;
     const kept: readonly Held[] = [...task.dependencies, ...task.nested];
     for (const held of kept) owner.keep(held);
@@ -58,7 +69,8 @@ export class LineageWriter {
     const sealed = (error: Failure | undefined) => {
       failed ||= error !== undefined;
       if (--missing > 0) return;
-      if (!failed) this.#host.send(GCS, spec);
+      this.#sealing.delete(task);
+      if (!failed && task.lineage !== "void") this.#host.send(GCS, { ...spec, ...progressOf(task, spec) });
       // After the spec, on the same way: from here on the spec's record holds them.
       this.#host.send(GCS, { type: "releaseHolds", objects: spec.promoted });
       for (const held of kept) owner.letGo(held);
@@ -67,11 +79,7 @@ export class LineageWriter {
     for (const { index, value } of large) this.#host.sealArgument(promotedIdOf(task.id, index), value, sealed);
   }
 
-  #specOf(
-    task: Task,
-    inline: readonly Inline[],
-    large: ReadonlySet<Inline>,
-  ): Message & { readonly type: "registerLineage" } {
+  #specOf(task: Task, inline: readonly Inline[], large: ReadonlySet<Inline>): Spec {
     const { template, depth } = task;
     const byIndex = new Map(inline.map((each) => [each.index, each]));
     const nested: ObjectId[] = [];
@@ -107,8 +115,15 @@ export class LineageWriter {
       lostAttempts: task.attempt,
       nested,
       promoted,
+      running: task.lineage === "running",
     };
   }
+}
+
+/** It may have been tried again, or be done, since its spec was written. */
+function progressOf(task: Task, spec: Spec): Pick<Spec, "task" | "lostAttempts" | "running"> {
+  const running = task.lineage === "running";
+  return { task: { ...spec.task, attempt: task.run }, lostAttempts: task.attempt, running };
 }
 
 /** Those that must become objects: each that is large by itself, and the largest until the rest fit. */

@@ -129,6 +129,8 @@ export const lineageSpec = struct({
   /** Objects named inside the inline arguments. */
   nested: list(objectId, MAX_CONTAINED_REFS),
   promoted: list(objectId, MAX_PROMOTED_ARGUMENTS),
+  /** The ref of a result has left, and its owner still has the task run: `updateLineage` follows. */
+  running: flag,
 });
 export type LineageSpec = Infer<typeof lineageSpec>;
 

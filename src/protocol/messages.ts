@@ -343,6 +343,14 @@ export const MESSAGES = {
   // ── Actors that are never made ───────────────────────────────────────────────────────────────────────────────────
   /** Instead of `registerActor`: its constructor cannot have its arguments. Whoever has a handle is told why. */
   actorFailed: message(OWNERS, ["gcs"], struct({ actor: actorSpec, failure: actorFailure })),
+
+  // ── Lineage of tasks that still run ──────────────────────────────────────────────────────────────────────────────
+  /** A task whose spec was handed over while it ran is tried again, or done. "void": without a result to make again. */
+  updateLineage: message(
+    OWNERS,
+    ["gcs"],
+    struct({ taskId, lostAttempts: u32, run: u32, state: oneOf("running", "done", "void") }),
+  ),
 } as const;
 
 export type MessageType = keyof typeof MESSAGES;

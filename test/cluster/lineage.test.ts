@@ -1,7 +1,7 @@
 // What a node takes with it is made again for whoever wants it: chains, diamonds, after the owner's death, twice in a row.
 // Method: clusters of real nodes, each with its own store; nodes that hold the only copies are killed.
 import assert from "node:assert/strict";
-import { appendFileSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { appendFileSync, existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, afterEach, before, test } from "node:test";
@@ -168,6 +168,42 @@ test("the owner has died: its object is made again for the driver, with the larg
   process.kill(pid, "SIGKILL");
   await kill(2);
   assert.deepEqual([(await get(ref, TIMEOUT))[5], runsOf(file)], [4, 2]);
+});
+
+test("an owner is killed that had not read the answer yet: its object is made again all the same", async () => {
+  await start(2);
+  const [file, go, busy] = [join(directory, "unread"), join(directory, "go"), join(directory, "busy")];
+  const Parent = remote(
+    class Parent {
+      readonly #kept: unknown[] = [];
+      begin(path: string, gate: string, length: number, nodeId: string): readonly ray.ObjectRef<Float64Array>[] {
+        const child = remote(async (mark: string, wanted: string, count: number) => {
+          appendFileSync(mark, "run\n");
+          while (!existsSync(wanted)) await new Promise((resolve) => setTimeout(resolve, 5));
+          return new Float64Array(count).fill(8);
+        });
+        const ref = child.options({ schedulingStrategy: { nodeId, soft: true } }).remote(path, gate, length);
+        this.#kept.push(ref);
+        return [ref];
+      }
+      keepThread(started: string): void {
+        appendFileSync(started, "");
+        for (;;);
+      }
+    },
+  );
+  const parent = Parent.options(on(0)).remote();
+  const [ref] = await get(parent.begin.remote(file, go, LENGTH, cluster.nodes[1]?.nodeId ?? ""));
+  assert.ok(ref !== undefined);
+  await waitForCondition(() => existsSync(file));
+  const kept = parent.keepThread.remote(busy);
+  await waitForCondition(() => existsSync(busy));
+  appendFileSync(go, "");
+  await exists(ref);
+  await ray.kill(parent);
+  await assert.rejects(get(kept, TIMEOUT), ray.ActorDiedError);
+  await kill(1);
+  assert.deepEqual([(await get(ref, TIMEOUT))[5], runsOf(file)], [8, 2]);
 });
 
 test("two losses in a row are made good, within maxRetries; a third is not", async () => {

@@ -13,7 +13,7 @@ const TRACK_RECORD = [637, 749, 759, 991, 999, 1_236, 1_263, 1_360, 1_476, 2_187
 /** The same with three faults each. */
 const TRACK_RECORD_OF_THREE = [183, 220, 401, 841];
 /** And with a process in synchronous code. */
-const TRACK_RECORD_OF_BUSY = [402, 972];
+const TRACK_RECORD_OF_BUSY = [402, 972, 1_781];
 
 function run(seed: number, options: ScenarioOptions = {}): ScenarioResult {
   try {

@@ -306,6 +306,7 @@ export class Gcs {
     this.#processes.delete(process.processId);
     this.functions.forgetProcess(process);
     this.scheduler.ownerDied(process);
+    this.lineage.ownerDied(process.processId);
     this.#flush.died(process.processId);
     this.actors.processDied(process, reason);
     const job = this.#jobs.ofDriver(process.processId);

@@ -1,7 +1,8 @@
 /**
  * Lineage: how lost objects are made again, by running their tasks again.
  *
- * One spec for each task, handed over by the owner when a result enters the object table. The record lives while a result
+ * One spec for each task, handed over by the owner when a result enters the object table, or before the ref of a result
+ * to come leaves it. Such a task is its owner's until that says how it ended, or dies: nobody else runs it. The record lives while a result
  * of its task has an entry, or while another record needs such a result as an argument: of an object that was let go the
  * spec is kept, not the bytes.
  *
@@ -23,15 +24,17 @@ import {
   type NodeId,
   type ObjectId,
   objectIdOf,
+  type ProcessId,
   type ProcessRef,
   runOfCopy,
   type TaskId,
   taskOfObject,
 } from "../../base/ids.js";
 import { MAX_EVICTED_LINEAGE, MAX_LINEAGE_BYTES } from "../../base/limits.js";
-import type { Failure, LeaseRequest, LineageSpec } from "../../protocol/messages.js";
+import type { Failure, LeaseRequest, LineageSpec, MessageBody } from "../../protocol/messages.js";
 import { MISSING } from "../executor/executor.js";
 import { Recent } from "../recent.js";
+import { argumentsOf, evicted, exhausted, nameOf, noRoom, sizeOf } from "./lineage-spec.js";
 import type { HolderId } from "./object-port.js";
 import type { ObjectTable } from "./object-table.js";
 
@@ -57,6 +60,8 @@ interface LineageRecord {
   readonly live: Set<number>;
   /** Tasks whose results this one takes. */
   readonly needs: ReadonlySet<TaskId>;
+  /** Who has it run, while it has not ended there. */
+  owner: ProcessId | undefined;
   lostAttempts: number;
   /** Every run has a number of its own: it tells the children of two runs apart. */
   run: number;
@@ -71,6 +76,8 @@ export class Lineage {
   readonly #maxBytes: number;
   /** Oldest first. */
   readonly #records = new Map<TaskId, LineageRecord>();
+  /** Tasks that their owners still have run. */
+  readonly #unfinished = new Map<ProcessId, Set<TaskId>>();
   /** How many records need results of a task, whether or not its own record is here. */
   readonly #neededBy = new Map<TaskId, number>();
   readonly #rebuilding = new Map<LeaseId, LineageRecord>();
@@ -101,11 +108,31 @@ export class Lineage {
     const { attempt: run } = spec.task;
     const { lostAttempts } = spec;
     const sizeBytes = sizeOf(spec);
-    const record = { spec, sizeBytes, live, needs, lostAttempts, run, rebuild: undefined, lastLoss: "" };
+    const owner = spec.running ? spec.task.owner.processId : undefined;
+    const record = { spec, sizeBytes, live, needs, owner, lostAttempts, run, rebuild: undefined, lastLoss: "" };
     this.#records.set(taskId, record);
+    if (owner !== undefined) this.#unfinished.set(owner, (this.#unfinished.get(owner) ?? new Set()).add(taskId));
     this.#bytes += sizeBytes;
     for (const index of live) this.#objects.canBeRebuilt(objectIdOf(taskId, index));
     this.#evictBeyondLimit(taskId);
+  }
+
+  /** Its owner says how the task fares: tried again, or done. "void": there is no result that could be made again. */
+  update(from: ProcessId, { taskId, lostAttempts, run, state }: MessageBody<"updateLineage">): void {
+    const record = this.#records.get(taskId);
+    if (record?.owner !== from) return;
+    record.lostAttempts = lostAttempts;
+    record.run = run;
+    if (state === "void") this.#remove(record);
+    if (state === "done") this.#takeOver(record);
+  }
+
+  /** What it has not said the end of nobody else will. */
+  ownerDied(owner: ProcessId): void {
+    for (const taskId of [...(this.#unfinished.get(owner) ?? [])]) {
+      const record = this.#records.get(taskId);
+      if (record !== undefined) this.#takeOver(record);
+    }
   }
 
   /** Somebody waits for an object without a copy. */
@@ -149,7 +176,7 @@ export class Lineage {
   leaseRefused(leaseId: LeaseId, reason: Failure): void {
     const record = this.#rebuilding.get(leaseId);
     if (record === undefined) return;
-    this.#fail(record, `its task ${nameOf(record)} could not run again: ${reason.message}`);
+    this.#fail(record, `its task ${nameOf(record.spec)} could not run again: ${reason.message}`);
     this.#end(record);
   }
 
@@ -162,7 +189,7 @@ export class Lineage {
     if (failure?.code === MISSING.code)
       record.lostAttempts--; // it has not begun: it waits for its argument again
     else if (failure !== undefined)
-      this.#fail(record, `its task ${nameOf(record)} ran again and failed: ${failure.message}`);
+      this.#fail(record, `its task ${nameOf(record.spec)} ran again and failed: ${failure.message}`);
     this.#end(record);
   }
 
@@ -199,6 +226,10 @@ export class Lineage {
         record.live.size > 0 || this.#neededBy.has(taskId) || record.rebuild !== undefined,
         "a spec is kept for somebody",
       );
+      assert(
+        record.owner === undefined || record.rebuild === undefined,
+        "a task that its owner has run is not rebuilt",
+      );
       for (const needed of record.needs)
         assert((this.#neededBy.get(needed) ?? 0) > 0, "what a record needs is counted");
     }
@@ -218,7 +249,21 @@ export class Lineage {
       return this.#objects.failLost(object, wasEvicted ? evicted(object) : undefined);
     }
     record.live.add(index); // its ref may have left its owner after the spec had
-    if (record.rebuild === undefined) this.#start(record);
+    if (record.rebuild === undefined && record.owner === undefined) this.#start(record);
+  }
+
+  /** Its owner is done with it: what has a copy or had one is made again from here on. */
+  #takeOver(record: LineageRecord): void {
+    this.#forgetOwner(record);
+    record.owner = undefined;
+    const { taskId, numReturns } = record.spec.task;
+    for (let i = 0; i < numReturns; i++) if (this.#objects.lookUp(objectIdOf(taskId, i))) record.live.add(i);
+    this.#wantAwaited(record);
+  }
+
+  #forgetOwner({ owner, spec }: LineageRecord): void {
+    const tasks = owner && this.#unfinished.get(owner);
+    if (tasks?.delete(spec.task.taskId) && tasks.size === 0) this.#unfinished.delete(owner as ProcessId);
   }
 
   #start(record: LineageRecord): void {
@@ -226,7 +271,7 @@ export class Lineage {
     const { task, maxRetries } = spec;
     if (maxRetries !== undefined && lostAttempts >= maxRetries) return this.#fail(record, exhausted(record));
     const held = argumentsOf(spec).filter((id) => taskOfObject(id) !== task.taskId);
-    if (!this.#objects.hasRoomFor(held)) return this.#fail(record, noRoom(record, this.#objects.maxObjects));
+    if (!this.#objects.hasRoomFor(held)) return this.#fail(record, noRoom(spec, this.#objects.maxObjects));
     record.lostAttempts++;
     record.run++;
     const sizes = held.map((id) => this.#revive(task.taskId, id));
@@ -268,12 +313,15 @@ export class Lineage {
     const { rebuild } = record;
     if (rebuild === undefined) return;
     this.#stop(record, rebuild);
-    const { taskId } = record.spec.task;
-    for (const index of record.live) {
-      const object = objectIdOf(taskId, index);
+    this.#wantAwaited(record);
+    this.#removeIfUnneeded(record.spec.task.taskId);
+  }
+
+  #wantAwaited({ spec, live }: LineageRecord): void {
+    for (const index of live) {
+      const object = objectIdOf(spec.task.taskId, index);
       if (this.#objects.isLost(object) && this.#objects.isAwaited(object)) this.#wanted.push(object);
     }
-    this.#removeIfUnneeded(taskId);
   }
 
   #stop(record: LineageRecord, rebuild: Rebuild): void {
@@ -324,6 +372,7 @@ export class Lineage {
     const { spec, needs, sizeBytes } = record;
     const { taskId } = spec.task;
     this.#records.delete(taskId);
+    this.#forgetOwner(record);
     this.#bytes -= sizeBytes;
     for (const id of spec.promoted) this.#objects.release(holderOf(taskId), id);
     return [...needs].filter((task) => {
@@ -348,38 +397,4 @@ export class Lineage {
 /** Holds of a rebuild and of a record are in the name of the task. */
 function holderOf(task: TaskId): HolderId {
   return task as string as HolderId;
-}
-
-/** Every object that the task takes or whose name it is given. */
-function argumentsOf({ task, nested }: LineageSpec): ObjectId[] {
-  const ids = new Set(nested);
-  for (const arg of task.arguments) if (arg.kind === "object") ids.add(arg.objectId);
-  return [...ids];
-}
-
-/** About what it costs to keep. */
-function sizeOf({ task, nested, promoted }: LineageSpec): number {
-  let bytes = 512 + 2 * task.name.length + 100 * (nested.length + promoted.length);
-  for (const arg of task.arguments) bytes += 100 + (arg.kind === "value" ? arg.bytes.length : 0);
-  return bytes;
-}
-
-function nameOf({ spec }: LineageRecord): string {
-  return `${spec.task.name} (${spec.task.taskId})`;
-}
-
-function exhausted(record: LineageRecord): string {
-  const { lostAttempts, spec, lastLoss } = record;
-  const attempts = lostAttempts === 0 ? "1 attempt" : `${lostAttempts + 1} attempts`;
-  const last = lastLoss === "" ? "" : `; the last was lost: ${lastLoss}`;
-  return `its task ${nameOf(record)} has had ${attempts} (maxRetries ${spec.maxRetries})${last}. Give it a larger maxRetries`;
-}
-
-function noRoom(record: LineageRecord, maxObjects: number): string {
-  return `its task ${nameOf(record)} needs arguments that were let go, and the object table has no room for them: its limit is ${maxObjects} objects of the cluster. Drop refs`;
-}
-
-function evicted(object: ObjectId): Failure {
-  const message = `object ${object} is lost, and how it was made is forgotten: the specs of the cluster's tasks have ${MAX_LINEAGE_BYTES} bytes, and the oldest make room. Keep fewer objects in scope, or put them again`;
-  return { code: "OBJECT_RECONSTRUCTION", message };
 }

@@ -75,6 +75,9 @@ export class ObjectDesk {
       case "registerLineage":
         if (this.#port.isJobAlive(message.task.jobId) && this.#port.isAlive(from)) this.#lineage.register(message);
         return true;
+      case "updateLineage":
+        if (this.#port.isAlive(from)) this.#lineage.update(from.processId, message);
+        return true;
       case "addHolds":
         for (const object of message.objects) this.#addHold(from, object as ObjectId, message);
         this.#port.send(from, { type: "holdsAdded", sequence: message.sequence });

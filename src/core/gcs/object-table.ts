@@ -18,26 +18,7 @@ import type { Failure } from "../../protocol/messages.js";
 import { Distribution } from "./distribution.js";
 import { lost, tooManyWait } from "./object-failures.js";
 import type { HolderId, ObjectEntry, ObjectTablePort, TableEntry } from "./object-port.js";
-
-interface Row {
-  sizeBytes: number;
-  attempt: number;
-  readonly locations: Set<NodeId>;
-  /** The copy that is never evicted: one of the locations, as long as there is any. */
-  primary: NodeId | undefined;
-  readonly holders: Set<HolderId>;
-  contains: readonly ObjectId[];
-  /** Who pulls it now, if it is large. */
-  distribution: Distribution | undefined;
-  /** The process that will make the value, while there is none. */
-  maker: ProcessId | undefined;
-  /** The worker that the maker had pushed the task to before the ref left. */
-  runner: ProcessRef | undefined;
-  /** Where its last copy was; "freed" for an object that was let go and is needed again. There is none now. */
-  lostFrom: NodeId | "freed" | undefined;
-  /** Why there will be no value any more: nobody can make it again, or its maker died. */
-  gone: Failure | undefined;
-}
+import { newRow, type Row } from "./object-row.js";
 
 export class ObjectTable {
   readonly #port: ObjectTablePort;
@@ -184,7 +165,8 @@ export class ObjectTable {
 
   /** Its owner, which was going to make it, cannot. */
   makerFailed(maker: ProcessId, object: ObjectId, reason: Failure): void {
-    if (this.#rows.get(object)?.maker === maker) this.fail(object, reason);
+    const row = this.#rows.get(object);
+    if (row?.maker === maker || row?.lostFrom !== undefined) this.fail(object, reason);
   }
 
   /** There will be no value. Those who wait are told now, those who ask later then. */
@@ -201,10 +183,13 @@ export class ObjectTable {
     }
   }
 
-  /** A process died: what it alone was going to make will never exist. */
+  /** A process died: what it alone was going to make will never exist. What it was to make again is as lost as others. */
   makerDied(maker: ProcessId, reason: Failure): void {
     for (const [object, row] of this.#rows) {
-      if (row.maker === maker && row.locations.size === 0) this.#fail(object, row, reason);
+      if (row.maker !== maker || row.locations.size > 0) continue;
+      row.maker = undefined;
+      if (row.lostFrom === undefined) this.#fail(object, row, reason);
+      else if (this.#waiters.has(object)) this.#port.lostIsWanted(object);
     }
   }
 
@@ -269,12 +254,12 @@ export class ObjectTable {
     for (const object of [...this.#rows.keys()]) this.dropLocation(node, object);
   }
 
-  /** Every invariant of this table. Runs after each call in the simulator and in tests. */
   /** Processes, objects that contain others, and tasks: each with how many it holds. */
   *holdings(): IterableIterator<readonly [HolderId, number]> {
     for (const [holder, held] of this.#heldBy) yield [holder, held.size];
   }
 
+  /** Every invariant of this table. Runs after each call in the simulator and in tests. */
   check(): void {
     assert(this.#rows.size <= this.maxObjects, "the object table is bounded");
     for (const stray of this.#strays) {
@@ -305,19 +290,7 @@ export class ObjectTable {
 
   #add(object: ObjectId): Row {
     assert(this.#rows.size < this.maxObjects, "the object table is bounded");
-    const row: Row = {
-      sizeBytes: 0,
-      attempt: 0,
-      locations: new Set(),
-      primary: undefined,
-      holders: new Set(),
-      contains: [],
-      distribution: undefined,
-      maker: undefined,
-      runner: undefined,
-      lostFrom: undefined,
-      gone: undefined,
-    };
+    const row = newRow();
     this.#rows.set(object, row);
     return row;
   }

@@ -58,6 +58,7 @@ function newOwner(): Owner {
       freeLocal: quiet,
       doneReading: quiet,
       registerLineage: quiet,
+      updateLineage: quiet,
       readObject: quiet,
       track: quiet,
       warn: quiet,

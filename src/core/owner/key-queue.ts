@@ -214,11 +214,12 @@ export function takeBack(lease: Lease, sequences: readonly number[]): Task[] {
 }
 
 /** Its worker was lost. A bystander was not running, and loses no attempt. False when it had its last. */
-export function mayRunAgain(task: Task, wasRunning: boolean): boolean {
+export function mayRunAgain(task: Task, wasRunning: boolean, port: { runsAgain(task: Task): void }): boolean {
   const { maxRetries } = task.template;
   if (wasRunning && maxRetries >= 0 && task.attempt >= maxRetries) return false;
   if (wasRunning) task.attempt++;
   task.run++;
+  port.runsAgain(task);
   return true;
 }
 

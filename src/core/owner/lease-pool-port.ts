@@ -19,6 +19,8 @@ export interface LeasePoolPort {
   taskForwarded(task: Task): void;
   /** The worker has the task, and refs of its results have left already. */
   runsAt(task: Task, worker: ProcessRef): void;
+  /** Its worker was lost, and it is tried again. */
+  runsAgain(task: Task): void;
   finished(task: Task, outcome: Outcome): void;
   /** An attempt has ended whose task had done so before, its time over: what it has sealed in our name is nobody's. */
   endedLate(task: Task): void;

@@ -54,6 +54,7 @@ class World {
       disconnect: (made) => say(`leave ${made.id.slice(2)}`),
       taskForwarded: (task) => say(`${task.template.name} went to the global scheduler`),
       runsAt: (task, worker) => say(`${task.template.name} is at ${worker.processId}`),
+      runsAgain: () => {},
       finished: (task, outcome) => say(`${task.template.name} ${outcomeLine(outcome)}`),
       endedLate: (task) => say(`${task.template.name} late`),
     });

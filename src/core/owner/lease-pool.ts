@@ -378,7 +378,7 @@ export class LeasePool {
     if (lost.length > 1) lease.queue.forgetRunTimes();
     for (const [i, task] of [...lost.entries()].reverse()) {
       // What is not "pushed" has ended, its time over: its worker may have been killed for it.
-      if (task.state === "pushed" && mayRunAgain(task, i === 0 && !bystander)) this.#requeue(task);
+      if (task.state === "pushed" && mayRunAgain(task, i === 0 && !bystander, this.#port)) this.#requeue(task);
       else this.#finish(task, { kind: "failed", code: reason.code, message: lostMessage(task, reason) });
     }
   }

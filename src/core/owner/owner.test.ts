@@ -40,6 +40,7 @@ class World {
         abortTask: (_, task) => say(`abort ${task.template.name}`),
         storeValue: (entry) => say(`store ${entry.id}`),
         registerLineage: (task) => say(`spec of ${task.template.name}`),
+        updateLineage: (task) => say(`${task.template.name} is ${task.lineage}, ${task.attempt} lost`),
         announceLocal: (entry) => say(`announce ${entry.id}`),
         readLocal: () => undefined,
         doneReadingLocal: () => {},
@@ -423,6 +424,33 @@ test("the spec of a task is handed over when a result is in the object table, be
   assert.deepEqual(specsAfter("large", stored), ["spec of large"]);
   assert.deepEqual(specsAfter("small", RETURNED), []);
   assert.deepEqual(specsAfter("once", stored, { maxRetries: 0 }), []);
+});
+
+test("the spec of a task whose ref leaves early goes first, follows its retries, and learns how it ended", () => {
+  const w = new World();
+  const stored: Outcome = { kind: "returned", results: [{ kind: "stored", nodeId: "N2", sizeBytes: 10 }] };
+  const told = () => w.asked().filter((line) => /^(spec|addHolds|push|ask|.* is (running|done|void),)/.test(line));
+  const source = w.submit("source");
+  const early = w.submit("early", { takes: [result(source)], schedulingKey: "other" });
+  told();
+  w.owner.references.escape(result(early));
+  w.owner.references.dropRef(result(early)); // whoever has the ref may outlive ours
+  assert.deepEqual(told(), ["addHolds early's 0"]); // its argument has no value yet, and may never have an entry
+  w.answer(w.open(1));
+  assert.deepEqual(told(), ["spec of early", "ask for early"]);
+  const first = w.open(2);
+  told();
+  w.owner.leases.leaseLost(first.id, failure("WORKER_CRASHED"), false);
+  assert.deepEqual(told(), ["early is running, 1 lost", "ask for early"]);
+  w.answer(w.open(3), stored);
+  assert.deepEqual(told(), ["addHolds early's 0 w3", "early is done, 1 lost"]);
+
+  const late = w.submit("late", { schedulingKey: "third" });
+  told();
+  w.owner.references.escape(result(late));
+  assert.deepEqual(told(), ["addHolds late's 0", "spec of late"]);
+  w.answer(w.open(4), { kind: "threw", error: "oops" });
+  assert.deepEqual(told(), ["addHolds late's 0 w4", "late is void, 0 lost"]);
 });
 
 test("a message that is not for an owner is left to others", () => {

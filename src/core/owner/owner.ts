@@ -14,6 +14,7 @@ import { ActorSubmitter } from "./actor-submitter.js";
 import type { Lease } from "./key-queue.js";
 import { receiveForLeases } from "./lease-messages.js";
 import { LeasePool } from "./lease-pool.js";
+import { LineageKeeper, type LineagePort } from "./lineage-keeper.js";
 import { KeptOrigins } from "./origin.js";
 import type { ActorLink } from "./records.js";
 import {
@@ -33,7 +34,9 @@ import { TaskList } from "./task-list.js";
 /** After its time a task's worker has this long to end it by itself. */
 export const KILL_AFTER_ABORT_MS = 100;
 
-export interface OwnerPort extends Omit<ReferenceTablePort, "dependencyReady" | "runnerOf" | "keepOrigin"> {
+export interface OwnerPort
+  extends LineagePort,
+    Omit<ReferenceTablePort, "dependencyReady" | "runnerOf" | "resultEscapes" | "keepOrigin"> {
   sendToRaylet(message: Message): void;
   send(to: ProcessRef, message: Message): void;
   sendToGcs(message: Message): void;
@@ -48,8 +51,6 @@ export interface OwnerPort extends Omit<ReferenceTablePort, "dependencyReady" | 
   takeError(bytes: Uint8Array): Opaque;
   /** Tell the task's code, wherever it runs, to stop. */
   abortTask(where: Lease | ActorLink, task: Task): void;
-  /** Hand the task's spec to the GCS, beside the entries of its results: what is lost of them it makes again. */
-  registerLineage(task: Task): void;
   /** Words for the user. */
   warn(text: string): void;
   wakeUp(): void;
@@ -71,6 +72,7 @@ export class Owner {
   readonly tasksWithRefs = new TaskList();
   readonly #port: OwnerPort;
   readonly #journey: Journey;
+  readonly #lineage: LineageKeeper;
   readonly #actorOf = new Map<Task, ActorLink>();
   /** Tasks with a time limit, and those that nobody can place. */
   readonly #timed = new Set<Timed>();
@@ -81,6 +83,7 @@ export class Owner {
   constructor(self: ProcessRef, port: OwnerPort, journey: Journey) {
     this.#port = port;
     this.#journey = journey;
+    this.#lineage = new LineageKeeper(port);
     this.references = new ReferenceTable({
       sendToRaylet: (message) => port.sendToRaylet(message),
       sendToGcs: (message) => port.sendToGcs(message),
@@ -95,6 +98,7 @@ export class Owner {
       dependencyReady: (task) => this.#dependencyReady(task),
       keepOrigin: (id, origin) => this.origins.keep(id, origin),
       runnerOf: (task) => this.leases.runnerOf(task) ?? this.actors.runnerOf(task),
+      resultEscapes: (task) => task.state !== "waiting" && this.#lineage.handOver(task),
       wakeUp: () => port.wakeUp(),
     });
     this.leases = new LeasePool(self, {
@@ -106,6 +110,7 @@ export class Owner {
       disconnect: (lease) => port.disconnectLease(lease),
       taskForwarded: (task) => this.references.taskForwarded(task),
       runsAt: (task, worker) => this.references.runsAt(task, worker),
+      runsAgain: (task) => this.#lineage.runsAgain(task),
       finished: (task, outcome) => this.#finished(task, outcome),
       endedLate: (task) => this.#releaseStrays(task),
     });
@@ -281,6 +286,7 @@ export class Owner {
       this.#finished(task, upstream);
       return;
     }
+    if (task.storeResult) this.#lineage.handOver(task);
     if (hasStoredArguments(task)) this.leases.submitAlone(task);
     else this.leases.submit(task);
   }
@@ -301,7 +307,7 @@ export class Owner {
     if (task.dependencies.length > 0) this.#actorOf.delete(task);
     const { returns } = task;
     for (let index = 0; index < returns.length; index++) this.#resolve(returns[index], index, outcome);
-    if (outcome.kind === "value" || outcome.kind === "returned") this.#keepLineage(task);
+    this.#lineage.ended(task, outcome.kind === "value" || outcome.kind === "returned");
     if (task.run > 0 || outcome.kind === "failed") this.#releaseStrays(task);
     for (const entry of task.dependencies) this.references.unpin(entry);
     for (const held of task.nested) this.letGo(held);
@@ -309,16 +315,6 @@ export class Owner {
 
   #releaseStrays({ returns }: Task): void {
     for (const entry of returns) this.references.releaseStray(entry);
-  }
-
-  /**
-   * Results in the object table can be lost with a node, or asked for after our death: from here on their spec lies beside
-   * their entries. Before the task's arguments are let go, whose own specs live as long as this one needs them.
-   */
-  #keepLineage(task: Task): void {
-    const { maxRetries, method } = task.template;
-    if (maxRetries === 0 || method !== "") return;
-    for (const entry of task.returns) if (entry.hold === "held") return this.#port.registerLineage(task);
   }
 
   #resolve(entry: ObjectEntry | undefined, index: number, outcome: Outcome): void {

@@ -193,6 +193,8 @@ export class Task {
   missing = 0;
   /** A ref of a result escaped before the value exists: the worker seals it, whatever its size. */
   storeResult = false;
+  /** What the GCS has been told of its spec. "void": that it came to nothing which could be made again. */
+  lineage: "untold" | "running" | "done" | "void" = "untold";
   /** The request went to the global scheduler: the result will be announced in the object table. */
   forwarded = false;
   /** Why no node can ever take it; empty when one can. */

@@ -26,4 +26,6 @@ export interface ReferenceTablePort extends HoldsPort {
   dependencyReady(task: Task): void;
   /** The worker that the task was pushed to. */
   runnerOf(task: Task): ProcessRef | undefined;
+  /** The ref of a result is about to leave, before there is a value. */
+  resultEscapes(task: Task): void;
 }

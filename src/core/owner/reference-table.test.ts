@@ -29,6 +29,7 @@ function world() {
     dependencyReady: (task) => say(`${task.template.name} can go`),
     keepOrigin: () => {},
     runnerOf: () => process("w1"),
+    resultEscapes: () => {},
     wakeUp: () => {},
   });
   let counter = 0;

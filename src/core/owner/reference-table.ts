@@ -85,7 +85,8 @@ export class ReferenceTable {
     const task = entry.state === "pending" ? entry.task : undefined;
     if (task !== undefined) task.storeResult = true;
     this.holds.declare(entry.id, task?.state === "pushed" ? this.#port.runnerOf(task) : undefined);
-    if (entry.state === "inline" || entry.state === "failed") this.#store(entry);
+    if (task !== undefined) this.#port.resultEscapes(task);
+    else if (entry.state === "inline" || entry.state === "failed") this.#store(entry);
     else this.announce(entry);
   }
 

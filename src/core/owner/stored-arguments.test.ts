@@ -26,6 +26,7 @@ class World {
       disconnect: (made) => say(`leave ${made.id}`),
       taskForwarded: () => {},
       runsAt: () => {},
+      runsAgain: () => {},
       finished: (task) => say(`${task.template.name} ends`),
       endedLate: () => {},
     });
