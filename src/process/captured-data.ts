@@ -15,9 +15,13 @@ export function fetchBytes(core: Reading, objectId: ObjectId): Promise<Uint8Arra
   return new Promise((resolve, reject) => {
     core.owner.references.argumentReaders.add(objectId, {
       read: (value) => {
-        const bytes = value instanceof EncodedBytes ? core.values.decode(value) : undefined;
-        if (bytes instanceof Uint8Array) resolve(bytes);
-        else reject(new SerializationError(`object ${objectId} does not hold captured data`));
+        try {
+          const bytes = value instanceof EncodedBytes ? core.values.decode(value) : undefined;
+          if (bytes instanceof Uint8Array) resolve(bytes);
+          else reject(new SerializationError(`object ${objectId} does not hold captured data`));
+        } catch (error) {
+          reject(error);
+        }
       },
       failed: (failure) => reject(core.values.failureError(failure)),
     });

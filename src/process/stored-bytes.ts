@@ -86,8 +86,12 @@ export class StoredBytes extends EncodedBytes {
   /** The array at this place of the value, as memory of its own; undefined to have it copied. */
   map(at: number, sizeBytes: number): ArrayBuffer | undefined {
     this.#pin.addMapping();
-    const buffer = this.#arena.map(this.#offset + at, sizeBytes, () => this.#pin.removeMapping());
-    if (buffer === undefined) this.#pin.removeMapping();
+    let buffer: ArrayBuffer | undefined;
+    try {
+      buffer = this.#arena.map(this.#offset + at, sizeBytes, () => this.#pin.removeMapping());
+    } finally {
+      if (buffer === undefined) this.#pin.removeMapping();
+    }
     return buffer;
   }
 }

@@ -4,6 +4,7 @@
  */
 import { ByteReader, ByteWriter, cutText } from "../base/bytes.js";
 import { MAX_TEXT_BYTES } from "../base/limits.js";
+import { ObjectLostError } from "../errors.js";
 import type { Arena } from "../io/arena.js";
 import {
   decodePrimitive,
@@ -69,12 +70,20 @@ export function failurePieces(failure: Failure): readonly Uint8Array[] {
 
 /**
  * The inverse of the two. A value is read where it lies: the caller `release`s it, and `onReleased` says when the block
- * is not needed any more. Errors are copied out, and the block is released at once.
+ * is not needed any more. Errors are copied out, and the block is released at once, as is one that cannot be read.
  */
 export function readStored(arena: Arena, offset: number, sizeBytes: number, onReleased: () => void): StoredObject {
-  const [kind] = arena.read(offset, 1);
-  if (kind === VALUE_BYTE) return StoredBytes.at(arena, offset, sizeBytes, onReleased);
-  const bytes = arena.read(offset + STORE_HEAD_BYTES, sizeBytes - STORE_HEAD_BYTES);
+  let kind: number | undefined;
+  let bytes: Uint8Array;
+  try {
+    kind = arena.read(offset, 1)[0];
+    if (kind === VALUE_BYTE) return StoredBytes.at(arena, offset, sizeBytes, onReleased);
+    bytes = arena.read(offset + STORE_HEAD_BYTES, sizeBytes - STORE_HEAD_BYTES);
+  } catch (error) {
+    onReleased();
+    if (!(error instanceof ObjectLostError)) throw error;
+    return new StoredFailure({ code: error.code, message: error.message });
+  }
   onReleased();
   if (kind === ERROR_BYTE) return new StoredError(new EncodedBytes(Buffer.from(bytes.buffer)));
   const reader = new ByteReader(bytes);

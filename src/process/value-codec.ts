@@ -182,12 +182,12 @@ export class ValueCodec {
     }
   }
 
-  /** The classes of a value must be here before it is decoded; undefined when they are. */
+  /** The classes of a value must be here before it is decoded; undefined when they are. What is damaged has none: `decode` says so. */
   prepare(value: unknown): Promise<void> | undefined {
     if (value instanceof StoredError) return this.prepare(value.error);
     // The first bit of a value says whether it names anything at all.
     if (!(value instanceof EncodedBytes) || ((value.bytes[0] ?? 0) & 0x80) === 0) return undefined;
-    const missing = classIdsOf(value.bytes).filter((id) => this.#functions.get(id as never) === undefined);
+    const missing = classesNamedIn(value.bytes).filter((id) => this.#functions.get(id as never) === undefined);
     if (missing.length === 0) return undefined;
     return Promise.all(missing.map((id) => this.#functions.load(id as never))).then(() => undefined);
   }
@@ -337,6 +337,14 @@ function thrownBy(thrown: unknown, task: TaskInfo): Error {
   }
   markAsTaskError(thrown, task);
   return thrown;
+}
+
+function classesNamedIn(bytes: Uint8Array): readonly string[] {
+  try {
+    return classIdsOf(bytes);
+  } catch {
+    return [];
+  }
 }
 
 function newNamed(): Named {
