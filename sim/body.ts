@@ -6,6 +6,7 @@
 import { hash96 } from "../src/base/hash.js";
 import type { FunctionId, NodeId } from "../src/base/ids.js";
 import type { Prng } from "../src/base/prng.js";
+import { LimitedSteps } from "./limited.js";
 import {
   type Api,
   type Argument,
@@ -15,6 +16,7 @@ import {
   get,
   type Handle,
   type Made,
+  type Observer,
   PLAIN_ACTOR,
   PLAIN_CALL,
   type Ref,
@@ -33,11 +35,14 @@ export const GATED = "f4" as FunctionId;
 export const OPENER = "f5" as FunctionId;
 export const STUCK = "f6" as FunctionId;
 export const LATCH = "f7" as FunctionId;
+export const SHIELD = "f8" as FunctionId;
 export const TALLY = "c1" as FunctionId;
 export const GATE = "c2" as FunctionId;
 /** One call at a time: it must not wait for itself, so its calls get no refs or handles. */
 export const SERIAL = "c3" as FunctionId;
 export const SERIAL_NAME = "Serial";
+
+const LIMITED = { mix: MIX, tiny: TINY, gated: GATED, gate: GATE, shield: SHIELD };
 
 /** What the program may ask of its cluster. */
 export interface Terrain {
@@ -46,15 +51,11 @@ export interface Terrain {
   readonly gpus: number;
   /** Most values are too large to stay with their owner. */
   readonly isHeavy: boolean;
+  /** Some tasks and calls have time limits. */
+  readonly hasLimits: boolean;
 }
 
-/** Follows one program: the model notes what each ref comes to, the run compares. */
-export interface Observer {
-  added(index: number, ref: Ref): void;
-  got(index: number, value: Value): void;
-}
-
-export const NOBODY: Observer = { added: () => {}, got: () => {} };
+export const NOBODY: Observer = { added: () => {}, got: () => {}, limited: () => {}, timedOut: () => {} };
 
 interface Slot {
   readonly index: number;
@@ -75,6 +76,8 @@ export class Body {
   readonly #name: string;
   readonly #slots: Slot[] = [];
   readonly #handles: Handle[] = [];
+  readonly #limits: Prng | undefined;
+  readonly #limited: LimitedSteps | undefined;
   #nextIndex = 0;
   #digest: string;
 
@@ -86,6 +89,9 @@ export class Body {
     this.#depth = depth;
     this.#name = `${seed}`;
     this.#digest = `${seed}`;
+    if (!terrain.hasLimits) return;
+    this.#limits = prngFor(seed, "limits");
+    this.#limited = new LimitedSteps(api, this.#limits, depth, LIMITED, observer, () => this.#nextIndex++);
   }
 
   take(value: Value): void {
@@ -133,6 +139,7 @@ export class Body {
   // ── Steps ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
   *#step(number: number): Script<void> {
+    if (this.#limited !== undefined && this.#limits?.chance(0.2)) yield* this.#limited.step(this.#handles);
     if (this.#terrain.isHeavy && this.#depth > 0 && this.#prng.chance(0.3)) return yield* this.#chain();
     const choice = this.#prng.below(100);
     if (choice < 16) this.#add(this.#api.put(this.#made(`put ${number}`)));

@@ -60,7 +60,7 @@ export class ClusterApi implements Api {
   call(functionId: FunctionId, args: readonly Argument[], options: CallOptions): readonly Ref[] {
     const name = this.#process.registerFunction(functionId);
     const { numReturns, maxRetries, cpus, resources, strategy, timeoutMs } = options;
-    const key = [cpus, JSON.stringify(resources), JSON.stringify(strategy), maxRetries === 0].join(" ");
+    const key = [cpus, JSON.stringify(resources), JSON.stringify(strategy), maxRetries === 0, timeoutMs > 0].join(" ");
     const demand = amountsOf({ CPU: cpus, ...resources });
     const template = { functionId, name, method: "", numReturns, maxRetries, timeoutMs, demand, strategy };
     return this.#submit({ ...template, schedulingKey: key }, args, undefined);
@@ -91,7 +91,7 @@ export class ClusterApi implements Api {
     return this.#handleTo(link);
   }
 
-  callActor(handle: Handle, method: string, args: readonly Argument[]): Ref {
+  callActor(handle: Handle, method: string, args: readonly Argument[], timeoutMs = 0): Ref {
     const { link } = handle as ClusterHandle;
     const template: TaskTemplate = {
       functionId: "",
@@ -99,7 +99,7 @@ export class ClusterApi implements Api {
       method,
       numReturns: 1,
       maxRetries: 0,
-      timeoutMs: 0,
+      timeoutMs,
       demand: new Map(),
       strategy: { kind: "default" },
       schedulingKey: "",

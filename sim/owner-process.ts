@@ -18,7 +18,7 @@ import { MAX_LEASE_ARGUMENT_BYTES } from "../src/base/limits.js";
 import { Journey } from "../src/core/journey.js";
 import { Owner } from "../src/core/owner/owner.js";
 import type { Held, Task } from "../src/core/owner/records.js";
-import { ObjectEntry } from "../src/core/owner/records.js";
+import { isExclusive, ObjectEntry } from "../src/core/owner/records.js";
 import { LocalBlock } from "../src/core/store/extent-space.js";
 import { ObjectWriter } from "../src/core/store/object-writer.js";
 import { mayReceive } from "../src/protocol/codec.js";
@@ -318,7 +318,7 @@ export abstract class OwnerProcess extends VirtualProcess {
       held: template.demand,
       strategy: template.strategy,
       depth: task.depth,
-      exclusive: template.maxRetries === 0,
+      exclusive: isExclusive(template),
       arguments: large.map((entry) => ({ objectId: entry.id, sizeBytes: entry.sizeBytes })),
       // A task that must not run twice is pushed by its owner alone, who then knows whether it may have run.
       task: template.maxRetries === 0 || inlineBytes > MAX_LEASE_ARGUMENT_BYTES ? undefined : this.links.specOf(task),

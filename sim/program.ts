@@ -90,12 +90,23 @@ export interface Api {
   put(value: Made): Ref;
   call(functionId: FunctionId, args: readonly Argument[], options: CallOptions): readonly Ref[];
   createActor(classId: FunctionId, args: readonly Argument[], options: ActorOptions): Handle;
-  callActor(handle: Handle, method: string, args: readonly Argument[]): Ref;
+  /** `timeoutMs`: 0, the default, is no limit. */
+  callActor(handle: Handle, method: string, args: readonly Argument[], timeoutMs?: number): Ref;
   drop(thing: Ref | Handle): void;
 }
 
 export interface ActorInstance {
   call(api: Api, method: string, args: readonly Value[]): Script<readonly Made[]>;
+}
+
+/** Follows one program: the model notes what each ref comes to, the run compares. */
+export interface Observer {
+  added(index: number, ref: Ref): void;
+  got(index: number, value: Value): void;
+  /** The ref's task or call, which has just been submitted, has a time limit. */
+  limited(index: number, timeoutMs: number): void;
+  /** Its time was over, or that of what it takes. */
+  timedOut(index: number): void;
 }
 
 /** What a function id stands for. */

@@ -21,6 +21,8 @@ interface Totals {
   virtualMs: number;
   failed: number;
   excused: number;
+  timedOut: number;
+  outlived: number;
 }
 
 function main(): void {
@@ -52,6 +54,8 @@ function main(): void {
     virtualMs: 0,
     failed: 0,
     excused: 0,
+    timedOut: 0,
+    outlived: 0,
   };
   const started = performance.now();
   let ran = 0;
@@ -76,6 +80,8 @@ function runSeed(seed: number, options: ScenarioOptions, totals: Totals): boolea
     totals.recalled += result.recalled;
     totals.virtualMs += result.elapsedMs;
     totals.excused += result.excused;
+    totals.timedOut += result.timedOut;
+    totals.outlived += result.outlived;
     if (verbose !== undefined) process.stdout.write(`seed ${seed}: ${JSON.stringify(result)}\n`);
     return true;
   } catch (error) {
@@ -91,12 +97,12 @@ function runSeed(seed: number, options: ScenarioOptions, totals: Totals): boolea
 
 function report(
   ran: number,
-  { events, tasks, calls, rebuilds, recalled, virtualMs, failed, excused }: Totals,
+  { events, tasks, calls, rebuilds, recalled, virtualMs, failed, excused, timedOut, outlived }: Totals,
   seconds: number,
 ): void {
   const rate = (ran / seconds).toFixed(1);
   process.stdout.write(
-    `${ran} seeds, ${failed} failed, ${excused} programs excused by their fault: ${tasks} tasks, ${calls} actor calls, ${rebuilds} rebuilds of lost results, ${recalled} pushes recalled, ${events} events, ${(virtualMs / 1_000).toFixed(0)} virtual seconds in ${seconds.toFixed(1)} s (${rate} seeds/s)\n`,
+    `${ran} seeds, ${failed} failed, ${excused} programs excused by their fault: ${tasks} tasks, ${calls} actor calls, ${rebuilds} rebuilds of lost results, ${recalled} pushes recalled, ${timedOut} times over (${outlived} workers ended), ${events} events, ${(virtualMs / 1_000).toFixed(0)} virtual seconds in ${seconds.toFixed(1)} s (${rate} seeds/s)\n`,
   );
 }
 

@@ -4,7 +4,7 @@
  */
 import { NODE_TIMEOUT_MS } from "../src/base/limits.js";
 import type { RayletPort } from "../src/core/raylet/raylet.js";
-import { NOBODY, type Observer, type Terrain } from "./body.js";
+import { NOBODY, type Terrain } from "./body.js";
 import { Checkers } from "./checkers/checkers.js";
 import { checkEmpty, checkJobsEnded } from "./checkers/end-checker.js";
 import { demand } from "./checkers/violation.js";
@@ -13,7 +13,7 @@ import type { Driver } from "./driver.js";
 import { drawFaults, excusedBy, type Fault, type FaultKind, strike } from "./faults.js";
 import { ModelApi, type ModelOutcome, outcomeOfRef } from "./model.js";
 import { drawRates } from "./network.js";
-import type { CodeTable } from "./program.js";
+import type { CodeTable, Observer } from "./program.js";
 import { SimError } from "./values.js";
 import { codesOf, program } from "./workload.js";
 import { between, prngFor, World } from "./world.js";
@@ -43,6 +43,8 @@ export interface ScenarioOptions {
   readonly busy?: boolean | undefined;
   /** What each node's store has. */
   readonly storeBytes?: number | undefined;
+  /** Whether tasks and calls have time limits; drawn otherwise. */
+  readonly limits?: boolean | undefined;
   /** No node has a disk: a program may fail because its store is full. */
   readonly withoutDisk?: boolean | undefined;
 }
@@ -58,6 +60,10 @@ export interface ScenarioResult {
   readonly rebuilds: number;
   /** Pushes that were recalled from workers in synchronous code. */
   readonly recalled: number;
+  /** Refs of the drivers' programs whose time was over. */
+  readonly timedOut: number;
+  /** Workers that were ended for a task that had outlived its time. */
+  readonly outlived: number;
   /** Objects that were written to disk. */
   readonly spilled: number;
   readonly fault: FaultKind;
@@ -74,7 +80,7 @@ interface Drawn {
 /** @throws Violation, or what a machine's assertion threw. */
 export function runScenario(seed: number, options: ScenarioOptions = {}): ScenarioResult {
   const world = new World(seed, options.verbose);
-  const { shapes, terrain, drivers } = draw(seed, options.storeBytes ?? drawStoreBytes(seed));
+  const { shapes, terrain, drivers } = draw(seed, options.storeBytes ?? drawStoreBytes(seed), options.limits);
   const faults = drawFaults(seed, shapes.length, options.faults ?? 1);
   const codes = codesOf(terrain);
   const checkers = new Checkers();
@@ -89,7 +95,7 @@ export function runScenario(seed: number, options: ScenarioOptions = {}): Scenar
   });
   if (options.withoutDisk === true) for (const node of cluster.nodes) node.raylet.storage.diskHas(0);
   world.run(() => cluster.nodes[0]?.gcs?.nodeCount === shapes.length, SETTLE_MS);
-  for (const { node, seed: own } of drivers) addDriver(cluster, node, own, terrain, codes);
+  for (const { node, seed: own } of drivers) addDriver(cluster, checkers, node, own, terrain, codes);
   for (const fault of faults) inject(cluster, checkers, fault);
   if (options.busy === true) keepBusy(cluster, seed, faults[0]?.atMs ?? 0);
   world.after(HEAL_AFTER_MS, () => cluster.network.heal());
@@ -101,6 +107,7 @@ export function runScenario(seed: number, options: ScenarioOptions = {}): Scenar
     .map(({ name, waitsFor }) => `${name} in ${waitsFor}`);
   demand(settled, `every program ends within ${SETTLE_MS} ms, but ${waiting.join("; ")}`);
   const reasons = faults.flatMap(({ kind }) => excusedBy(kind));
+  if (checkers.outlived > 0) reasons.push("OWNER_DIED"); // what the worker's earlier tasks had left to it
   if (options.withoutDisk === true) reasons.push("OBJECT_STORE_FULL", "OUT_OF_DISK");
   const excused = checkFailures(cluster, checkers, reasons, faults.length);
   const isSilent = faults.some(({ kind, silently }) => kind === "node" && silently);
@@ -121,13 +128,15 @@ export function runScenario(seed: number, options: ScenarioOptions = {}): Scenar
     grants: leases.grants,
     rebuilds: checkers.rebuilds,
     recalled: checkers.recalled,
+    timedOut: checkers.tasks.timedOut,
+    outlived: checkers.outlived,
     spilled: cluster.nodes.reduce((sum, node) => sum + node.disk.spilled, 0),
     fault: faults[0]?.kind ?? "none",
     excused,
   };
 }
 
-function draw(seed: number, storeBytes: number): Drawn {
+function draw(seed: number, storeBytes: number, limits = prngFor(seed, "limits").chance(0.5)): Drawn {
   const prng = prngFor(seed, "cluster");
   const headCpus = between(prng, 1, 3);
   const gpus = prng.chance(0.3) ? 1 : 0;
@@ -143,7 +152,7 @@ function draw(seed: number, storeBytes: number): Drawn {
     node: between(prng, 1, count),
     seed: prng.next(),
   }));
-  return { shapes, terrain: { nodes, headCpus, gpus, isHeavy: prng.chance(0.3) }, drivers };
+  return { shapes, terrain: { nodes, headCpus, gpus, isHeavy: prng.chance(0.3), hasLimits: limits }, drivers };
 }
 
 /** In most seeds the programs' objects do not fit together. */
@@ -158,12 +167,27 @@ function totalOf({ resources, storeBytes }: NodeShape): ReadonlyMap<string, numb
 }
 
 /** The model runs first: it says what each ref of the program comes to. */
-function addDriver(cluster: Cluster, node: number, seed: number, terrain: Terrain, codes: CodeTable): void {
+function addDriver(
+  cluster: Cluster,
+  checkers: Checkers,
+  node: number,
+  seed: number,
+  terrain: Terrain,
+  codes: CodeTable,
+): void {
   const expected: ModelOutcome[] = [];
   const model = new ModelApi(codes);
   model.run(program(model, terrain, seed, { ...NOBODY, added: (_, ref) => expected.push(outcomeOfRef(ref)) }));
+  const { world } = cluster;
+  const endsMs = new Map<number, number>();
   const observer: Observer = {
     added: () => {},
+    limited: (index, timeoutMs) => endsMs.set(index, world.nowMs + timeoutMs),
+    timedOut: (index) => {
+      checkers.tasks.timedOut++;
+      const endMs = endsMs.get(index) ?? 0;
+      demand(world.nowMs >= endMs, `the time of ref ${index} is over ${endMs - world.nowMs} ms before its end`);
+    },
     got: (index, { token }) => {
       const outcome = expected[index];
       const wanted = outcome?.kind === "value" ? outcome.value.token : "an error";

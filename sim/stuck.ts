@@ -31,7 +31,13 @@ export function simulateStuck(seed: number, verbose?: (line: string) => void): S
     const cpus = between(prng, count === 1 ? 2 : 1, 3);
     return { resources: { CPU: cpus }, storeBytes: STORE_BYTES, recallable: prng.chance(0.7) };
   });
-  const terrain: Terrain = { nodes: nodes.map((_, i) => nodeIdOf(i + 1)), headCpus: 2, gpus: 0, isHeavy: false };
+  const terrain: Terrain = {
+    nodes: nodes.map((_, i) => nodeIdOf(i + 1)),
+    headCpus: 2,
+    gpus: 0,
+    isHeavy: false,
+    hasLimits: false,
+  };
   const checkers = new Checkers();
   for (const [i, { resources }] of nodes.entries()) {
     const total = { ...resources, objectStoreMemory: STORE_BYTES };

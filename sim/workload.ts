@@ -8,10 +8,10 @@ import {
   LATCH,
   MIX,
   NOBODY,
-  type Observer,
   OPENER,
   SERIAL,
   SERIAL_NAME,
+  SHIELD,
   STUCK,
   TALLY,
   type Terrain,
@@ -27,6 +27,7 @@ import {
   type Handle,
   type Made,
   makeFile,
+  type Observer,
   type Ref,
   type Script,
   sleep,
@@ -35,7 +36,7 @@ import {
   until,
   type Value,
 } from "./program.js";
-import { SimError } from "./values.js";
+import { SimError, USER_ERROR } from "./values.js";
 import { between, prngFor } from "./world.js";
 
 /** How deep tasks of a program nest. */
@@ -72,6 +73,7 @@ export function codesOf(terrain: Terrain, spinLimitMs = SPIN_LIMIT_MS): CodeTabl
     [GATED, task("gated", (api, [arg]) => callGate(api, arg as Value, "wait"))],
     [OPENER, task("opener", (api, [arg]) => callGate(api, arg as Value, "open"))],
     [STUCK, task("stuck", (_api, [arg]) => stuck(arg as Value, spinLimitMs))],
+    [SHIELD, task("shield", (_api, [arg]) => shield(arg as Value))],
     [LATCH, task("latch", (_api, [arg]) => latch(arg as Value))],
     [TALLY, { kind: "actor", name: "Tally", create: () => new Tally(terrain) }],
     [SERIAL, { kind: "actor", name: SERIAL_NAME, create: () => new Tally(terrain) }],
@@ -111,6 +113,17 @@ function* stuck({ token }: Value, limitMs: number): Script<readonly Made[]> {
 function* latch({ token }: Value): Script<readonly Made[]> {
   yield* makeFile(token);
   return [{ token: `latch ${token}`, sizeBytes: 20, names: [] }];
+}
+
+/** Whatever comes of the ref it has, it says the same. */
+function* shield({ token, refs: [ref] }: Value): Script<readonly Made[]> {
+  try {
+    yield* get(ref as Ref);
+  } catch (error) {
+    const isOrdered = error instanceof SimError && ["TASK_TIMEOUT", USER_ERROR].includes(error.code);
+    if (!isOrdered) throw error;
+  }
+  return [{ token: `shield ${token}`, sizeBytes: 20, names: [] }];
 }
 
 /** A call that a lost connection took along may not have run: without the one that opens, the others would wait for ever. */

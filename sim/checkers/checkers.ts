@@ -25,6 +25,7 @@ export class Checkers implements Watch {
   rebuilds = 0;
   /** Pushes that were taken back from a worker which reads nothing. */
   recalled = 0;
+  readonly #outlived = new Set<ProcessId>();
 
   removeNode(node: NodeId): void {
     this.leases.removeNode(node);
@@ -34,7 +35,17 @@ export class Checkers implements Watch {
   rayletReceives(node: NodeId, message: Message): void {
     if (message.type === "sealObject" && message.attempt === SEALED_BY_OWNER)
       this.tasks.sealedByOwner(message.objectId);
+    if (message.type === "killLeasedWorker") this.#workerEnded(this.leases.workerOf(node, message.leaseId));
     this.leases.rayletReceives(node, message);
+  }
+
+  /** Workers that were ended for a task that had outlived its time. */
+  get outlived(): number {
+    return this.#outlived.size;
+  }
+
+  #workerEnded(worker: ProcessId | undefined): void {
+    if (worker !== undefined) this.#outlived.add(worker);
   }
 
   rayletSends(node: NodeId, to: ProcessRef, message: Message): void {

@@ -59,6 +59,10 @@ export class LeaseChecker {
     }
   }
 
+  workerOf(node: NodeId, lease: LeaseId): ProcessId | undefined {
+    return this.#nodes.get(node)?.granted.get(lease)?.worker;
+  }
+
   /** The worker's word is the grant: from `openLease` on it takes the owner's tasks. */
   rayletSends(node: NodeId, worker: ProcessId, message: Message): void {
     const ledger = this.#nodes.get(node);

@@ -20,6 +20,8 @@ export class TaskChecker {
   /** What tasks threw, and what left its owner after it had arrived there, has no spec in the GCS. */
   readonly #withoutSpec = new Set<ObjectId>();
   readonly #tokens = new Map<ObjectId, string>();
+  /** Refs of programs whose time was over, as they could be. */
+  timedOut = 0;
 
   get tasks(): number {
     return this.#starts.size;

@@ -118,6 +118,9 @@ function templateFor(state: FunctionState, runtime: Runtime): TaskTemplate {
   const demand = demandOf(options, 1);
   const strategy = strategyOf(options.schedulingStrategy);
   const maxRetries = options.maxRetries ?? DEFAULT_MAX_RETRIES;
+  const timeoutMs = options.timeoutMs ?? 0;
+  // Leases of one key run each other's tasks: those that have a worker to themselves are apart.
+  const kind = `${maxRetries === 0 ? "once" : ""} ${timeoutMs > 0 ? "limited" : ""}`;
   const amounts = [...demand].map((amount) => JSON.stringify(amount)).sort();
   state.template = {
     functionId: registered(cell, runtime),
@@ -125,10 +128,10 @@ function templateFor(state: FunctionState, runtime: Runtime): TaskTemplate {
     method: "",
     numReturns: options.numReturns ?? 1,
     maxRetries,
-    timeoutMs: options.timeoutMs ?? 0,
+    timeoutMs,
     demand,
     strategy,
-    schedulingKey: `${amounts.join()} ${JSON.stringify(strategy)} ${maxRetries === 0 ? "once" : ""}`,
+    schedulingKey: `${amounts.join()} ${JSON.stringify(strategy)} ${kind}`,
     origins: callOrigins(options.name ?? cell.name),
   };
   state.templateOf = runtime;

@@ -1,7 +1,7 @@
 /** What an owner asks its raylet for when a task needs a worker. */
 import type { JobId, ProcessRef } from "../base/ids.js";
 import { MAX_LEASE_ARGUMENT_BYTES } from "../base/limits.js";
-import { ObjectEntry, type Task } from "../core/owner/records.js";
+import { isExclusive, ObjectEntry, type Task } from "../core/owner/records.js";
 import type { Argument, LeaseRequest } from "../protocol/messages.js";
 import { encodedValue } from "./encoded-value.js";
 import type { StoredValue } from "./stored-value.js";
@@ -38,7 +38,7 @@ export function leaseRequestFor(process: Requester, leaseId: LeaseRequest["lease
     held: template.demand,
     strategy: template.strategy,
     depth,
-    exclusive: template.maxRetries === 0,
+    exclusive: isExclusive(template),
     arguments: large.map((entry) => ({ objectId: entry.id, sizeBytes: entry.sizeBytes })),
     // A task that must not run twice is pushed by its owner alone, who then knows whether it may have run.
     task:

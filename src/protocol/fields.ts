@@ -109,7 +109,7 @@ export const leaseRequest = struct({
   held: amounts,
   strategy,
   depth: u16,
-  /** Never share the worker with another lease: actors, and tasks that must not run twice. */
+  /** Never share the worker with another lease: actors, and tasks that must not run twice or have a time limit. */
   exclusive: flag,
   arguments: list(largeArgument, MAX_ARGUMENTS),
   /** The first task, dispatched by the granting raylet; absent when its inline arguments are too large to ride along. */

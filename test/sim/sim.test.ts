@@ -29,13 +29,19 @@ test(`${SEEDS} seeds keep every promise`, () => {
   const faults = new Map<string, number>();
   let tasks = 0;
   let spilled = 0;
+  let timedOut = 0;
+  let outlived = 0;
   for (let seed = 1; seed <= SEEDS; seed++) {
     const result = run(seed);
     tasks += result.tasks;
+    timedOut += result.timedOut;
+    outlived += result.outlived;
     spilled += result.spilled;
     faults.set(result.fault, (faults.get(result.fault) ?? 0) + 1);
   }
   assert.ok(tasks > 10 * SEEDS, `programs of substance ran: ${tasks} tasks`);
+  assert.ok(timedOut > SEEDS / 2, `times were over: ${timedOut}`);
+  assert.ok(outlived > SEEDS / 10, `workers were ended for tasks that had outlived their time: ${outlived}`);
   assert.ok(spilled > SEEDS / 4, `small stores were spilled: ${spilled} objects`);
   for (const kind of ["none", "worker", "node", "driver", "copies"]) {
     assert.ok((faults.get(kind) ?? 0) >= SEEDS / 20, `${kind} was drawn often enough: ${faults.get(kind)}`);
@@ -53,7 +59,7 @@ test(`${SEEDS / 3} seeds keep every promise while a process is in synchronous co
 test("when stores are small and there is no disk, programs wait for room or are told that there is none, and all room comes back", () => {
   let refused = 0;
   for (let seed = 1; seed <= 25; seed++) {
-    refused += run(seed, { storeBytes: SMALL_STORE_BYTES, withoutDisk: true }).excused;
+    refused += run(seed, { storeBytes: SMALL_STORE_BYTES, withoutDisk: true, limits: false }).excused;
   }
   assert.ok(refused > 0, "some stores were full");
   assert.ok(refused < 15, `most programs find room in the end: ${refused} did not`);
@@ -66,9 +72,9 @@ test("when stores are small and there is a disk, no program is refused: objects 
 });
 
 test("seeds that found a bug stay green", () => {
-  for (const seed of TRACK_RECORD) run(seed);
-  for (const seed of TRACK_RECORD_OF_THREE) run(seed, { faults: 3 });
-  for (const seed of TRACK_RECORD_OF_BUSY) run(seed, { faults: 3, busy: true });
+  for (const seed of TRACK_RECORD) run(seed, { limits: false });
+  for (const seed of TRACK_RECORD_OF_THREE) run(seed, { faults: 3, limits: false });
+  for (const seed of TRACK_RECORD_OF_BUSY) run(seed, { faults: 3, busy: true, limits: false });
 });
 
 test("the same seed gives the same events", () => {

@@ -188,6 +188,22 @@ export function newLease(
   };
 }
 
+/** A lease that nobody wants any more, and whose first task has begun: kept until its worker's end is known. */
+export function lostLease(
+  id: LeaseId,
+  queue: KeyQueue,
+  worker: ProcessRef,
+  address: ProcessAddress,
+  first: Task,
+  nowMs: number,
+): Lease {
+  const lease = newLease(id, queue, worker, address, false, nowMs);
+  lease.state = "broken";
+  lease.brokenSinceMs = nowMs;
+  lease.inFlight.set(0, first);
+  return lease;
+}
+
 /** It has used up its numbers: it goes back as soon as nothing is in flight. */
 export function isSpent(lease: Lease): boolean {
   return lease.nextSequence > MAX_PUSHES_PER_LEASE;

@@ -370,6 +370,40 @@ test("a grant that crosses the cancellation is used; the cancellation is then wi
   assert.deepEqual(w.asked(), ["dial 2", "t2 returned"]);
 });
 
+test("what had begun before its request could be withdrawn is ended with its worker, and its late end is known of", () => {
+  for (const ends of ["worker", "word"] as const) {
+    const w = new World();
+    const [task] = w.submit("a");
+    if (task === undefined) return assert.fail();
+    w.asked();
+    assert.equal(w.pool.withdraw(task), undefined);
+    task.state = "done"; // its time was up
+    w.pool.leaseGranted(leaseGranted("d.1", process("w1"), { dispatched: true }));
+    w.pool.leaseGranted(leaseGranted("d.1", process("w1"), { dispatched: true }));
+    w.submit("b");
+    assert.deepEqual(w.asked(), ["cancelLease 1", "N1: killLeasedWorker 1", "ask 2 for b"]);
+    if (ends === "worker") w.pool.leaseLost(lease("d.1"), failure("WORKER_CRASHED"));
+    else w.pool.tick(1e6);
+    assert.deepEqual(
+      w.asked().filter((line) => !line.startsWith("N1: ")),
+      ["leave 1", "a late"],
+    );
+  }
+});
+
+test("a request that is withdrawn in time is nothing any more", () => {
+  const w = new World();
+  const [task] = w.submit("a");
+  if (task === undefined) return assert.fail();
+  w.pool.withdraw(task);
+  task.state = "done";
+  w.asked();
+  w.pool.leaseCancelled(lease("d.1"));
+  w.pool.leaseGranted(leaseGranted("d.1", process("w1"), { dispatched: true }));
+  assert.deepEqual(w.asked(), ["N1: killLeasedWorker 1"]);
+  assert.equal(w.pool.hasLeases, false);
+});
+
 test("an idle lease goes back after its time, and not before", () => {
   const w = new World();
   w.submit("t1");
@@ -450,7 +484,9 @@ for (const [dispatched, refusal] of [
   test(`a grant that nobody wants any more is answered with ${refusal}: its task has begun: ${dispatched}`, () => {
     const w = new World();
     const [t1] = w.submit("t1");
-    if (t1 !== undefined) w.pool.withdraw(t1);
+    assert.ok(t1 !== undefined);
+    w.pool.withdraw(t1);
+    t1.state = "done"; // its time was up
     assert.deepEqual(w.asked(), ["ask 1 for t1", "cancelLease 1"]);
     w.grant("1", { dispatched });
     assert.deepEqual(w.asked(), [`N1: ${refusal} 1`]);

@@ -25,6 +25,7 @@ import {
   KeyQueue,
   type Lease,
   lostConnection,
+  lostLease,
   lostMessage,
   mayRunAgain,
   newLease,
@@ -33,6 +34,7 @@ import {
   takeBack,
 } from "./key-queue.js";
 import type { LeasePoolPort } from "./lease-pool-port.js";
+import { OpenRequests } from "./open-requests.js";
 import { hasStoredArguments, type Outcome, type Task, type TaskTemplate } from "./records.js";
 
 const REASON_WAIT_MS = 2_000; // so long the reason of a worker's death is waited for
@@ -42,8 +44,7 @@ export class LeasePool {
   readonly #port: LeasePoolPort;
   readonly #queues = new Map<string, KeyQueue>();
   readonly #leases = new Map<LeaseId, Lease>();
-  /** The queue of each open request. */
-  readonly #requested = new Map<LeaseId, KeyQueue>();
+  readonly #requests = new OpenRequests();
   #nextLease = 1;
   #total: Amounts = new Map();
   #nowMs = 0;
@@ -77,12 +78,12 @@ export class LeasePool {
   // ── What the schedulers say ───────────────────────────────────────────────────────────────────────────────────────
 
   leaseForwarded(leaseId: LeaseId): void {
-    const task = this.#requested.get(leaseId)?.requests.get(leaseId);
+    const task = this.#requests.taskOf(leaseId);
     if (task !== undefined) this.#port.taskForwarded(task);
   }
 
   leaseInfeasible(leaseId: LeaseId, reason: string): Task | undefined {
-    const task = this.#requested.get(leaseId)?.requests.get(leaseId);
+    const task = this.#requests.taskOf(leaseId);
     if (task !== undefined) task.infeasible = reason;
     return task;
   }
@@ -90,13 +91,15 @@ export class LeasePool {
   /** Idempotent: a second grant of a lease that is known changes nothing. */
   leaseGranted({ leaseId, worker, address, dispatched, recallable }: Grant): void {
     if (this.#leases.has(leaseId)) return;
-    const { queue, task } = this.#closeRequest(leaseId);
-    if (task === undefined) return this.#port.send(rayletOf(worker.nodeId), refusalOf(leaseId, dispatched));
+    const { queue, task, late } = this.#requests.answered(leaseId);
+    if (queue === undefined || task === undefined) {
+      if (late !== undefined && dispatched)
+        this.#add(lostLease(leaseId, this.#queueOf(late.template), worker, address, late, this.#nowMs));
+      return this.#port.send(rayletOf(worker.nodeId), refusalOf(leaseId, dispatched));
+    }
     // What is behind a task in this very process nobody can recall: the task would keep us from it, too.
     const mayRecall = recallable && worker.processId !== this.#self.processId;
-    const lease = newLease(leaseId, queue, worker, address, mayRecall, this.#nowMs);
-    this.#leases.set(leaseId, lease);
-    queue.leases.push(lease);
+    const lease = this.#add(newLease(leaseId, queue, worker, address, mayRecall, this.#nowMs));
     task.infeasible = "";
     if (dispatched) {
       task.state = "pushed";
@@ -112,15 +115,15 @@ export class LeasePool {
   }
 
   leaseRefused(leaseId: LeaseId, reason: Failure): void {
-    const { queue, task } = this.#closeRequest(leaseId);
-    if (task === undefined) return;
+    const { queue, task } = this.#requests.answered(leaseId);
+    if (queue === undefined || task === undefined) return;
     this.#finish(task, { kind: "failed", ...reason });
     this.#pump(queue);
   }
 
   leaseCancelled(leaseId: LeaseId): void {
-    const { queue, task } = this.#closeRequest(leaseId);
-    if (task === undefined) return;
+    const { queue, task } = this.#requests.answered(leaseId);
+    if (queue === undefined || task === undefined) return;
     if (task.state === "requested") this.#requeue(task);
     this.#pump(queue);
   }
@@ -244,14 +247,17 @@ export class LeasePool {
     const queue = this.#queueOf(task.template);
     if (task.state === "queued") queue.remove(task);
     if (task.state === "requested") {
-      for (const [leaseId, requested] of queue.requests) {
-        if (requested !== task) continue;
-        this.#closeRequest(leaseId);
-        this.#port.sendToRaylet({ type: "cancelLease", leaseId });
-      }
+      const cancel = (leaseId: LeaseId) => this.#port.sendToRaylet({ type: "cancelLease", leaseId });
+      this.#requests.withdraw(task, queue).forEach(cancel);
       this.#pump(queue);
     }
     return queue.leaseOf(task);
+  }
+
+  /** The worker is ended for the task that it runs, and gets no other. */
+  end(lease: Lease, why: string): void {
+    this.disconnected(lease);
+    this.#port.send(rayletOf(lease.worker.nodeId), { type: "killLeasedWorker", leaseId: lease.id, why });
   }
 
   /** The worker that a pushed task is at. */
@@ -288,7 +294,7 @@ export class LeasePool {
   }
 
   check(): void {
-    for (const [id, queue] of this.#requested) assert(queue.requests.has(id), "both directions of a request agree");
+    this.#requests.check();
     for (const lease of this.#leases.values()) checkLease(lease);
   }
 
@@ -334,8 +340,7 @@ export class LeasePool {
   #request(queue: KeyQueue, task: Task): void {
     const leaseId = `${this.#self.processId}.${(this.#nextLease++).toString(16)}` as LeaseId;
     task.state = "requested";
-    queue.requests.set(leaseId, task);
-    this.#requested.set(leaseId, queue);
+    this.#requests.open(leaseId, queue, task);
     // This process waits for a lease of another kind: its idle ones may hold what that needs.
     for (const lease of [...this.#leases.values()]) {
       if (lease.queue !== queue && lease.inFlight.size === 0 && lease.state === "open") this.#return(lease);
@@ -343,19 +348,16 @@ export class LeasePool {
     this.#port.sendToRaylet({ ...this.#port.leaseRequest(leaseId, task), type: "requestLease" });
   }
 
-  /** Nothing when there is none: it has been answered before, or is not wanted any more. */
-  #closeRequest(leaseId: LeaseId): { queue: KeyQueue; task: Task } | { queue?: undefined; task?: undefined } {
-    const queue = this.#requested.get(leaseId);
-    const task = queue?.requests.get(leaseId);
-    queue?.requests.delete(leaseId);
-    this.#requested.delete(leaseId);
-    return queue === undefined || task === undefined ? {} : { queue, task };
+  #add(lease: Lease): Lease {
+    this.#leases.set(lease.id, lease);
+    lease.queue.leases.push(lease);
+    return lease;
   }
 
   #returnIfIdle(lease: Lease): void {
     if (lease.inFlight.size > 0 || lease.state !== "open") return;
-    const othersWait = [...this.#requested.values()].some((queue) => queue !== lease.queue);
-    if (othersWait || lease.wantedSinceMs > 0 || isSpent(lease)) this.#return(lease);
+    const isWanted = lease.wantedSinceMs > 0 || this.#requests.hasOthersThan(lease.queue);
+    if (isWanted || isSpent(lease)) this.#return(lease);
   }
 
   #return(lease: Lease): void {
@@ -371,13 +373,12 @@ export class LeasePool {
     this.#port.disconnect(lease);
   }
 
-  /** The oldest was running; the others had not started, or their worker was lost under them by another's fault. */
+  /** The oldest was running, or its time was over; the others had not started, or were lost by another's fault. */
   #retryAll(lease: Lease, reason: Failure, bystander: boolean): void {
     const lost = [...lease.inFlight.values()];
     lease.inFlight.clear();
     if (lost.length > 1) lease.queue.forgetRunTimes();
     for (const [i, task] of [...lost.entries()].reverse()) {
-      // What is not "pushed" has ended, its time over: its worker may have been killed for it.
       if (task.state === "pushed" && mayRunAgain(task, i === 0 && !bystander, this.#port)) this.#requeue(task);
       else this.#finish(task, { kind: "failed", code: reason.code, message: lostMessage(task, reason) });
     }

@@ -288,6 +288,9 @@ test("a running task whose time is up fails, is told to stop, and loses its work
   w.answer(made);
   assert.equal(w.state(result(a)), "failed TASK_TIMEOUT");
   assert.equal(w.owner.pendingCount, 0);
+  w.asked();
+  w.submit("b");
+  assert.deepEqual(w.asked(), ["ask for b"]); // nothing goes to a worker that is about to end
 });
 
 test("what a task or call has sealed in its owner's name after its time is let go of when the owner hears of it", () => {
@@ -319,6 +322,27 @@ test("what a task or call has sealed in its owner's name after its time is let g
     assert.ok(w.asked().includes("releaseHolds call's 0"), end);
     assert.equal(w.state(result(call)), "failed TASK_TIMEOUT");
   }
+});
+
+test("a worker is not ended for a task that waits there behind another", () => {
+  const w = new World(1);
+  const quick = Array.from({ length: 4 }, (_, i) => w.submit(`quick ${i}`));
+  const made = w.open(1);
+  while (made.inFlight.size > 0) {
+    w.owner.leases.answered(made, made.inFlight.keys()[0] ?? -1, RETURNED, 0.1);
+    w.owner.leases.settle(made);
+  }
+  assert.ok(quick.every(({ state }) => state === "done"));
+  w.submit("runs");
+  w.submit("waits", { timeoutMs: 500 });
+  w.owner.tick(BEGIN);
+  assert.equal(made.inFlight.size, 2);
+  for (const at of [BEGIN + 500, BEGIN + 500 + KILL_AFTER_ABORT_MS]) w.owner.tick(at);
+  const kill = "N1: killLeasedWorker d.1";
+  assert.ok(!w.asked().includes(kill));
+  w.answer(made);
+  w.owner.tick(BEGIN + 501 + KILL_AFTER_ABORT_MS);
+  assert.ok(w.asked().includes(kill));
 });
 
 test("a task that stops in time keeps its worker", () => {

@@ -362,14 +362,11 @@ export class Owner {
     if (this.#nowMs < task.deadlineMs) return;
     if (!timed.aborted) this.#timeOut(timed);
     else if (this.#nowMs >= task.deadlineMs + KILL_AFTER_ABORT_MS) {
-      this.#timed.delete(timed);
       const lease = actor === undefined ? this.leases.withdraw(task) : undefined;
+      if (lease !== undefined && lease.inFlight.keys()[0] !== task.sequence) return; // what runs is another
+      this.#timed.delete(timed);
       if (lease === undefined) return;
-      const why = `task ${task.template.name} outlived its timeoutMs of ${task.template.timeoutMs}`;
-      this.#port.send(
-        { nodeId: lease.worker.nodeId, processId: lease.worker.nodeId as string as ProcessRef["processId"] },
-        { type: "killLeasedWorker", leaseId: lease.id, why },
-      );
+      this.leases.end(lease, `task ${task.template.name} outlived its timeoutMs of ${task.template.timeoutMs}`);
     }
   }
 

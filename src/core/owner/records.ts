@@ -258,6 +258,11 @@ export function hasStoredArguments(task: Task): boolean {
   return task.dependencies.some((entry) => entry.state === "stored" || !entry.owned);
 }
 
+/** Its worker has no other lease: it must not die by another's fault, or may be ended for its own, with all that it has. */
+export function isExclusive({ maxRetries, timeoutMs }: TaskTemplate): boolean {
+  return maxRetries === 0 || timeoutMs > 0;
+}
+
 /** A dependency that failed fails the task with the same error, without running it. So does one of a constructor its actor. */
 export function upstreamFailure(dependencies: readonly ObjectEntry[]): Outcome | undefined {
   for (const entry of dependencies) {
