@@ -76,7 +76,10 @@ function loseCopies(cluster: Cluster, victim: number): number {
     const { index, spilling } = node.raylet.storage;
     for (const object of new Set([...[...index.sealed()].map(([id]) => id), ...spilling.objects()])) {
       const { lineage, objects } = cluster.nodes[0]?.gcs ?? {};
-      const isResult = indexOfObject(object) < MAX_RETURNS && (objects?.lookUp(object)?.attempt ?? NONE) < NONE;
+      const row = objects?.lookUp(object);
+      // One that is not registered yet may be its owner's, whatever the table will say.
+      const isRuns = row !== undefined && row.locations.size > 0 && row.attempt < NONE;
+      const isResult = indexOfObject(object) < MAX_RETURNS && isRuns;
       if (!isResult || lineage?.has(taskOfObject(object)) !== true || !prng.chance(0.5)) continue;
       node.loseCopy(object);
       count++;

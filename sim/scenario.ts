@@ -27,8 +27,8 @@ const SETTLE_MS = 120_000;
 /** Copies are lost again and again. */
 const LOSSES = 12;
 const LOSS_EVERY_MS = 40;
-/** Long enough for idle leases to come back and for releases to travel. */
-const CALM_MS = 4_000;
+/** Long enough for tasks that their programs have given up to end, idle leases to come back and releases to travel. */
+const CALM_MS = 8_000;
 /** So long a process may be in synchronous code while faults strike. */
 const BUSY_MS = 20_000;
 /** A node that fell silent must be missed first. */
