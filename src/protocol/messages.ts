@@ -86,7 +86,7 @@ export const MESSAGES = {
   processJoined: message(["raylet"], ["gcs"], struct({ process: processRef, jobId: optional(jobId) })),
   /** The GCS passes it on to the other raylets: the process may own leases there. */
   processDied: message(["raylet", "gcs"], ["gcs", "raylet"], struct({ process: processRef, reason: failure })),
-  jobEnded: message(["gcs"], ["raylet"], struct({ jobId, driver: processRef })),
+  jobEnded: message(["gcs"], ["raylet"], struct({ jobId })),
 
   // ── Function table (lecture step 0) ──────────────────────────────────────────────────────────────────────────────
   registerFunction: message(OWNERS, ["gcs"], struct({ functionId, name: words(), payload: blob(MAX_FUNCTION_BYTES) })),

@@ -476,6 +476,16 @@ test("a driver's death ends its job on every node, its actors and its objects", 
   assert.equal(w.gcs.objects.size, 0);
 });
 
+test("a worker that begins to work for a job which has ended is ended with it", () => {
+  const w = new World();
+  w.send(N1, { type: "processDied", process: D, reason: failure("DRIVER_EXITED") });
+  w.asked();
+  w.send(N2, { type: "processJoined", process: process("late", "N2"), jobId: undefined });
+  assert.deepEqual(w.asked(), []);
+  w.send(N2, { type: "processJoined", process: process("late", "N2"), jobId: job("00000001") });
+  assert.deepEqual(w.asked(), ["N2: jobEnded"]);
+});
+
 test("a node that is silent for its time is dead, and takes its processes, copies and requests along", () => {
   const w = new World();
   w.register("c");

@@ -19,6 +19,7 @@ import type { Failure, Message, MessageBody, NodeInfo } from "../../protocol/mes
 import { COLLECT_FROM_NODES_MS, Collector } from "../collector.js";
 import type { Journey } from "../journey.js";
 import { tableReport } from "../memory/table-report.js";
+import { actorTablePort } from "./actor-port.js";
 import { ActorTable } from "./actor-table.js";
 import { DeadNodes } from "./dead-nodes.js";
 import { FunctionTable } from "./function-table.js";
@@ -111,7 +112,13 @@ export class Gcs {
       this.objects,
       maxQueuedLeases,
     );
-    this.actors = new ActorTable(this.#actorPort(), maxActors);
+    this.actors = new ActorTable(
+      actorTablePort(port, journey, {
+        placeTask: (request) => this.scheduler.placeTask(request),
+        cancelLease: (leaseId) => this.#cancelLease(leaseId),
+      }),
+      maxActors,
+    );
     this.lineage = new Lineage(
       {
         placeTask: (request) => this.scheduler.placeTask(request),
@@ -127,11 +134,7 @@ export class Gcs {
       isNodeAlive: (node) => this.#nodes.has(node),
       isAlive: (process) => this.#isAlive(process),
       isJobAlive: (id) => this.#jobs.isAlive(id),
-      hearAll: (heard) =>
-        this.#flush.begin(
-          [...this.#processes.values()].filter(hasJob).map(({ ref }) => ref),
-          { heard, ended: () => {} },
-        ),
+      hearAll: (heard) => this.#flush.begin(this.#refsOf(hasJob), { heard, ended: () => {} }),
     });
   }
 
@@ -157,8 +160,7 @@ export class Gcs {
       case "attachDriver":
         return this.#attachDriver(from, message);
       case "processJoined":
-        this.#processes.set(message.process.processId, { ref: message.process, jobId: message.jobId });
-        return;
+        return this.#processJoined(message);
       case "processDied":
         return this.#processDied(message.process, message.reason);
       case "registerFunction":
@@ -301,6 +303,17 @@ export class Gcs {
     this.#port.send(from, { type: "jobStarted", jobId });
   }
 
+  #processJoined({ process, jobId }: MessageBody<"processJoined">): void {
+    this.#processes.set(process.processId, { ref: process, jobId });
+    if (jobId === undefined || this.#jobs.isAlive(jobId)) return;
+    // Its lease was asked for before the job had ended, and granted where that was known already.
+    this.#port.send(rayletOf(process.nodeId), { type: "jobEnded", jobId });
+  }
+
+  #refsOf(isMeant: (process: ProcessRecord) => boolean): readonly ProcessRef[] {
+    return [...this.#processes.values()].filter(isMeant).map(({ ref }) => ref);
+  }
+
   #processDied(process: ProcessRef, reason: Failure): void {
     const record = this.#processes.get(process.processId);
     this.#processes.delete(process.processId);
@@ -312,8 +325,8 @@ export class Gcs {
     const job = this.#jobs.ofDriver(process.processId);
     if (job !== undefined) this.#endJob(process, job);
     else if (record?.jobId !== undefined) this.#tellOtherNodes(process, reason);
-    const mates = [...this.#processes.values()].filter((p) => p.jobId !== undefined && p.jobId === record?.jobId);
-    const living = job === undefined ? mates.map((p) => p.ref) : [];
+    const isMate = (other: ProcessRecord) => hasJob(other) && other.jobId === record?.jobId;
+    const living = job === undefined ? this.#refsOf(isMate) : [];
     this.#flush.begin(living, {
       heard: () => this.objects.makerDied(process.processId, ownerDied(process, reason)),
       ended: () => this.objects.holderDied(process.processId),
@@ -332,7 +345,7 @@ export class Gcs {
     this.#output.jobEnded(jobId);
     this.lineage.jobEnded(jobId);
     // Before its actors are killed, so that raylets can ask them for what they recorded.
-    for (const nodeId of this.#nodes.keys()) this.#port.send(rayletOf(nodeId), { type: "jobEnded", jobId, driver });
+    for (const nodeId of this.#nodes.keys()) this.#port.send(rayletOf(nodeId), { type: "jobEnded", jobId });
     this.actors.jobEnded(jobId);
   }
 
@@ -375,21 +388,6 @@ export class Gcs {
       if (!info.isHead) this.#port.send(rayletOf(info.nodeId), { type: "stopNode", reason: "the cluster was stopped" });
     }
     this.#port.stop("the cluster was stopped");
-  }
-
-  #actorPort(): ConstructorParameters<typeof ActorTable>[0] {
-    return {
-      leaseActorWorker: (request) => this.scheduler.placeTask(request),
-      cancelLease: (leaseId) => this.#cancelLease(leaseId),
-      createActor: (worker, leaseId, actor) => {
-        this.#journey.record("createActor", actor.actorId, actor.name);
-        this.#port.send(worker, { type: "createActor", leaseId, actor });
-      },
-      settleActor: (worker, leaseId) => this.#port.send(rayletOf(worker.nodeId), { type: "settleActor", leaseId }),
-      killProcess: (process, reason) =>
-        this.#port.send(rayletOf(process.nodeId), { type: "killProcess", process, reason }),
-      announce: (to, actor) => this.#port.send(to, { type: "actorState", ...actor }),
-    };
   }
 }
 

@@ -399,7 +399,7 @@ test("a driver's death takes its requests back and closes its leases", () => {
 test("a job's end kills its workers, once they have said what they did or have had their time for it", () => {
   const w = new World();
   w.running("L1");
-  w.send(GCS, { type: "jobEnded", jobId: job("j1"), driver: D });
+  w.send(GCS, { type: "jobEnded", jobId: job("j1") });
   assert.deepEqual(w.asked(), ["w1: collect"]);
   w.raylet.tick(10 * HEARTBEAT_MS);
   assert.deepEqual(w.asked(), []); // its time begins with the first tick
