@@ -151,6 +151,7 @@ napi_value Map(napi_env env, int fd, off_t offset, size_t length, bool is_privat
     free(mapping);
     return ThrowErrno(env, "mmap", error);
   }
+  if (token >= 0) ShowPages(address, length);  // an array for user code, which most likely reads it
   *mapping = {env, ListenerOf(env), address, length, is_private, -1, nullptr, nullptr};
   Enlist(mapping);
   napi_value buffer = nullptr;

@@ -10,6 +10,9 @@
 #if defined(__linux__) && !defined(MADV_COLLAPSE)
 #define MADV_COLLAPSE 25
 #endif
+#if defined(__linux__) && !defined(MADV_POPULATE_READ)
+#define MADV_POPULATE_READ 22
+#endif
 
 namespace mobula {
 
@@ -44,15 +47,35 @@ void* MapAligned(int fd, off_t offset, size_t length, int flags) {
 
 namespace {
 
-int64_t ReadMs(clockid_t clock) {
+int64_t ReadUs(clockid_t clock) {
   timespec now;
   clock_gettime(clock, &now);
-  return static_cast<int64_t>(now.tv_sec) * 1000 + now.tv_nsec / 1000000;
+  return static_cast<int64_t>(now.tv_sec) * 1000000 + now.tv_nsec / 1000;
 }
+
+int64_t ReadMs(clockid_t clock) { return ReadUs(clock) / 1000; }
+
+/** One call to the kernel for so much. */
+constexpr size_t kShownAtOnce = 4 * kLargePage;
+/** Whoever maps an array may read none of it: no longer than this. */
+constexpr int64_t kShowPatienceUs = 1000;
 
 }  // namespace
 
 int64_t NowMs() { return ReadMs(CLOCK_MONOTONIC); }
+
+void ShowPages(void* address, size_t length) {
+#if defined(__linux__)
+  int64_t begin_us = ReadUs(CLOCK_MONOTONIC);
+  for (size_t at = 0; at < length; at += kShownAtOnce) {
+    size_t size = length - at < kShownAtOnce ? length - at : kShownAtOnce;
+    if (madvise(static_cast<uint8_t*>(address) + at, size, MADV_POPULATE_READ) != 0) return;
+    if (ReadUs(CLOCK_MONOTONIC) - begin_us > kShowPatienceUs) return;
+  }
+#else
+  (void)address, (void)length;
+#endif
+}
 
 #if defined(__linux__)
 namespace {

@@ -15,6 +15,13 @@ extern const size_t kPage;
  */
 void* MapAligned(int fd, off_t offset, size_t length, int flags);
 
+/**
+ * Have the kernel show the pages of a new mapping in a few calls, instead of with a fault for each when it is read: 0.15 ms
+ * and not 0.9 ms for 100 MB in large pages, where a virtual machine takes 19 us for a fault. As much as a millisecond gives
+ * (small pages: 30 MB); the rest is shown when it is read, as everything is before Linux 5.14.
+ */
+void ShowPages(void* address, size_t length);
+
 /** Take space for a range of a file, which keeps its contents; in large pages where it can be. 0 or an errno. */
 int Reserve(int fd, off_t offset, size_t length);
 

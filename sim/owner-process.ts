@@ -21,6 +21,7 @@ import type { Held, Task } from "../src/core/owner/records.js";
 import { isExclusive, ObjectEntry } from "../src/core/owner/records.js";
 import { LocalBlock } from "../src/core/store/extent-space.js";
 import { ObjectWriter } from "../src/core/store/object-writer.js";
+import { PinnedBlocks } from "../src/core/store/pinned-blocks.js";
 import { mayReceive } from "../src/protocol/codec.js";
 import type { Failure, LeaseRequest, Message, MessageBody } from "../src/protocol/messages.js";
 import { inlineSize, type OwnedArgument } from "./arguments.js";
@@ -58,6 +59,9 @@ export abstract class OwnerProcess extends VirtualProcess {
   readonly writer: ObjectWriter;
   readonly links: DirectLinks;
   readonly #mappings: Mappings;
+  readonly #pinned = new PinnedBlocks((objectId, offset) => {
+    this.sendToRaylet({ type: "releaseBlock", objectId, offset });
+  });
   readonly role: "driver" | "worker";
   readonly #node: VirtualNode;
   readonly #control: LinkEnd<ControlFrame>;
@@ -289,13 +293,14 @@ export abstract class OwnerProcess extends VirtualProcess {
       updateLineage: (task) => updateLineage(this, task),
       announceLocal: (entry) => this.#announce(entry, entry.value as LocalValue),
       readLocal: (entry) => this.#readLocal(entry.id, entry.value as LocalValue),
-      doneReadingLocal: () => {}, // the mapping releases it
+      readPinned: (id) => this.#readPinned(id),
+      doneReadingHere: () => {}, // the mapping releases it
       freeLocal: (entry) => this.freeLocal(entry.value as LocalValue),
       readObject: (id, offset) => this.#node.store.read(offset, id),
       doneReading: (objectId, offset, value) => {
-        const release = () => this.sendToRaylet({ type: "releaseBlock", objectId, offset });
-        if (value === undefined) release();
-        else this.#mappings.keep(offset, objectId, release);
+        const use = this.#pinned.begin(objectId, offset, 0);
+        if (value === undefined) use.end();
+        else this.#mappings.keep(offset, objectId, () => use.end());
       },
       track: () => {}, // virtual programs drop every ref themselves
       warn: () => {},
@@ -335,6 +340,14 @@ export abstract class OwnerProcess extends VirtualProcess {
     this.writer.pin(block);
     const value = this.#node.store.read(block.offset, objectId);
     this.#mappings.keep(block.offset, objectId, () => this.writer.unpin(block));
+    return value;
+  }
+
+  #readPinned(objectId: ObjectId): SimValue | undefined {
+    const use = this.#pinned.again(objectId);
+    if (use === undefined) return undefined;
+    const value = this.#node.store.read(use.offset, objectId);
+    this.#mappings.keep(use.offset, objectId, () => use.end());
     return value;
   }
 

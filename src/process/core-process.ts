@@ -14,6 +14,7 @@ import type { Connection } from "../io/connection.js";
 import { dial } from "../io/dial.js";
 import { loadNative } from "../io/native.js";
 import type { Failure, Message, Role } from "../protocol/messages.js";
+import { BlockReader } from "./block-reader.js";
 import { noteArguments, originNow } from "./call-sites.js";
 import { fetchBytes } from "./captured-data.js";
 import { nowMs } from "./clock.js";
@@ -29,7 +30,7 @@ import { LocalStore, LocalValue, type Naming, noRoom, resolvePut } from "./local
 import { answerCollect } from "./own-words.js";
 import { StoreChannel } from "./store-channel.js";
 import { StoredBytes } from "./stored-bytes.js";
-import { failurePieces, readStored, type StoredValue, storedPieces } from "./stored-value.js";
+import { failurePieces, type StoredValue, storedPieces } from "./stored-value.js";
 import { TRACK, type TrackedHandle, type Tracker } from "./tracker.js";
 import { type HandleHooks, ValueCodec } from "./value-codec.js";
 
@@ -67,6 +68,13 @@ export class CoreProcess {
   readonly #weakHandles = new WeakHandles();
   readonly #wantedCollections = new WantedCollections(() => this.#collect());
   readonly #channel: StoreChannel;
+  /** A mapping may outlive the connection: then the raylet has forgotten this process and its pins. */
+  readonly #reader = new BlockReader(
+    () => this.arena,
+    (objectId, offset) => {
+      if (!this.#closed) this.raylet.sendToRaylet({ type: "releaseBlock", objectId, offset });
+    },
+  );
   #arena: Arena | undefined;
   #flushing = false;
   #ticker: NodeJS.Timeout | undefined;
@@ -91,10 +99,10 @@ export class CoreProcess {
     });
     const { self, role, rayletPath, secret } = options;
     const late = (message: Message) => void this.store.receive(message);
-    const waitReadable = loadNative()?.waitReadable;
     const unsent = (messages: readonly Message[]) => {
       for (const message of messages) this.raylet.sendToRaylet(message);
     };
+    const { waitReadable } = loadNative() ?? {};
     this.#channel = new StoreChannel({ self, role, rayletPath, secret, late, unsent, waitReadable });
     this.store = this.#makeStore();
     this.functions = new FunctionRegistry(
@@ -211,20 +219,12 @@ export class CoreProcess {
   /** Lecture, `submitTask` and `callActor`: from a call in user code to the owner's machine. */
   submit(template: TaskTemplate, lineage: Lineage, args: readonly unknown[], actor: ActorLink | undefined): Task {
     if (this.#closed) throw new NotInitializedError("the cluster connection was shut down; call init() first");
-    const prepared = this.values.encodeArguments(args, this.owner, lineage);
-    noteArguments(prepared.dependencies, template.name);
-    const { contextId, depth } = lineage;
+    const { args: encoded, dependencies, nested } = this.values.encodeArguments(args, this.owner, lineage);
+    noteArguments(dependencies, template.name);
+    const { contextId } = lineage;
     const counter = lineage.counter++;
-    const task = this.owner.submit(
-      template,
-      contextId,
-      counter,
-      Math.min(depth + 1, MAX_TASK_DEPTH),
-      prepared.args,
-      prepared.dependencies,
-      prepared.nested,
-      actor,
-    );
+    const depth = Math.min(lineage.depth + 1, MAX_TASK_DEPTH);
+    const task = this.owner.submit(template, contextId, counter, depth, encoded, dependencies, nested, actor);
     const { origins } = template;
     if (origins !== undefined && origins.left > 0) origins.note(task.returns);
     return task;
@@ -299,13 +299,11 @@ export class CoreProcess {
       updateLineage: (task) => this.#lineage.update(task),
       announceLocal: (entry) => this.#handOver(entry, entry.value as LocalValue),
       readLocal: (entry) => this.store.read(entry.value as LocalValue),
-      doneReadingLocal: (_entry, value) => value instanceof StoredBytes && value.release(),
+      readPinned: (id) => this.#reader.readAgain(id),
+      doneReadingHere: (_entry, value) => value instanceof StoredBytes && value.release(),
       freeLocal: (entry) => this.store.free(entry.value as LocalValue),
-      readObject: (id, at, sizeBytes) => readStored(this.arena, at, sizeBytes, () => this.#releaseBlock(id, at)),
-      doneReading: (id, offset, value) => {
-        if (value instanceof StoredBytes) value.release();
-        else if (value === undefined) this.#releaseBlock(id, offset);
-      },
+      readObject: (id, offset, sizeBytes) => this.#reader.read(id, offset, sizeBytes),
+      doneReading: (id, offset, value) => this.#reader.done(id, offset, value),
       track: (entry, handle) => this.track(entry, handle),
       warn: (text) => this.#options.warn(text),
       wakeUp: () => this.#wakeUp(),
@@ -351,11 +349,6 @@ export class CoreProcess {
         nowMs,
       },
     });
-  }
-
-  /** A mapping may outlive the connection: then the raylet has forgotten this process and its pins. */
-  #releaseBlock(objectId: ObjectId, offset: number): void {
-    if (!this.#closed) this.raylet.sendToRaylet({ type: "releaseBlock", objectId, offset });
   }
 
   /** Let go of what user code cannot name any more, in the middle of that code. */

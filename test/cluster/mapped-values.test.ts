@@ -174,3 +174,24 @@ test("arrays that a driver holds stay as they are when it leaves a cluster that 
   await cluster.stop();
   await ray.init({ numCpus: 2 });
 });
+
+test("an array that a process still has is got again without a word to the raylet, with memory of its own", async () => {
+  await ray.shutdown();
+  await using cluster = await TestCluster.start({ nodes: [{ numCpus: 1, objectStoreMemory: 4 * 1024 * 1024 }] });
+  await ray.init({ address: cluster.address });
+  using ref = remote((length: number) => new Float64Array(length).fill(7)).remote(COUNT);
+  const held = await get(ref);
+  held.fill(8);
+  const pid = cluster.nodes[0]?.pid ?? 0;
+  process.kill(pid, "SIGSTOP");
+  try {
+    const again = get(ref, { timeoutMs: isMapped ? 10_000 : 100 });
+    if (isMapped) assert.equal((await again)[COUNT - 1], 7);
+    else await assert.rejects(again, ray.GetTimeoutError);
+  } finally {
+    process.kill(pid, "SIGCONT");
+  }
+  assert.equal((await get(ref))[0], 7);
+  assert.equal(held[0], 8);
+  await ray.shutdown();
+});

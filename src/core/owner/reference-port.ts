@@ -12,8 +12,10 @@ export interface ReferenceTablePort extends HoldsPort {
   announceLocal(entry: ObjectEntry): void;
   /** The value of a local object, which is pinned where it is. */
   readLocal(entry: ObjectEntry): Opaque;
-  /** The one who waited was given it. The block is free to go when the last is done with it. */
-  doneReadingLocal(entry: ObjectEntry, value: Opaque): void;
+  /** The value of a stored object whose block is pinned for this process already; undefined: the raylet is asked. */
+  readPinned(id: ObjectId): Opaque | undefined;
+  /** The one who waited was given what one of these two has read. The block may go when the last is done with it. */
+  doneReadingHere(entry: ObjectEntry, value: Opaque): void;
   /** Nobody needs the local object any more. */
   freeLocal(entry: ObjectEntry): void;
   /** The value of an object in the local store, where its block is pinned. */

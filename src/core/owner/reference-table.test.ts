@@ -18,7 +18,8 @@ function world() {
     storeValue: (entry) => say(`store ${entry.id}`),
     announceLocal: (entry) => say(`announce ${entry.id}`),
     readLocal: (entry) => entry.value,
-    doneReadingLocal: (entry) => say(`done with ${entry.id}`),
+    readPinned: () => undefined,
+    doneReadingHere: (entry) => say(`done with ${entry.id}`),
     freeLocal: (entry) => say(`free ${entry.id}`),
     readObject: (id) => {
       say(`read ${id}`);

@@ -167,7 +167,9 @@ export class ReferenceTable {
     const exists = isHere || isSafe || entry.state === "local";
     if (isHere || (exists && waiter.onlyExistence)) return waiter.entryReady(entry, entry.value);
     // What has been handed over may be moved: it is read by way of the raylet, once that has it.
-    if (entry.state === "local" && !entry.storing) return this.#readLocal(entry, waiter);
+    if (entry.state === "local" && !entry.storing) return this.#readHere(entry, waiter, this.#port.readLocal(entry));
+    const pinned = entry.state === "stored" ? this.#port.readPinned(entry.id) : undefined;
+    if (pinned !== undefined) return this.#readHere(entry, waiter, pinned);
     entry.waiters ??= [];
     entry.waiters.push(waiter);
     if (entry.state === "stored" || !entry.owned || entry.task?.forwarded === true) this.#pull(entry);
@@ -313,10 +315,9 @@ export class ReferenceTable {
     }
   }
 
-  #readLocal(entry: ObjectEntry, waiter: Waiter): void {
-    const value = this.#port.readLocal(entry);
+  #readHere(entry: ObjectEntry, waiter: Waiter, value: Opaque): void {
     waiter.entryReady(entry, value);
-    this.#port.doneReadingLocal(entry, value);
+    this.#port.doneReadingHere(entry, value);
   }
 
   #freeLocal(entry: ObjectEntry): void {
