@@ -1,5 +1,4 @@
 /** Copy-on-write mappings, and who is to be told when one is gone. */
-import { markAsUntransferable } from "node:worker_threads";
 import { IdleCollector } from "./idle-collector.js";
 import type { Native } from "./native.js";
 
@@ -30,7 +29,7 @@ export function mapPrivately(
     const buffer = native.mapPrivate(fd, offset, sizeBytes, token);
     if (buffer === undefined) return undefined;
     // Its block stays pinned for as long as this thread is there: another one gets a copy.
-    markAsUntransferable(buffer);
+    process.getBuiltinModule("node:worker_threads").markAsUntransferable(buffer); // loads when a first array is mapped: 3 ms
     if (onReleased === undefined) return buffer;
     released.set(token, onReleased);
     collector.noteMapping();
