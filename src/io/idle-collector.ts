@@ -6,6 +6,7 @@
  */
 import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
+import { processorMs } from "./processor-time.js";
 
 const FIRST_DELAY_MS = 100;
 const LONGEST_DELAY_MS = 60_000;
@@ -56,12 +57,10 @@ export class IdleCollector {
     this.#timer = undefined;
     if (!this.#isNeeded()) return;
     collect ??= garbageCollector();
-    const before = process.cpuUsage();
-    if (this.#rounds === 0) collect(true);
-    else collect();
+    const isFirst = this.#rounds === 0;
     // Not by the clock: where others keep the processors busy, a collection of 10 ms may take a second, and peace minutes.
-    const { user, system } = process.cpuUsage(before);
-    this.#peaceUntilMs = performance.now() + (PEACE_FACTOR * (user + system)) / 1_000;
+    const costMs = processorMs(() => (isFirst ? collect?.(true) : collect?.()));
+    this.#peaceUntilMs = performance.now() + PEACE_FACTOR * costMs;
     this.#rounds++;
     this.#schedule();
   }

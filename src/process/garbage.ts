@@ -9,9 +9,10 @@
  */
 import { setFlagsFromString } from "node:v8";
 import { createContext, runInNewContext, Script } from "node:vm";
+import { processorMs } from "../io/processor-time.js";
 import type { Tracker } from "./tracker.js";
 
-/** A collection that was asked for is followed by this many times its own duration of peace. */
+/** A collection that was asked for is followed by this many times the processor time that it took of peace. */
 const COLLECTION_PEACE_FACTOR = 10;
 
 /** The user's ref objects of this process that name objects outside of its heap. */
@@ -57,10 +58,8 @@ export class WantedCollections {
   #run(): void {
     clearTimeout(this.#timer);
     this.#timer = undefined;
-    const startedMs = performance.now();
-    this.#collect();
-    const endedMs = performance.now();
-    this.#notBeforeMs = endedMs + COLLECTION_PEACE_FACTOR * (endedMs - startedMs);
+    const costMs = processorMs(this.#collect);
+    this.#notBeforeMs = performance.now() + COLLECTION_PEACE_FACTOR * costMs;
   }
 }
 
