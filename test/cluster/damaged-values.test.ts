@@ -11,6 +11,7 @@ import { EncodedBytes } from "../../src/process/encoded-bytes.js";
 import { waitForCondition } from "../../src/testing/index.js";
 import { collectGarbage } from "../support/garbage.js";
 import { nothingLeftBehind } from "../support/left-behind.js";
+import { usedBytes } from "../support/store.js";
 
 before(async () => {
   await ray.init({ numCpus: 1, objectStoreMemory: 64 * 1024 * 1024 });
@@ -20,11 +21,6 @@ after(async () => {
   await ray.shutdown();
   await nothingLeftBehind();
 });
-
-async function usedBytes(): Promise<number> {
-  const [all, free] = [await ray.clusterResources(), await ray.availableResources()];
-  return (all["objectStoreMemory"] ?? 0) - (free["objectStoreMemory"] ?? 0);
-}
 
 /** A worker that has mapped something collects garbage within a hundredth of its time. */
 async function becomesEmpty(): Promise<void> {

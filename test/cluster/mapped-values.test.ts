@@ -9,6 +9,7 @@ import { loadNative } from "../../src/io/native.js";
 import { TestCluster, waitForCondition } from "../../src/testing/index.js";
 import { collectUntil } from "../support/garbage.js";
 import { nothingLeftBehind } from "../support/left-behind.js";
+import { usedBytes } from "../support/store.js";
 
 const { get, put, remote } = ray;
 const COUNT = 50_000;
@@ -42,11 +43,6 @@ after(async () => {
   await ray.shutdown();
   await nothingLeftBehind();
 });
-
-async function usedBytes(): Promise<number> {
-  const [all, free] = [await ray.clusterResources(), await ray.availableResources()];
-  return (all["objectStoreMemory"] ?? 0) - (free["objectStoreMemory"] ?? 0);
-}
 
 /** Private mappings of the arena in this process, as the kernel lists them. */
 function privateMaps(): number {

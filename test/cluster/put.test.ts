@@ -7,6 +7,7 @@ import { runInNewContext } from "node:vm";
 import * as ray from "../../src/api/index.js";
 import { waitForCondition } from "../../src/testing/index.js";
 import { nothingLeftBehind } from "../support/left-behind.js";
+import { usedBytes } from "../support/store.js";
 
 const MIB = 1024 * 1024;
 const STORE_BYTES = 64 * MIB;
@@ -21,11 +22,6 @@ after(async () => {
   await ray.shutdown();
   await nothingLeftBehind();
 });
-
-async function usedBytes(): Promise<number> {
-  const [all, free] = [await ray.clusterResources(), await ray.availableResources()];
-  return (all["objectStoreMemory"] ?? 0) - (free["objectStoreMemory"] ?? 0);
-}
 
 setFlagsFromString("--expose-gc");
 const gc: () => void = runInNewContext("gc");

@@ -7,6 +7,7 @@ import { runInNewContext } from "node:vm";
 import * as ray from "../../src/api/index.js";
 import { waitForCondition } from "../../src/testing/index.js";
 import { nothingLeftBehind } from "../support/left-behind.js";
+import { usedBytes } from "../support/store.js";
 
 const { get, put, remote } = ray;
 const LARGE_BYTES = 400_000;
@@ -35,11 +36,6 @@ after(async () => {
   await ray.shutdown();
   await nothingLeftBehind();
 });
-
-async function usedBytes(): Promise<number> {
-  const [all, free] = [await ray.clusterResources(), await ray.availableResources()];
-  return (all["objectStoreMemory"] ?? 0) - (free["objectStoreMemory"] ?? 0);
-}
 
 /** Messages keep their order on the way to the GCS: its second answer comes after every release of this turn. */
 async function releasesHaveArrived(): Promise<void> {

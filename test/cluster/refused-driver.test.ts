@@ -14,6 +14,7 @@ import { liveNodes } from "../../src/process/node-record.js";
 import { TestCluster, waitForCondition } from "../../src/testing/index.js";
 import { collectUntil } from "../support/garbage.js";
 import { nothingLeftBehind } from "../support/left-behind.js";
+import { usedBytes } from "../support/store.js";
 
 const MIB = 1024 * 1024;
 const STORE_BYTES = 64 * MIB;
@@ -56,11 +57,6 @@ function refusals(): number {
     liveNodes().find(({ record }) => record.nodeId === cluster.nodes[0]?.nodeId) ?? assert.fail("the node lives");
   const log = readFileSync(join(dirname(dirname(node.record.rayletPath)), "logs", "head.log"), "utf8");
   return log.split("which it does not hold").length - 1;
-}
-
-async function usedBytes(): Promise<number> {
-  const [all, free] = [await ray.clusterResources(), await ray.availableResources()];
-  return (all["objectStoreMemory"] ?? 0) - (free["objectStoreMemory"] ?? 0);
 }
 
 /** What is put into the whole store stays as it was put. */
