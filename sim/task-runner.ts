@@ -194,25 +194,23 @@ export class TaskRunner {
     this.#process.sealValue(objectId, value, runOfCopy(attempt), undefined, () => {});
   }
 
-  /** Put what an outcome has inline into the store, in the owner's name. */
+  /** Put what an outcome has inline into the store, in the owner's name; an error in nobody's: it is answered, too. */
   promote(
-    { taskId, attempt }: TaskSpec,
+    { taskId, attempt, numReturns }: TaskSpec,
     outcome: Outcome,
     holder: ProcessRef | undefined,
     promoted: (outcome: Outcome) => void,
   ): void {
-    if (outcome.kind !== "returned") return promoted(outcome);
-    const results: Result[] = [...outcome.results];
-    const inline = outcome.results.flatMap((result, index) =>
-      result.kind === "inline" ? [{ index, value: result.value as SimValue }] : [],
-    );
+    const inline = inlineOf(outcome, numReturns);
+    const results: Result[] = outcome.kind === "returned" ? [...outcome.results] : [];
     let left = inline.length;
     if (left === 0) return promoted(outcome);
+    const inNameOf = outcome.kind === "threw" ? undefined : holder;
     for (const { index, value } of inline) {
-      this.#process.sealValue(objectIdOf(taskId, index), value, runOfCopy(attempt), holder, (failure) => {
+      this.#process.sealValue(objectIdOf(taskId, index), value, runOfCopy(attempt), inNameOf, (failure) => {
         if (failure === undefined)
           results[index] = { kind: "stored", nodeId: this.#process.ref.nodeId, sizeBytes: value.sizeBytes };
-        if (--left === 0) promoted({ kind: "returned", results });
+        if (--left === 0) promoted(outcome.kind === "threw" ? outcome : { kind: "returned", results });
       });
     }
   }
@@ -263,6 +261,17 @@ function partsOf(taskId: TaskId): { readonly context: ContextId; readonly counte
     context: taskId.slice(0, COUNTER_AT) as ContextId,
     counter: Number.parseInt(taskId.slice(COUNTER_AT), 16),
   };
+}
+
+/** The values that an outcome carries itself. An error is the value of every result. */
+function inlineOf(outcome: Outcome, numReturns: number): { readonly index: number; readonly value: SimValue }[] {
+  if (outcome.kind === "threw") {
+    return Array.from({ length: numReturns }, (_, index) => ({ index, value: outcome.error as SimValue }));
+  }
+  if (outcome.kind !== "returned") return [];
+  return outcome.results.flatMap((result, index) =>
+    result.kind === "inline" ? [{ index, value: result.value as SimValue }] : [],
+  );
 }
 
 /** A task whose argument is an error has failed too, without running. */

@@ -89,7 +89,10 @@ export class Results {
     return undefined;
   }
 
-  /** Seal what an outcome has inline, in the holder's name. `done` gets the outcome as it is to be answered then. */
+  /**
+   * Seal what an outcome has inline, in the holder's name. `done` gets the outcome as it is to be answered then: an error
+   * is answered as it is, too. So its copy is for others, whose holds keep it; its owner would not know that it has one.
+   */
   promote(task: Source, outcome: Outcome, holder: ProcessRef | undefined, done: (outcome: Outcome) => void): void {
     const inline = inlineOf(outcome, task.template.numReturns);
     if (inline.length === 0) return done(outcome);
@@ -102,7 +105,8 @@ export class Results {
     }
     const results: Result[] = outcome.kind === "returned" ? [...outcome.results] : [];
     const ended: Outcome = outcome.kind === "threw" ? outcome : { kind: "returned", results };
-    this.#seal(task, placed, holder, (failure) => done(failure ?? ended), results);
+    const inNameOf = outcome.kind === "threw" ? undefined : holder;
+    this.#seal(task, placed, inNameOf, (failure) => done(failure ?? ended), results);
   }
 
   /** When one of them cannot be placed, those before it are nobody's. */
