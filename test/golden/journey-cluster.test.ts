@@ -6,7 +6,7 @@ import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "no
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
-import { get, init, put, remote, shutdown, wait } from "../../src/api/index.js";
+import { availableResources, get, init, put, remote, shutdown, wait } from "../../src/api/index.js";
 import type { JourneyRecord } from "../../src/core/journey.js";
 import { causalViolations, transcriptOf } from "../../src/core/transcript.js";
 import { TestCluster, waitForCondition } from "../../src/testing/index.js";
@@ -43,6 +43,8 @@ test("two real nodes make the golden journey of the lecture's program", async ()
     const a = put(new Float64Array(25_000).fill(1));
     const b = makeB.options({ schedulingStrategy: { nodeId: n2 } }).remote(50_000);
     await wait([a, b], { numReturns: 2, fetchLocal: false });
+    // The lease of `makeB` goes back when it has been idle: a node that stays busy loses `add`, whatever lies there.
+    await waitForCondition(async () => (await availableResources())["CPU"] === 2);
     const gate = join(directory, "open");
     const c = add.remote(a, b, gate);
     const value = get(c);
