@@ -205,7 +205,8 @@ for (const [end, what] of [
     const promiser = Promiser.remote();
     using taker = Taker.remote();
     await get(taker.isReady.remote());
-    const [other] = await get(promiser[what].remote());
+    const around = promiser[what].remote(); // a ref of its own: garbage would be collected at some time only
+    const [other] = await get(around);
     assert.ok(other !== undefined);
     const array = put(new Float64Array(1_000_000));
     const call = taker.take.remote(array, other);
@@ -216,7 +217,7 @@ for (const [end, what] of [
       await ray.kill(promiser);
     }
     await assert.rejects(get(call), what === "anError" ? /the other argument/ : ray.OwnerDiedError);
-    for (const ref of [array, other, call]) ref[Symbol.dispose]();
+    for (const ref of [array, around, other, call]) ref[Symbol.dispose]();
     promiser[Symbol.dispose](); // with it goes its own ref
     await becomesEmpty();
   });
