@@ -110,6 +110,8 @@ export const ALLOCATION_WAIT_MS = 60_000;
 export const ROOM_ANSWER_MS = ALLOCATION_WAIT_MS + EXTENT_ANSWER_MS;
 /** Blocks that are still being written may be sealed and spilled soon: so long a request waits before it goes to disk. */
 export const FALLBACK_AFTER_MS = 1_000;
+/** Without disk it is refused after so many of these waits: beside other work processes need seconds to collect garbage. */
+export const ROUNDS_BEFORE_REFUSAL = 5;
 /** Offsets from here on lie in the fallback file instead of the arena. */
 export const FALLBACK_OFFSET = 2 ** 46;
 /** The fallback file is never longer, whatever the disk has. */

@@ -6,7 +6,13 @@ import { Lines, leaseRequest, line, nodeInfo, sealObject } from "../../../test/s
 import { failure, job, kib, lease, node, object, process, task } from "../../../test/support/names.js";
 import { NO_DISK } from "../../../test/support/no-disk.js";
 import { GCS, type ProcessRef } from "../../base/ids.js";
-import { GARBAGE_WANTED_AFTER_MS, HEARTBEAT_MS, MAX_FAILED_STARTS, MAX_WORKER_RESTART_MS } from "../../base/limits.js";
+import {
+  GARBAGE_WANTED_AFTER_MS,
+  HEARTBEAT_MS,
+  MAX_FAILED_STARTS,
+  MAX_WORKER_RESTART_MS,
+  ROUNDS_BEFORE_REFUSAL,
+} from "../../base/limits.js";
 import type { Message } from "../../protocol/messages.js";
 import { Journey } from "../journey.js";
 import { amountsOf } from "../resources.js";
@@ -239,9 +245,9 @@ test("a writer for which nothing gives way is refused when there is no disk; one
   const ask = (request: number) => w.send(D, { type: "leaseExtent", request, minBytes: kib(8), last: true });
   ask(1);
   w.asked();
-  w.raylet.storage.wakeUp();
+  for (let round = 0; round < ROUNDS_BEFORE_REFUSAL; round++) w.raylet.storage.wakeUp();
   assert.deepEqual(
-    w.asked().filter((said) => said.startsWith("d:")),
+    w.asked().filter((said) => said.startsWith("d: extent")),
     ["d: extentRefused OBJECT_STORE_FULL"],
   );
   ask(2);
@@ -485,7 +491,7 @@ test("the error of a full store names the largest objects in use, their readers 
   w.send(reader, sealObject("c", { sizeBytes: kib(8), holder: reader }));
   w.send(reader, { type: "getObject", objectId: object("c"), fetch: true, waits: false, mustBeHere: false });
   w.send(D, { type: "leaseExtent", request: 1, minBytes: kib(4), last: true });
-  w.raylet.storage.wakeUp();
+  for (let round = 0; round < ROUNDS_BEFORE_REFUSAL; round++) w.raylet.storage.wakeUp();
   const words = `c of 8192 bytes, read by worker ${reader.processId} (train)`;
   assert.ok(w.refusal.includes(words), w.refusal);
 });

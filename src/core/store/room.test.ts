@@ -5,7 +5,13 @@ import { test } from "node:test";
 import fc from "fast-check";
 import { Lines } from "../../../test/support/messages.js";
 import { failure, kib, object, processId } from "../../../test/support/names.js";
-import { ALLOCATION_WAIT_MS, FALLBACK_OFFSET, GARBAGE_AGAIN_MS, MAX_WAITING_ALLOCATIONS } from "../../base/limits.js";
+import {
+  ALLOCATION_WAIT_MS,
+  FALLBACK_OFFSET,
+  GARBAGE_AGAIN_MS,
+  MAX_WAITING_ALLOCATIONS,
+  ROUNDS_BEFORE_REFUSAL,
+} from "../../base/limits.js";
 import { holdersInWords } from "./holders.js";
 import { Room } from "./room.js";
 import { Spilling } from "./spilling.js";
@@ -19,6 +25,8 @@ class World {
   readonly spilling: Spilling;
   readonly room: Room;
   readonly refusals: string[] = [];
+  /** How often writers were asked for what they do not use. */
+  revoked = 0;
   readonly #lines = new Lines();
 
   constructor() {
@@ -28,7 +36,7 @@ class World {
       deleteSpill: (file) => say(`delete ${file}`),
     });
     this.room = new Room(this.store, this.spilling, {
-      revoke: () => {},
+      revoke: () => void this.revoked++,
       dropLocation: (id) => say(`drop ${id}`),
       wakeUpAfter: () => say("wake up later"),
       holders: () => holdersInWords(this.store, (process) => `process ${process}`),
@@ -67,9 +75,11 @@ class World {
   }
 
   /** Nobody found garbage, and nobody wrote anything else. */
-  waitInVain(): void {
-    assert.equal(this.asked().at(-1), "wake up later");
-    this.room.wakeUp();
+  waitInVain(rounds = 1): void {
+    for (let round = 0; round < rounds; round++) {
+      assert.equal(this.asked().at(-1), "wake up later");
+      this.room.wakeUp();
+    }
   }
 
   written(file: number, code?: string): void {
@@ -173,12 +183,86 @@ test("garbage is waited for once; then again when something gave way, or after a
   assert.deepEqual(w.asked(), ["wake up later"]);
 });
 
+/** All blocks are being read, and there is no disk; `x` was refused after all rounds. */
+function refusing(): World {
+  const w = new World();
+  w.fill();
+  for (const name of ["a", "b", "c", "d"]) w.store.pin(object(name), r);
+  w.spilling.diskHas(0);
+  w.ask("x");
+  w.waitInVain(ROUNDS_BEFORE_REFUSAL);
+  assert.deepEqual(w.asked(), ["x: OBJECT_STORE_FULL"]);
+  return w;
+}
+
+/** The last ref of it was garbage. */
+function collect(w: World, name: string): void {
+  const { offset = 0 } = w.store.pin(object(name), r) ?? {};
+  for (const _read of ["before", "now"]) w.store.unpin(object(name), r, offset);
+  w.store.free(object(name));
+  w.room.pump();
+}
+
+test("before a refusal garbage is waited for in several rounds, and everybody is asked in each: it comes late beside other work", () => {
+  const w = new World();
+  w.fill();
+  for (const name of ["a", "b", "c", "d"]) w.store.pin(object(name), r);
+  w.spilling.diskHas(0);
+  w.ask("x");
+  w.waitInVain(ROUNDS_BEFORE_REFUSAL - 1);
+  assert.deepEqual([w.asked(), w.revoked], [["wake up later"], ROUNDS_BEFORE_REFUSAL]);
+  collect(w, "a");
+  assert.deepEqual(w.asked(), ["x in memory"]);
+});
+
+test("what one request has waited for in vain the next ones do not wait for: until something gave way, or for a time", () => {
+  const w = refusing();
+  w.ask("y");
+  w.ask("z");
+  assert.deepEqual(w.asked(), ["y: OBJECT_STORE_FULL", "z: OBJECT_STORE_FULL"]);
+  collect(w, "a");
+  w.ask("v");
+  w.ask("u");
+  assert.deepEqual(w.asked(), ["v in memory", "wake up later"]);
+  const later = refusing();
+  for (const nowMs of [1, 2 + GARBAGE_AGAIN_MS]) later.room.tick(nowMs);
+  later.ask("y");
+  assert.deepEqual(later.asked(), ["wake up later"]);
+});
+
+test("one round that was in vain is enough for the fallback file, not for a refusal", () => {
+  const w = new World();
+  w.fill();
+  for (const name of ["a", "b", "c", "d"]) w.store.pin(object(name), r);
+  w.spilling.diskHas(kib(4));
+  w.ask("x");
+  w.waitInVain();
+  assert.deepEqual(w.asked(), ["x in the file"]);
+  w.store.seal(object("x"));
+  w.ask("y");
+  w.waitInVain(ROUNDS_BEFORE_REFUSAL);
+  assert.deepEqual(w.asked(), ["y: OBJECT_STORE_FULL"]);
+});
+
+test("while others write, everybody waits a round for them, and only the first waits several", () => {
+  const w = new World();
+  for (const name of ["a", "b", "c", "d"]) w.ask(name);
+  w.spilling.diskHas(0);
+  w.asked();
+  w.ask("x");
+  w.ask("y");
+  w.waitInVain(ROUNDS_BEFORE_REFUSAL);
+  assert.deepEqual(w.asked(), ["x: OBJECT_STORE_FULL", "wake up later"]);
+  w.room.wakeUp();
+  assert.deepEqual(w.asked(), ["y: OBJECT_STORE_FULL"]);
+});
+
 test("a full disk is told as such when something could have been spilled", () => {
   const w = new World();
   w.fill();
   w.spilling.diskHas(kib(3));
   w.ask("x");
-  w.waitInVain();
+  w.waitInVain(ROUNDS_BEFORE_REFUSAL);
   assert.deepEqual(w.asked(), ["x: OUT_OF_DISK"]);
   assert.match(w.refusals[0] ?? "", /object x of 4096 bytes .* disk/);
 });
@@ -202,7 +286,7 @@ test("nothing can be spilled and there is no disk: the error names the largest a
   w.spilling.diskHas(0);
   w.asked();
   w.ask("x", kib(8));
-  w.waitInVain();
+  w.waitInVain(ROUNDS_BEFORE_REFUSAL);
   assert.deepEqual(w.asked(), ["x: OBJECT_STORE_FULL"]);
   assert.match(w.refusals[0] ?? "", /12288 of 16384 bytes in use.*big of 12288 bytes, read by process r/);
 });
@@ -213,13 +297,13 @@ test("whatever the reason of a refusal, but for what no store could hold, it nam
       for (const name of ["a", "b", "c", "d"]) w.store.pin(object(name), r);
       w.spilling.diskHas(0);
       w.ask("x");
-      w.waitInVain();
+      w.waitInVain(ROUNDS_BEFORE_REFUSAL);
     },
     "would leave too little disk": (w: World) => {
       w.store.pin(object("a"), r);
       w.spilling.diskHas(kib(3));
       w.ask("x");
-      w.waitInVain();
+      w.waitInVain(ROUNDS_BEFORE_REFUSAL);
     },
     "nothing gave way within": (w: World) => {
       w.store.pin(object("a"), r);

@@ -7,7 +7,7 @@
  *       └──▶ waiting ──▶ granted, once writers have given back what they do not use, replicas and spilled blocks are
  *               │        evicted, or a spill has ended
  *               ├──▶ granted in the fallback file: nothing can give way
- *               └──▶ refused: there is no disk either, or it took too long
+ *               └──▶ refused: there is no disk either, after several rounds of asking; or it took too long
  *
  * Decides: what gives way, in which order, and when a request goes to disk or is refused.
  * Does not know: who asks and what for; a request takes its block itself.
@@ -16,7 +16,13 @@
  */
 import { assert } from "../../base/assert.js";
 import type { ObjectId, ProcessId } from "../../base/ids.js";
-import { ALLOCATION_WAIT_MS, FALLBACK_AFTER_MS, GARBAGE_AGAIN_MS, MAX_WAITING_ALLOCATIONS } from "../../base/limits.js";
+import {
+  ALLOCATION_WAIT_MS,
+  FALLBACK_AFTER_MS,
+  GARBAGE_AGAIN_MS,
+  MAX_WAITING_ALLOCATIONS,
+  ROUNDS_BEFORE_REFUSAL,
+} from "../../base/limits.js";
 import type { Failure } from "../../protocol/messages.js";
 import { wholePages } from "./allocator.js";
 import type { Place } from "./entry.js";
@@ -65,8 +71,10 @@ interface Waiting {
   turn: number;
   /** Writers have been asked for what they do not use. */
   revoked: boolean;
-  /** It waits for what others write or collect until this wake-up, by its number. */
+  /** It waits for what others write or collect until this wake-up, by its number: a round. */
   wakeUp: number | undefined;
+  /** Rounds that it has waited. */
+  rounds: number;
 }
 
 export class Room {
@@ -88,9 +96,12 @@ export class Room {
   /** Wake-ups that were asked for, and that came. */
   #wakeUps = 0;
   #wokenUp = 0;
-  /** Garbage has been waited for in vain lately. */
-  #garbageIsGone = false;
-  #garbageIsGoneMs = 0;
+  /** As time was last told. */
+  #nowMs = 0;
+  /** Somebody has waited so many rounds for garbage lately, in vain; when that was, and how much was in use then. */
+  #roundsInVain = 0;
+  #inVainMs = 0;
+  #usedInVainBytes = 0;
 
   constructor(store: StoreIndex, spilling: Spilling, port: RoomPort) {
     this.#store = store;
@@ -114,7 +125,7 @@ export class Room {
     }
     if (this.waiting === 0 && request.take("memory")) return;
     const asked = ++this.#turns;
-    const waiting: Waiting = { request, asked, turn: turn ?? asked, revoked: false, wakeUp: undefined };
+    const waiting: Waiting = { request, asked, turn: turn ?? asked, revoked: false, wakeUp: undefined, rounds: 0 };
     if (request.pull === undefined) this.#writers.add(waiting);
     else this.#pulls.push(waiting);
     this.pump();
@@ -143,6 +154,8 @@ export class Room {
   pump(): void {
     if (this.#pumping) return;
     this.#pumping = true;
+    // Somebody does collect: what goes to disk goes there at once, but before a refusal this is waited for again.
+    if (this.#store.usedBytes < this.#usedInVainBytes) this.#roundsInVain = Math.min(this.#roundsInVain, 1);
     do this.#serving = this.#next();
     while (this.#serving !== undefined && this.#serve(this.#serving));
     this.#serving = undefined;
@@ -157,14 +170,14 @@ export class Room {
   }
 
   wakeUp(): void {
-    this.#wokenUp++;
+    this.#wokenUp = Math.min(this.#wokenUp + 1, this.#wakeUps);
     this.pump();
   }
 
   tick(nowMs: number): void {
     this.#spilling.retry();
-    if (nowMs - this.#garbageIsGoneMs > GARBAGE_AGAIN_MS) this.#garbageIsGone = false;
-    if (!this.#garbageIsGone) this.#garbageIsGoneMs = nowMs;
+    this.#nowMs = nowMs;
+    if (nowMs - this.#inVainMs > GARBAGE_AGAIN_MS) this.#roundsInVain = 0;
     this.pump();
     const progress = this.#served + this.#spilling.filesWritten;
     if (this.waiting === 0 || progress !== this.#progress) this.#progressMs = nowMs;
@@ -222,16 +235,36 @@ export class Room {
     if (this.#takeEvicted(request)) return this.#endInMemory(waiting);
     this.#spilling.spill(true);
     if (this.#spilling.isWriting) return false;
-    if (this.#mayGiveWay(request) || !this.#garbageIsGone) {
-      waiting.wakeUp ??= this.#askToBeWoken();
-      if (this.#isPatient(waiting)) return false;
-      this.#garbageIsGone = true;
-    }
+    if (this.#waitsForOthers(waiting)) return false;
     const obstacle = this.#spilling.obstacle();
     this.#end(waiting);
     if (this.#spilling.takeDisk(request.sizeBytes) && request.take("disk")) return true;
     request.refuse(this.#refusal(request, obstacle));
     return true;
+  }
+
+  /**
+   * What others hold, write or have not collected yet may be given back: one round is waited for that before the
+   * fallback file is used, several before an error. Not by everybody in turn: what one has waited for in vain is not there.
+   */
+  #waitsForOthers(waiting: Waiting): boolean {
+    const { request } = waiting;
+    if (waiting.wakeUp !== undefined && !this.#isPatient(waiting)) this.#endRound(waiting);
+    const enough = this.#spilling.diskFits(request.sizeBytes) ? 1 : ROUNDS_BEFORE_REFUSAL;
+    if (waiting.rounds >= enough) return false;
+    if (this.#roundsInVain >= enough && (waiting.rounds > 0 || !this.#mayGiveWay(request))) return false;
+    if (waiting.wakeUp === undefined && waiting.rounds > 0) this.#port.revoke(request.process);
+    waiting.wakeUp ??= this.#askToBeWoken();
+    return true;
+  }
+
+  /** A round was in vain. */
+  #endRound(waiting: Waiting): void {
+    waiting.wakeUp = undefined;
+    waiting.rounds++;
+    this.#roundsInVain = Math.max(this.#roundsInVain, waiting.rounds);
+    this.#inVainMs = this.#nowMs;
+    this.#usedInVainBytes = this.#store.usedBytes;
   }
 
   /** All wake-ups come after the same time, and so in the order in which they were asked for. */
@@ -246,7 +279,7 @@ export class Room {
 
   /** Something gave way. */
   #endInMemory(waiting: Waiting): true {
-    this.#garbageIsGone = false;
+    this.#roundsInVain = 0;
     return this.#end(waiting);
   }
 

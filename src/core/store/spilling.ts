@@ -105,9 +105,13 @@ export class Spilling {
     this.#diskBytes = freeBytes - this.#writingBytes;
   }
 
+  diskFits(sizeBytes: number): boolean {
+    return sizeBytes <= this.#diskBytes;
+  }
+
   /** Take disk space for something else than a spill file, if there is enough. */
   takeDisk(sizeBytes: number): boolean {
-    if (sizeBytes > this.#diskBytes) return false;
+    if (!this.diskFits(sizeBytes)) return false;
     this.#diskBytes -= sizeBytes;
     return true;
   }
