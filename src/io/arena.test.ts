@@ -2,7 +2,7 @@
 // Method: arenas in real shared memory and, where it may be mounted, a file system of one megabyte.
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
-import { existsSync, mkdtempSync, rmSync, statSync, truncateSync } from "node:fs";
+import { existsSync, mkdtempSync, rmSync, statSync, truncateSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, test as nodeTest } from "node:test";
@@ -139,6 +139,28 @@ function testArena(mode: string, options: ArenaOptions): void {
     a.write(0, [new Uint8Array(8_192).fill(7)]);
     assert.deepEqual([own[8_000], others[8_000]], [5, 5]);
   });
+
+  test("a block that was reserved can be written, however little room its file system has beside it", () => {
+    const mount = join(directory, `tight-${mode}`);
+    const mounted = spawnSync("sh", ["-c", `mkdir ${mount} && mount -t tmpfs -o size=1m none ${mount}`]);
+    if (mounted.status !== 0) return; // only root may make a file system that is nearly full
+    try {
+      for (let pages = 0; pages < 16; pages++) fillsAllThatIsLeft(mount, pages * 4_096);
+    } finally {
+      spawnSync("sh", ["-c", `umount -l ${mount}`]);
+    }
+  });
+
+  function fillsAllThatIsLeft(mount: string, othersBytes: number): void {
+    writeFileSync(join(mount, "of-others"), new Uint8Array(othersBytes));
+    const a = Arena.create(join(mount, "arena"), 8 * MIB, options);
+    const blockBytes = 7 * 4_096;
+    let at = 4_096;
+    for (; a.reserve(at, blockBytes); at += blockBytes) a.write(at, [new Uint8Array(blockBytes).fill(7)]);
+    assert.ok(at > MIB / 2, `${at} bytes were written`);
+    a.close();
+    a.unlink();
+  }
 
   test("a file system that becomes full is an error, never a signal", () => {
     const mount = join(directory, `small-${mode}`);

@@ -12,7 +12,7 @@
 import { closeSync, constants, ftruncateSync, openSync, readSync, statfsSync, unlinkSync, writevSync } from "node:fs";
 import { join } from "node:path";
 import { assert } from "../base/assert.js";
-import { FALLBACK_OFFSET, MAX_IO_BYTES, MAX_LIVE_MAPS } from "../base/limits.js";
+import { ARENA_GRANULE_BYTES, FALLBACK_OFFSET, MAX_IO_BYTES, MAX_LIVE_MAPS } from "../base/limits.js";
 import { ObjectLostError, ObjectStoreFullError, OutOfDiskError } from "../errors.js";
 import { ArenaSpace, FilledSpace, isFull, type Space } from "./arena-space.js";
 import { ArenaWindows } from "./arena-windows.js";
@@ -105,10 +105,14 @@ export class Arena {
   /**
    * For the raylet: take space in the file system for a block before anybody is told to write there. False when there is
    * none. The range must be nobody's: without the addon its bytes may be lost.
+   *
+   * Whoever writes the block through a mapping touches whole granules, so these are what needs space.
    */
   reserve(offset: number, sizeBytes: number): boolean {
     this.#placeOf(offset, sizeBytes);
-    return this.#space.reserve(offset, sizeBytes);
+    const start = offset - (offset % ARENA_GRANULE_BYTES);
+    const end = Math.ceil((offset + sizeBytes) / ARENA_GRANULE_BYTES) * ARENA_GRANULE_BYTES;
+    return this.#space.reserve(start, Math.min(end, this.capacity) - start);
   }
 
   /**
