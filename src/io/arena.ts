@@ -9,7 +9,17 @@
  * Offsets from `FALLBACK_OFFSET` on lie in the fallback file, on disk: blocks for which the arena had no room and could
  * not be given any. It is never mapped for writing, since a full disk must be an error and never a signal.
  */
-import { closeSync, constants, ftruncateSync, openSync, readSync, statfsSync, unlinkSync, writevSync } from "node:fs";
+import {
+  closeSync,
+  constants,
+  fstatSync,
+  ftruncateSync,
+  openSync,
+  readSync,
+  statfsSync,
+  unlinkSync,
+  writevSync,
+} from "node:fs";
 import { join } from "node:path";
 import { assert } from "../base/assert.js";
 import { ARENA_GRANULE_BYTES, FALLBACK_OFFSET, MAX_IO_BYTES, MAX_LIVE_MAPS } from "../base/limits.js";
@@ -21,6 +31,8 @@ import { mapPrivately } from "./private-maps.js";
 
 export const SHARED_MEMORY = "/dev/shm";
 export const ARENA_PREFIX = "mobula-";
+/** What `stat` counts in. */
+const STAT_BLOCK_BYTES = 512;
 
 /**
  * Where a node's arena goes: shared memory if it has room for `capacity` (a container often gives it 64 MiB), else
@@ -207,8 +219,14 @@ export class Arena {
     throw this.#full();
   }
 
+  /**
+   * Space is reserved before a block is handed out: this is met where a file system cannot do that, and without the addon
+   * in blocks that are too large to be filled. Whoever knows who holds what adds it.
+   */
   #full(cause?: unknown): ObjectStoreFullError {
-    return new ObjectStoreFullError(`the file system of the object store ${this.path} is full`, { cause });
+    const storeBytes = fstatSync(this.#fd).blocks * STAT_BLOCK_BYTES;
+    const message = `the file system of the object store ${this.path} is full: of it the store takes ${storeBytes} bytes`;
+    return new ObjectStoreFullError(message, { cause });
   }
 
   /** A copy of `size` bytes at `offset`, with memory of its own. */

@@ -26,7 +26,7 @@ import { WantedCollections, WeakHandles } from "./garbage.js";
 import { leaseRequestFor } from "./lease-request.js";
 import type { Lineage } from "./lineage.js";
 import { LineageWriter } from "./lineage-writer.js";
-import { LocalStore, LocalValue, type Naming, noRoom, resolvePut } from "./local-store.js";
+import { LocalStore, LocalValue, type Naming, noRoom, resolvePut, storedAt } from "./local-store.js";
 import { answerCollect } from "./own-words.js";
 import { StoreChannel } from "./store-channel.js";
 import { StoredBytes } from "./stored-bytes.js";
@@ -336,6 +336,7 @@ export class CoreProcess {
       arena: () => this.arena,
       keep: (held) => this.owner.keep(held),
       letGo: (held) => this.owner.letGo(held),
+      stored: () => storedAt(this.self.nodeId, this.owner.references),
       port: {
         send: (message) => this.raylet.sendToRaylet(message),
         ask: (request, before) => {

@@ -4,11 +4,12 @@
  *
  * Lecture: step `storeResult`.
  */
-import type { ObjectId, ProcessRef } from "../base/ids.js";
+import type { NodeId, ObjectId, ProcessRef } from "../base/ids.js";
 import { type Held, ObjectEntry } from "../core/owner/records.js";
 import type { ReferenceTable } from "../core/owner/reference-table.js";
 import { type Place, placeOf } from "../core/store/entry.js";
 import { LocalBlock } from "../core/store/extent-space.js";
+import { type OwnObject, ownInWords } from "../core/store/holders.js";
 import { ObjectWriter, type ObjectWriterPort } from "../core/store/object-writer.js";
 import { errorFromCode, ObjectStoreFullError, OutOfDiskError } from "../errors.js";
 import type { Arena } from "../io/arena.js";
@@ -43,6 +44,8 @@ export interface LocalStoreOptions {
   /** What a value names is kept from its placing on, until the object table knows what the object contains. */
   readonly keep: (held: Held) => void;
   readonly letGo: (held: Held) => void;
+  /** `storedAt` this node. */
+  readonly stored: () => Iterable<OwnObject>;
   readonly port: Omit<ObjectWriterPort, "wakeUpAfter">;
 }
 
@@ -134,17 +137,39 @@ export class LocalStore {
       this.#options.arena().write(block.offset, pieces);
     } catch (error) {
       this.#writer.free(block);
-      throw error;
+      throw this.#explained(error);
     }
     this.#writer.written(block);
     return block;
+  }
+
+  /** The file system had no room for a block that was given. The raylet is not asked: what is said is what is known here. */
+  #explained(error: unknown): unknown {
+    if (!isNoRoom(error)) return error;
+    const Kind = error instanceof OutOfDiskError ? OutOfDiskError : ObjectStoreFullError;
+    const message = `${error.message}. ${ownInWords(this.#own())}. Free space there, or drop refs`;
+    return new Kind(message, { cause: error });
+  }
+
+  *#own(): Iterable<OwnObject> {
+    for (const [entry] of this.localEntries()) yield entry;
+    yield* this.#options.stored();
   }
 }
 
 /** Why a value could not be placed. Any other error goes on. */
 export function noRoom(error: unknown): Failure {
-  if (!(error instanceof ObjectStoreFullError || error instanceof OutOfDiskError)) throw error;
+  if (!isNoRoom(error)) throw error;
   return { code: error.code, message: error.message };
+}
+
+function isNoRoom(error: unknown): error is ObjectStoreFullError | OutOfDiskError {
+  return error instanceof ObjectStoreFullError || error instanceof OutOfDiskError;
+}
+
+/** Objects that this process holds, and that others know, too, in the store of a node. */
+export function* storedAt(node: NodeId, references: ReferenceTable): IterableIterator<OwnObject> {
+  for (const entry of references.entries.values()) if (entry.state === "stored" && entry.nodeId === node) yield entry;
 }
 
 /** A new object of this process has its value. What names others is everybody's at once: its entry keeps them alive. */

@@ -40,6 +40,7 @@ class World {
   /** What the object table was told is no longer here. */
   readonly lost = new Set<string>();
   wakeUps = 0;
+  readonly failures: string[] = [];
 
   constructor() {
     const port: ConstructorParameters<typeof NodeStore>[2] = {
@@ -141,6 +142,7 @@ class World {
         this.reading.push({ name: message.objectId, who, offset: message.offset });
         return;
       case "objectFailed":
+        this.failures.push(message.reason.message);
         return this.#answered(who, message.objectId, "get");
       case "dropLocation":
         this.lost.add(message.objectId);
@@ -323,6 +325,17 @@ function spilledC(): World {
   assert.equal(w.store.spilling.has(object("c")), true);
   return w;
 }
+
+test("a file system without room for a block that was given is an error that names who keeps the store full", () => {
+  const w = spilledC();
+  w.get("c", "q");
+  while (w.jobs[0]?.kind !== "restore") w.disk(0, "ok");
+  w.store.restored(object("c"), { code: "OBJECT_STORE_FULL", message: "the file system is full" });
+  assert.match(
+    w.failures.at(-1) ?? "",
+    /^the file system is full\. The largest in it: .*f of 24576 bytes.*written by p/,
+  );
+});
 
 test("an object that is freed while it is restored leaves nothing behind", () => {
   const w = spilledC();

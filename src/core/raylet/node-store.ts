@@ -77,7 +77,7 @@ export class NodeStore {
       revoke: (except) => this.#revoke(except),
       dropLocation: (objectId) => this.objects.evicted(objectId),
       wakeUpAfter: (delayMs) => port.disk.wakeUpAfter(delayMs),
-      holders: () => holdersInWords(this.index, (process) => port.nameOf(process)),
+      holders: () => this.#holders(),
     });
     this.objects = new ObjectManager(self, this.#objectPort(), this, journey);
     this.#desk = new StoreDesk(this, this.objects, journey, port);
@@ -106,7 +106,7 @@ export class NodeStore {
 
   /** A fetch from another node has ended. `OBJECT_LOST`: its copy is not there, or damaged. */
   fetched(object: ObjectId, failure: Failure | undefined): void {
-    this.objects.fetched(object, failure);
+    this.objects.fetched(object, this.#explained(failure));
     this.settle();
   }
 
@@ -121,7 +121,7 @@ export class NodeStore {
     const file = this.#restoring.get(object);
     this.#restoring.delete(object);
     assert(file !== undefined, "a restore ends once");
-    this.objects.restored(object, file, failure);
+    this.objects.restored(object, file, this.#explained(failure));
     this.spilling.close(file);
     this.settle();
   }
@@ -217,6 +217,16 @@ export class NodeStore {
     for (const [writer] of this.index.holdings()) {
       if (writer !== except) this.#port.sendToLocal(writer, { type: "extentsWanted" });
     }
+  }
+
+  #holders(): string {
+    return holdersInWords(this.index, (process) => this.#port.nameOf(process));
+  }
+
+  /** The file system had no room for a block that was given: the shell cannot know who holds what. */
+  #explained(failure: Failure | undefined): Failure | undefined {
+    if (failure?.code !== "OBJECT_STORE_FULL") return failure;
+    return { ...failure, message: `${failure.message}. ${this.#holders()}. Free space there, or drop refs` };
   }
 
   #objectReady(want: Want, objectId: ObjectId): void {

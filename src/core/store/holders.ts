@@ -1,8 +1,13 @@
 /** Who keeps a store full, in words: what its error tells the user. */
-import type { ProcessId } from "../../base/ids.js";
+import type { ObjectId, ProcessId } from "../../base/ids.js";
 import { NAMED_HOLDERS } from "../../base/limits.js";
 import type { Entry } from "./entry.js";
 import type { StoreIndex } from "./store-index.js";
+
+export interface OwnObject {
+  readonly id: ObjectId;
+  readonly sizeBytes: number;
+}
 
 /** The largest blocks, those that cannot give way first; `nameOf` says what is known of a process. */
 export function holdersInWords(store: StoreIndex, nameOf: (process: ProcessId) => string): string {
@@ -16,6 +21,16 @@ export function holdersInWords(store: StoreIndex, nameOf: (process: ProcessId) =
   words.push(...leased.map(([process, bytes]) => `${bytes} bytes leased to ${nameOf(process)}`));
   if (words.length === 0) return "No object lies in it now";
   return `The largest in it: ${words.join("; ")}`;
+}
+
+/** The same where only one process's own objects in the store are known: its own word, when it cannot ask. */
+export function ownInWords(objects: Iterable<OwnObject>): string {
+  const words = firstOf(objects, (a, b) => b.sizeBytes - a.sizeBytes).map(
+    ({ id, sizeBytes }) => `${id} of ${sizeBytes} bytes`,
+  );
+  return words.length === 0
+    ? "This process holds nothing in the store"
+    : `The largest that this process holds in the store: ${words.join("; ")}`;
 }
 
 function isInUse({ sealed, readers }: Readonly<Entry>): boolean {
