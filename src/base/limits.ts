@@ -39,9 +39,9 @@ export const MAX_HOLDS_PER_MESSAGE = 100_000;
 export const MAX_FETCH_ATTEMPTS = 5;
 /** So long a raylet tries to reach a copy of which it knows nothing bad. Nodes that are dead are known to be much sooner. */
 export const FETCH_PATIENCE_MS = 60_000;
-/** Objects that one raylet fetches at the same time. */
+/** Objects that one raylet fetches at the same time; each counts those alone that are as urgent (`get`, `wait`, arguments) or more. */
 export const MAX_CONCURRENT_FETCHES = 8;
-/** Their bytes together, unless one object alone has more. */
+/** Their bytes together, counted the same way, unless one object alone has more. */
 export const MAX_FETCHING_BYTES = GIB;
 /** Specs of tasks that the GCS keeps to make lost objects again; beyond it the oldest go. */
 export const MAX_LINEAGE_BYTES = GIB;

@@ -100,6 +100,10 @@ class World {
     this.store.check();
     return this.#lines.take();
   }
+
+  fetches(): string[] {
+    return this.asked().filter((line) => line.startsWith("fetch"));
+  }
 }
 
 test("an object that is here is given at once", () => {
@@ -272,21 +276,47 @@ test("a fetch whose reader left goes on: the replica serves whoever comes next",
   assert.deepEqual(w.asked(), ["unsubscribe d"]); // nobody is to be sent here for it
 });
 
-test("fetches under way are bounded; readers in get come before task arguments", () => {
-  const w = new World(kib(200) * 20);
-  for (let i = 0; i < MAX_CONCURRENT_FETCHES; i++) {
-    w.want(`o${i}`, argument("L1"));
-    w.available(`o${i}`, "N2");
+/** So many fetches as may be under way, one more, and what was begun of them. */
+function fetchAll(w: World, name: string, want: Want): string[] {
+  for (let i = 0; i <= MAX_CONCURRENT_FETCHES; i++) {
+    w.want(`${name}${i}`, want);
+    w.available(`${name}${i}`, "N2");
   }
+  return w.fetches();
+}
+
+const all = (name: string) => Array.from({ length: MAX_CONCURRENT_FETCHES }, (_, i) => `fetch ${name}${i} from N2`);
+
+test("fetches under way are bounded, and a get or wait finds its place at once although arguments have taken all of theirs", () => {
+  const w = new World(kib(200) * 40);
+  assert.deepEqual(fetchAll(w, "argument", argument("L1")), all("argument"));
+  assert.deepEqual(fetchAll(w, "waited", patient("p")), all("waited"));
+  assert.deepEqual(fetchAll(w, "got", get("p")), all("got"));
+});
+
+test("while a get or wait is on its way no argument takes a place that has become free, and of those that wait get comes first", () => {
+  const w = new World(kib(200) * 40);
+  fetchAll(w, "argument", argument("L1"));
+  fetchAll(w, "waited", patient("p"));
+  fetchAll(w, "got", get("p"));
+  for (let i = 0; i < MAX_CONCURRENT_FETCHES; i++) w.fetched(`argument${i}`);
+  assert.deepEqual(w.fetches(), []);
+  w.fetched("got0");
+  w.fetched("got1", failure("OBJECT_LOST"));
+  assert.deepEqual(w.fetches(), [`fetch got${MAX_CONCURRENT_FETCHES} from N2`]);
+  for (let i = 2; i <= MAX_CONCURRENT_FETCHES; i++) w.fetched(`got${i}`);
+  for (let i = 0; i < MAX_CONCURRENT_FETCHES; i++) w.fetched(`waited${i}`);
+  const last = ["waited", "argument"].map((name) => `fetch ${name}${MAX_CONCURRENT_FETCHES} from N2`);
+  assert.deepEqual(w.fetches(), last);
+});
+
+test("a small get does not wait until as many bytes of arguments as may be under way have arrived", () => {
+  const w = new World(MAX_FETCHING_BYTES * 4);
   w.want("argument", argument("L1"));
-  w.available("argument", "N2");
-  w.want("result", get("p"));
-  w.available("result", "N2");
-  w.asked();
-  w.fetched("o0");
-  w.fetched("o1", failure("OBJECT_LOST"));
-  const fetches = w.asked().filter((line) => line.startsWith("fetch"));
-  assert.deepEqual(fetches, ["fetch result from N2", "fetch argument from N2"]);
+  w.large("argument", MAX_FETCHING_BYTES, "N2");
+  w.want("got", get("p"));
+  w.available("got", "N2");
+  assert.deepEqual(w.fetches(), ["fetch argument from N2", "fetch got from N2"]);
 });
 
 test("a fetch waits until the store has room; a replica that nobody reads gives way", () => {
@@ -324,7 +354,7 @@ test("bytes under way are bounded; the next in turn waits, and smaller ones behi
 
 test("get comes before wait, and wait before task arguments", () => {
   const w = new World(MAX_FETCHING_BYTES * 4);
-  w.want("first", argument("first"));
+  w.want("first", get("p"));
   w.large("first", MAX_FETCHING_BYTES, "N2");
   w.want("argument", argument("L1"));
   w.want("wait", patient("p"));
@@ -400,7 +430,7 @@ test("a pull that waits for room and that nobody wants any more makes way; one w
   assert.deepEqual(giveRoom(w, "y"), ["fetch got1 from N2", ...others]);
 });
 
-test("a large get that does not fit beside arguments which wait for room sends them back, and they come after it", () => {
+test("a large get that does not fit beside arguments which wait for room comes before them", () => {
   const w = new World(MAX_FETCHING_BYTES);
   w.store.create(object("x"), MAX_FETCHING_BYTES, processId("w"));
   for (const name of ["a", "b"]) {

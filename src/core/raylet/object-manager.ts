@@ -5,7 +5,7 @@
  * `returnValue`.
  *
  * One subscription and one fetch for each object, however many want it. Readers in `get` come before those in `wait`, and these before
- * task arguments, also where they wait for room; fetches under way are bounded in number and bytes.
+ * task arguments, also where they wait for room, and wait for no fetch of these; fetches under way are bounded in number and bytes.
  * What this node has on disk is fetched from there. A fetch begins when the store has room for the object.
  * Decides: which replicas are asked, when, and who is told.
  * Does not know: bytes; the port moves them and says how it went.
@@ -241,11 +241,12 @@ export class ObjectManager {
    * room makes way for it. `changed`: nothing but this pull is new.
    */
   #startFetches(changed?: Pull): void {
-    if (changed !== undefined && this.#budget.isFull && !this.#room.hasLessUrgent(urgency(changed))) return;
+    const mayBegin = (pull: Pull) => !this.#budget.isFull(urgency(pull)) || this.#room.hasLessUrgent(urgency(pull));
+    if (changed !== undefined && !mayBegin(changed)) return;
     for (let next = this.#next(); next !== undefined; next = this.#next()) {
       const [object, pull] = next;
       let turn: number | undefined;
-      while (!this.#budget.fits(pull.sizeBytes)) {
+      while (!this.#budget.fits({ sizeBytes: pull.sizeBytes, urgency: urgency(pull) })) {
         turn = this.#room.postpone(urgency(pull));
         if (turn === undefined) return;
       }
@@ -270,7 +271,7 @@ export class ObjectManager {
     pull.from = this.#spilling.has(object) ? undefined : from;
     if (from === undefined && !this.#spilling.has(object)) return this.#retry(object, pull);
     pull.state = "fetching";
-    this.#budget.begin(object, pull.sizeBytes);
+    this.#budget.begin(object, { sizeBytes: pull.sizeBytes, urgency: urgency(pull) });
     const request: RoomRequest = {
       process: this.#self as string as ProcessId,
       objectId: object,

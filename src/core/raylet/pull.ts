@@ -83,6 +83,9 @@ export function isImpatient(want: Want): want is Want & { readonly kind: "get" }
   return want.kind === "get" && want.mustBeHere === true;
 }
 
+/** Of what somebody wants: task arguments, `wait`, `get`. */
+export const URGENCIES: readonly number[] = [0, 1, 2];
+
 /** get > wait > task arguments > nobody any more. */
 export function urgency({ wants }: Pull): number {
   if (wants.length === 0) return -1;
