@@ -74,6 +74,9 @@ export class Worker extends OwnerProcess implements WorkerDoor {
         return this.#executor.openLease(message.leaseId, message.owner, message);
       case "closeLease":
         return this.#executor.closeLease(message.leaseId);
+      case "disownLease":
+        this.#executor.disownLease(message.leaseId);
+        return this.writer.whenAnnounced(() => this.sendToRaylet({ type: "leaseDisowned", leaseId: message.leaseId }));
       case "dispatchTask": {
         const task: IncomingTask = { spec: message.task, method: "", caller: message.task.owner };
         return this.#executor.dispatch(message.leaseId, task);

@@ -184,6 +184,8 @@ export const FIRST_REDIAL_MS = 100;
 export const MAX_REDIAL_MS = 5_000;
 /** A leased worker that refuses this many dials in a row is given up, if its raylet has not said by then that it died. */
 export const MAX_REFUSED_DIALS = 8;
+/** How long a raylet may take to say why the connection to a leased worker ended; then the lease is given up. */
+export const LEASE_REASON_WAIT_MS = 2_000;
 /** How long the GCS may take to say why an actor's connection ended; then calls under way end as unavailable. */
 export const ACTOR_REASON_WAIT_MS = 5_000;
 

@@ -178,7 +178,7 @@ test("an actor gets a fresh process: one that has run tasks may own objects that
   assert.equal(pool.take({ ...need, leaseId: lease("L2") }), slot);
 });
 
-test("a hold that a lost attempt took in its owner's name is let go, unless the owner takes it itself (seed 999)", () => {
+function referenceWorld() {
   const sent: Message[] = [];
   const references = new ReferenceTable({
     sendToRaylet: () => {},
@@ -198,14 +198,34 @@ test("a hold that a lost attempt took in its owner's name is let go, unless the 
     keepOrigin: () => {},
     wakeUp: () => {},
   });
+  const released = () => {
+    references.flush();
+    return sent.splice(0).flatMap((message) => (message.type === "releaseHolds" ? message.objects : []));
+  };
+  return { references, released };
+}
+
+test("a hold that a lost attempt took in its owner's name is let go, unless the owner takes it itself (seed 999)", () => {
+  const { references, released } = referenceWorld();
   const [lost, escaped] = [0, 1].map((counter) => references.create(context("c"), counter, 0, undefined));
   assert.ok(lost !== undefined && escaped !== undefined);
   references.releaseStray(lost);
   references.releaseStray(escaped);
   references.escape(escaped);
+  assert.deepEqual(released(), [lost.id]);
+});
+
+test("a stray hold is the owner's own when a ref of the object has come back from another process", () => {
+  const { references, released } = referenceWorld();
+  const entry = references.create(context("c"), 0, 0, undefined);
+  references.resolveStored(entry, "N2", 1);
+  references.addRef(entry);
+  references.dropRef(entry);
+  assert.deepEqual(released(), [entry.id]);
+  references.addRef(references.borrow(entry.id));
   references.flush();
-  const released = sent.flatMap((message) => (message.type === "releaseHolds" ? message.objects : []));
-  assert.deepEqual(released, [lost.id]);
+  references.releaseStray(entry);
+  assert.deepEqual(released(), []);
 });
 
 test("a bystander of a forced kill loses no attempt, but its children get new names (seed 759)", () => {

@@ -115,6 +115,11 @@ export class LocalStore {
     });
   }
 
+  /** Run an action once all that was handed over so far is in the object table, or refused. */
+  whenAnnounced(action: () => void): void {
+    this.#writer.whenAnnounced(action);
+  }
+
   /** True when the message was for a writer. */
   receive(message: Message): boolean {
     return this.#writer.receive(message);

@@ -175,6 +175,9 @@ export class WorkerProcess {
       case "closeLease":
         this.#executor.closeLease(message.leaseId);
         return;
+      case "disownLease":
+        this.#executor.disownLease(message.leaseId);
+        return this.#sayDisowned(message.leaseId);
       case "dispatchTask":
         this.#executor.dispatch(message.leaseId, taskOfSpec(message.task, message.leaseId));
         return;
@@ -187,6 +190,11 @@ export class WorkerProcess {
       default:
         return;
     }
+  }
+
+  /** Whoever is told lets go of what was sealed in his name: that must have been registered before. */
+  #sayDisowned(leaseId: LeaseId): void {
+    this.core.store.whenAnnounced(() => this.core.raylet.sendToRaylet({ type: "leaseDisowned", leaseId }));
   }
 
   /** Lecture, `createActor`: from here on this worker is the actor. */

@@ -351,6 +351,16 @@ export const MESSAGES = {
     ["gcs"],
     struct({ taskId, lostAttempts: u32, run: u32, state: oneOf("running", "done", "void") }),
   ),
+
+  // ── Runs that their owner has given up ───────────────────────────────────────────────────────────────────────────
+  /**
+   * The lease's connection is lost, and what was in flight is tried elsewhere: `returnLease`, and `leaseLost` follows when
+   * its worker seals nothing more in the owner's name.
+   */
+  giveUpLease: message(OWNERS, ["raylet"], struct({ leaseId })),
+  /** What still runs on the lease is nobody's. Answered when all that was sealed before has been registered. */
+  disownLease: message(["raylet"], ["worker"], struct({ leaseId })),
+  leaseDisowned: message(["worker"], ["raylet"], struct({ leaseId })),
 } as const;
 
 export type MessageType = keyof typeof MESSAGES;

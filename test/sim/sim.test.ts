@@ -14,6 +14,11 @@ const TRACK_RECORD = [637, 749, 759, 991, 999, 1_236, 1_263, 1_360, 1_476, 2_187
 const TRACK_RECORD_OF_THREE = [183, 220, 401, 841];
 /** And with a process in synchronous code. */
 const TRACK_RECORD_OF_BUSY = [402, 972, 1_781];
+/** The same, with time limits as they are drawn: a worker seals what its owner has given up long before. */
+const TRACK_RECORD_OF_GIVEN_UP = [
+  [97, 2],
+  [1_979, 3],
+] as const;
 
 function run(seed: number, options: ScenarioOptions = {}): ScenarioResult {
   try {
@@ -75,6 +80,7 @@ test("seeds that found a bug stay green", () => {
   for (const seed of TRACK_RECORD) run(seed, { limits: false });
   for (const seed of TRACK_RECORD_OF_THREE) run(seed, { faults: 3, limits: false });
   for (const seed of TRACK_RECORD_OF_BUSY) run(seed, { faults: 3, busy: true, limits: false });
+  for (const [seed, faults] of TRACK_RECORD_OF_GIVEN_UP) run(seed, { faults, busy: true });
 });
 
 test("the same seed gives the same events", () => {

@@ -384,6 +384,21 @@ test("results of a run that its owner has given up are held in nobody's name: it
   assert.equal(holderOf(run), undefined);
 });
 
+test("what its owner has disowned is nobody's, though the end of the owner's connection has not been read", () => {
+  const w = new World();
+  const slot = w.open();
+  w.executor.push(slot, 1, "async a");
+  w.asked();
+  w.executor.disownLease(lease("L1"));
+  w.executor.disownLease(lease("L1"));
+  w.executor.disownLease(lease("unknown"));
+  assert.equal(holderOf(w.run("async a")), undefined);
+  w.executor.push(slot, 2, "b"); // it was still unread in the socket
+  w.executor.finished(w.run("async a"), DONE);
+  assert.deepEqual(w.asked(), []);
+  assert.deepEqual(w.over, ["L1"]);
+});
+
 test("what was recalled while a task kept the thread does not start and goes back; what is pushed later runs", () => {
   const words = new Int32Array(CLAIM_WORDS);
   const raylet = new RayletClaims(words);

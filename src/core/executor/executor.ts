@@ -84,6 +84,16 @@ export class Executor {
   }
 
   /**
+   * Its owner has given up what runs: that is nobody's, though the end of the owner's connection, or even what came by it
+   * before, may not have been read here yet.
+   */
+  disownLease(id: LeaseId): void {
+    this.closeLease(id);
+    const lease = this.#leases.get(id);
+    if (lease !== undefined) lease.caller = undefined;
+  }
+
+  /**
    * The owner has connected: it gets the answers that waited for it. Its message may overtake the raylet's; what it
    * pushes waits for that. `attached` is called before anything is answered; not at all when the lease is over.
    */

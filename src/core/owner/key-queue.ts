@@ -8,6 +8,7 @@ import { Deque } from "../../base/deque.js";
 import type { LeaseId, ProcessRef } from "../../base/ids.js";
 import {
   FIRST_REDIAL_MS,
+  LEASE_REASON_WAIT_MS,
   MAX_OPEN_REQUESTS_PER_KEY,
   MAX_PIPELINE_DEPTH,
   MAX_PUSHES_PER_LEASE,
@@ -202,6 +203,11 @@ export function lostLease(
   lease.brokenSinceMs = nowMs;
   lease.inFlight.set(0, first);
   return lease;
+}
+
+/** Its connection is lost, and its raylet has had its time to say why. */
+export function isForsaken({ state, brokenSinceMs }: Lease, nowMs: number): boolean {
+  return state === "broken" && nowMs - brokenSinceMs > LEASE_REASON_WAIT_MS;
 }
 
 /** It has used up its numbers: it goes back as soon as nothing is in flight. */

@@ -8,6 +8,7 @@ import { namedTask, outcomeLine, RETURNED } from "../../../test/support/owner.js
 import {
   FIRST_REDIAL_MS,
   LEASE_IDLE_MS,
+  LEASE_REASON_WAIT_MS,
   MAX_OPEN_REQUESTS_PER_KEY,
   MAX_PIPELINE_DEPTH,
   MAX_PUSHES_PER_LEASE,
@@ -558,8 +559,43 @@ test("a lost connection waits for its reason; without one the task is tried agai
   w.pool.tick(HEARD_MS + 2_000);
   assert.deepEqual(w.asked(), []);
   w.pool.tick(HEARD_MS + 2_001);
-  assert.deepEqual(w.asked(), ["N1: returnLease 1", "leave 1", "ask 2 for t1"]);
+  assert.deepEqual(w.asked(), ["N1: giveUpLease 1", "leave 1", "ask 2 for t1"]);
   assert.equal(t1?.attempt, 1);
+});
+
+test("a run that was given up may still seal its results: they are let go of when its raylet says that it cannot any more", () => {
+  for (const ends of ["worker", "node"]) {
+    const w = new World(1);
+    w.submit("t1");
+    w.open("1");
+    w.pool.disconnected(w.lease("1"));
+    w.pool.tick(HEARD_MS + LEASE_REASON_WAIT_MS + 1);
+    w.open("2");
+    w.answer("2");
+    w.asked();
+    const isOver = () =>
+      ends === "node"
+        ? w.pool.nodeLost(node("N1"), failure("NODE_DIED"))
+        : w.pool.leaseLost(lease("d.1"), failure("WORKER_CRASHED"));
+    isOver();
+    assert.ok(w.asked().includes("t1 late"));
+    isOver();
+    assert.ok(!w.asked().includes("t1 late"));
+  }
+});
+
+test("while a task that was given up at one worker runs at another, its results are not let go of", () => {
+  const w = new World(1);
+  w.submit("t1");
+  w.open("1");
+  w.pool.disconnected(w.lease("1"));
+  w.pool.tick(HEARD_MS + LEASE_REASON_WAIT_MS + 1);
+  w.open("2");
+  w.asked();
+  w.pool.leaseLost(lease("d.1"), failure("WORKER_CRASHED"));
+  assert.deepEqual(w.asked(), []);
+  w.answer("2");
+  assert.deepEqual(w.asked(), ["t1 returned"]);
 });
 
 test("a worker that does not answer may be busy with its first task: it is dialled again, however long that takes", () => {
@@ -596,7 +632,7 @@ test("a worker that refuses is dialled again with growing pauses, and given up a
   }
   w.pool.unreached(w.lease("1"), false);
   w.pool.tick(now + 2_001); // the raylet has not said why
-  assert.deepEqual(w.asked(), ["N1: returnLease 1", "leave 1", "ask 2 for t1"]);
+  assert.deepEqual(w.asked(), ["N1: giveUpLease 1", "leave 1", "ask 2 for t1"]);
   assert.equal(t1?.attempt, 1);
 });
 

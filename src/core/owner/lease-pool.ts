@@ -4,8 +4,7 @@
  * Tasks wait in one queue for each scheduling key. A lease is asked of the own raylet with its first task on board; the
  * next tasks go straight from here to the leased worker, and no scheduler hears of them.
  *
- * Decides: when a lease is asked for, used, and given back; how many tasks a worker gets ahead; what is tried again
- * after a death.
+ * Decides: when a lease is asked for, used, and given back; how many tasks a worker gets ahead; what is tried again.
  * Does not know: encodings, sockets, where objects are.
  *
  * Invariants: I-02 at most 1 + maxRetries attempts; a gated task never keeps the task that opens its gate waiting:
@@ -17,10 +16,12 @@ import { type LeaseId, type NodeId, type ProcessRef, rayletOf } from "../../base
 import { LEASE_IDLE_MS, MAX_OPEN_REQUESTS_PER_KEY, MAX_REFUSED_DIALS } from "../../base/limits.js";
 import type { Failure } from "../../protocol/messages.js";
 import type { Amounts } from "../resources.js";
+import { GivenUpRuns } from "./given-up-runs.js";
 import {
   checkLease,
   describeQueue,
   type Grant,
+  isForsaken,
   isSpent,
   KeyQueue,
   type Lease,
@@ -37,14 +38,13 @@ import type { LeasePoolPort } from "./lease-pool-port.js";
 import { OpenRequests } from "./open-requests.js";
 import { hasStoredArguments, type Outcome, type Task, type TaskTemplate } from "./records.js";
 
-const REASON_WAIT_MS = 2_000; // so long the reason of a worker's death is waited for
-
 export class LeasePool {
   readonly #self: ProcessRef;
   readonly #port: LeasePoolPort;
   readonly #queues = new Map<string, KeyQueue>();
   readonly #leases = new Map<LeaseId, Lease>();
   readonly #requests = new OpenRequests();
+  readonly #givenUp: GivenUpRuns;
   #nextLease = 1;
   #total: Amounts = new Map();
   #nowMs = 0;
@@ -52,6 +52,7 @@ export class LeasePool {
   constructor(self: ProcessRef, port: LeasePoolPort) {
     this.#self = self;
     this.#port = port;
+    this.#givenUp = new GivenUpRuns(port);
   }
 
   /** A task whose dependencies are ready. */
@@ -138,11 +139,11 @@ export class LeasePool {
 
   /**
    * The worker died, or its node. The oldest unanswered task was running and loses an attempt; not as the bystander of
-   * a worker that was killed because of another lease's task.
+   * a worker that was killed because of another lease's task. Of one that was given up: nothing runs there any more.
    */
   leaseLost(leaseId: LeaseId, reason: Failure, bystander = false): void {
     const lease = this.#leases.get(leaseId);
-    if (lease === undefined) return;
+    if (lease === undefined) return this.#givenUp.over(leaseId);
     this.#forget(lease);
     if (lease.first?.state === "queued") this.#requeue(lease.first);
     this.#retryAll(lease, reason, bystander);
@@ -150,9 +151,8 @@ export class LeasePool {
   }
 
   nodeLost(nodeId: NodeId, reason: Failure): void {
-    for (const lease of [...this.#leases.values()]) {
-      if (lease.worker.nodeId === nodeId) this.leaseLost(lease.id, reason);
-    }
+    for (const { id, worker } of [...this.#leases.values()]) if (worker.nodeId === nodeId) this.leaseLost(id, reason);
+    this.#givenUp.nodeLost(nodeId);
   }
 
   /** Its first task waits in `get`, and its worker, which is still being dialled, has sent word. Late, it says nothing. */
@@ -269,8 +269,8 @@ export class LeasePool {
   tick(nowMs: number): void {
     this.#nowMs = nowMs;
     for (const lease of [...this.#leases.values()]) {
-      if (lease.state === "broken" && nowMs - lease.brokenSinceMs > REASON_WAIT_MS) {
-        this.#port.send(rayletOf(lease.worker.nodeId), { type: "returnLease", leaseId: lease.id });
+      if (isForsaken(lease, nowMs)) {
+        this.#givenUp.add(lease);
         this.leaseLost(lease.id, lostConnection(lease));
       } else if (lease.state === "unreached" && lease.dials.isOver(nowMs)) {
         lease.state = "connecting";

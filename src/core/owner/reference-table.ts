@@ -157,7 +157,8 @@ export class ReferenceTable {
    * object came to something else, that hold must go. Letting go of none changes nothing.
    */
   releaseStray(entry: ObjectEntry): void {
-    if (entry.hold === "none") this.holds.letGo(entry.id);
+    const filed = this.#byId.get(entry.id) ?? entry; // its ref may have come back from another process
+    if (entry.hold === "none" && filed.hold === "none") this.holds.letGo(entry.id);
   }
 
   /** Lecture, `get`: tell the waiter at once, or when the value is here. */

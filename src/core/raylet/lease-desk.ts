@@ -6,10 +6,14 @@
  * claim words that both share (`src/core/executor/claim-words.ts`). The desk knows which number a lease has there; the
  * words are the shell's, and may take a while.
  *
+ * Giving up: an owner that has lost the connection to a worker tries elsewhere what was in flight, while the worker may
+ * still run it, and seal its results in the owner's name. So the owner hears when that is over, and lets go of them then:
+ * its worker reads `disownLease` behind all that it has been told, and answers behind all that it has sealed.
+ *
  * Decides: nothing. A recall of a lease that is over, or of a worker without claim words, has no answer: whatever its owner
  * needs to know it hears from others.
  */
-import { GCS, type LeaseId, type ProcessRef } from "../../base/ids.js";
+import { GCS, type LeaseId, type ProcessId, type ProcessRef } from "../../base/ids.js";
 import type { LeaseRequest, Message, MessageBody, NodeInfo } from "../../protocol/messages.js";
 import { isActorLease, isRebuild } from "../actor-lease.js";
 import type { LocalScheduler } from "./local-scheduler.js";
@@ -21,11 +25,18 @@ export interface LeaseDeskPort {
   recallPushes(worker: ProcessRef, leaseId: LeaseId, claim: number, upTo: number): void;
 }
 
+/** A lease whose owner has given it up, and whose worker has not read that yet. */
+interface GivenUp {
+  readonly owner: ProcessRef;
+  readonly worker: ProcessRef;
+}
+
 export class LeaseDesk {
   readonly #info: NodeInfo;
   readonly #pool: WorkerPool;
   readonly #scheduler: LocalScheduler;
   readonly #port: LeaseDeskPort;
+  readonly #givenUp = new Map<LeaseId, GivenUp>();
 
   constructor(info: NodeInfo, pool: WorkerPool, scheduler: LocalScheduler, port: LeaseDeskPort) {
     this.#info = info;
@@ -59,8 +70,56 @@ export class LeaseDesk {
     this.#port.send(GCS, granted);
   }
 
+  /** True when the message was for this desk. */
+  receive(from: ProcessRef, message: Message): boolean {
+    switch (message.type) {
+      case "recallTasks":
+        this.#recall(message);
+        return true;
+      case "giveUpLease":
+        this.#giveUp(from, message.leaseId);
+        return true;
+      case "leaseDisowned":
+        this.#disowned(message.leaseId);
+        return true;
+      default:
+        return false;
+    }
+  }
+
+  /** A dead worker seals nothing more; a dead owner need not be told. */
+  processDied(process: ProcessId): void {
+    for (const [leaseId, { owner, worker }] of [...this.#givenUp]) {
+      if (owner.processId === process) this.#givenUp.delete(leaseId);
+      else if (worker.processId === process) this.#disowned(leaseId);
+    }
+  }
+
+  /** Idempotent. One that is unknown here is over, and so is its worker, or has read that before. */
+  #giveUp(owner: ProcessRef, leaseId: LeaseId): void {
+    const worker = this.#scheduler.grantOf(leaseId)?.worker;
+    if (worker === undefined) {
+      if (!this.#givenUp.has(leaseId)) this.#sayOver(owner, leaseId);
+      return;
+    }
+    this.#givenUp.set(leaseId, { owner, worker });
+    this.#port.send(worker, { type: "disownLease", leaseId }); // before the first task of another lease
+    this.#scheduler.returnLease(leaseId);
+  }
+
+  #disowned(leaseId: LeaseId): void {
+    const owner = this.#givenUp.get(leaseId)?.owner;
+    this.#givenUp.delete(leaseId);
+    if (owner !== undefined) this.#sayOver(owner, leaseId);
+  }
+
+  #sayOver(owner: ProcessRef, leaseId: LeaseId): void {
+    const reason = { code: "WORKER_CRASHED", message: "its owner had given the lease up" };
+    this.#port.send(owner, { type: "leaseLost", leaseId, reason, bystander: false });
+  }
+
   /** Idempotent: what has been recalled stays so. */
-  recall({ leaseId, upTo }: MessageBody<"recallTasks">): void {
+  #recall({ leaseId, upTo }: MessageBody<"recallTasks">): void {
     const worker = this.#scheduler.grantOf(leaseId)?.worker;
     const slot = worker && this.#pool.get(worker.processId);
     const claim = slot?.recallable === true ? slot.leases.get(leaseId) : undefined;

@@ -170,6 +170,33 @@ test("the worker of a task that outlived its time is killed", () => {
   assert.deepEqual(w.asked(), ["kill w1: it outlived its time"]);
 });
 
+test("an owner that gives a lease up hears when its worker has read that, or has died", () => {
+  const w = new World();
+  w.running("L1");
+  for (let i = 0; i < 2; i++) w.send(D, { type: "giveUpLease", leaseId: lease("L1") });
+  assert.deepEqual(w.asked(), ["w1: disownLease L1", "w1: closeLease L1"]);
+  for (let i = 0; i < 2; i++) w.send(w.worker(1), { type: "leaseDisowned", leaseId: lease("L1") });
+  assert.deepEqual(w.asked(), ["d: leaseLost L1 WORKER_CRASHED"]);
+  w.send(D, { type: "giveUpLease", leaseId: lease("L1") });
+  assert.deepEqual(w.asked(), ["d: leaseLost L1 WORKER_CRASHED"], "one that is over is over at once");
+
+  w.send(D, { ...leaseRequest("L2"), type: "requestLease" });
+  w.send(D, { type: "giveUpLease", leaseId: lease("L2") });
+  w.asked();
+  w.raylet.processDied(w.worker(1), failure("WORKER_CRASHED"));
+  assert.deepEqual(w.asked(), ["d: leaseLost L2 WORKER_CRASHED", "GCS: processDied w1 WORKER_CRASHED"]);
+});
+
+test("an owner that has died is not told what becomes of the leases that it had given up", () => {
+  const w = new World();
+  w.running("L1");
+  w.send(D, { type: "giveUpLease", leaseId: lease("L1") });
+  w.raylet.processDied(D, failure("DRIVER_EXITED"));
+  w.asked();
+  w.send(w.worker(1), { type: "leaseDisowned", leaseId: lease("L1") });
+  assert.deepEqual(w.asked(), []);
+});
+
 // ── Objects ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 /** The driver has an extent that begins with the store; it makes the object at this offset. */

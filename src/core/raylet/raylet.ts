@@ -110,6 +110,7 @@ export class Raylet {
     else this.storage.processDied(ref.processId);
     if (!isKnown) return;
     this.scheduler.workerDied(ref.processId, reason);
+    this.#desk.processDied(ref.processId);
     if (local?.role === "worker") this.scheduler.workerOwnerDied(ref.processId);
     else this.scheduler.ownerDied(ref.processId);
     if (local?.role !== "tool") this.#port.send(GCS, { type: "processDied", process: ref, reason });
@@ -189,9 +190,6 @@ export class Raylet {
       case "returnLease":
         this.scheduler.returnLease(message.leaseId);
         return true;
-      case "recallTasks":
-        this.#desk.recall(message);
-        return true;
       case "leasesWanted":
         this.scheduler.wantLeasesBack();
         return true;
@@ -215,7 +213,7 @@ export class Raylet {
         this.pool.warmUp();
         return true;
       default:
-        return false;
+        return this.#desk.receive(from, message);
     }
   }
 

@@ -167,6 +167,22 @@ test("an object that is handed over leaves the extent; whoever made it hears whe
   assert.deepEqual(heard, ["first", "second attempt"]);
 });
 
+test("what waits for all that was handed over so far does not wait for what comes later", () => {
+  const w = new Writer(new StoreIndex(kib(64)));
+  const [a, b, c] = [w.make(kib(4)), w.make(kib(4)), w.make(kib(4))];
+  assert.ok(a !== undefined && b !== undefined && c !== undefined);
+  const said: string[] = [];
+  w.writer.whenAnnounced(() => said.push("nothing"));
+  w.handOver(a, object("a"));
+  w.handOver(b, object("b"));
+  w.writer.whenAnnounced(() => said.push("a and b"));
+  w.handOver(c, object("c"));
+  w.writer.receive({ type: "objectSealed", objectId: object("a") });
+  assert.deepEqual(said, ["nothing"]);
+  w.writer.receive({ type: "objectRefused", objectId: object("b"), reason: REASON });
+  assert.deepEqual(said, ["nothing", "a and b"]);
+});
+
 test("whoever made an object that the object table has no room for is told why", () => {
   const w = writerOf(kib(64));
   const told: unknown[] = [];

@@ -119,6 +119,17 @@ export class ObjectWriter {
     else this.#before.push(message);
   }
 
+  /** Run an action once all that was handed over so far is in the object table, or refused. */
+  whenAnnounced(action: () => void): void {
+    let left = this.#announced.size;
+    if (left === 0) return action();
+    for (const told of this.#announced.values()) {
+      told.push(() => {
+        if (--left === 0) action();
+      });
+    }
+  }
+
   /** True when the message was for a writer. */
   receive(message: Message): boolean {
     switch (message.type) {
