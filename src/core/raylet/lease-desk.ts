@@ -8,7 +8,8 @@
  *
  * Giving up: an owner that has lost the connection to a worker tries elsewhere what was in flight, while the worker may
  * still run it, and seal its results in the owner's name. So the owner hears when that is over, and lets go of them then:
- * its worker reads `disownLease` behind all that it has been told, and answers behind all that it has sealed.
+ * its worker reads `disownLease` behind all that it has been told, and answers behind all that it has sealed. Until then
+ * it gets no other lease: what is tried again would wait behind itself.
  *
  * Decides: nothing. A recall of a lease that is over, or of a worker without claim words, has no answer: whatever its owner
  * needs to know it hears from others.
@@ -27,7 +28,8 @@ export interface LeaseDeskPort {
 
 /** A lease whose owner has given it up, and whose worker has not read that yet. */
 interface GivenUp {
-  readonly owner: ProcessRef;
+  /** Undefined: it is dead, and need not be told. */
+  owner: ProcessRef | undefined;
   readonly worker: ProcessRef;
 }
 
@@ -87,11 +89,11 @@ export class LeaseDesk {
     }
   }
 
-  /** A dead worker seals nothing more; a dead owner need not be told. */
+  /** A dead worker seals nothing more. */
   processDied(process: ProcessId): void {
-    for (const [leaseId, { owner, worker }] of [...this.#givenUp]) {
-      if (owner.processId === process) this.#givenUp.delete(leaseId);
-      else if (worker.processId === process) this.#disowned(leaseId);
+    for (const [leaseId, givenUp] of [...this.#givenUp]) {
+      if (givenUp.owner?.processId === process) givenUp.owner = undefined;
+      if (givenUp.worker.processId === process) this.#disowned(leaseId);
     }
   }
 
@@ -103,14 +105,19 @@ export class LeaseDesk {
       return;
     }
     this.#givenUp.set(leaseId, { owner, worker });
-    this.#port.send(worker, { type: "disownLease", leaseId }); // before the first task of another lease
+    this.#pool.setUnread(worker.processId, leaseId, true);
+    this.#port.send(worker, { type: "disownLease", leaseId });
     this.#scheduler.returnLease(leaseId);
   }
 
   #disowned(leaseId: LeaseId): void {
-    const owner = this.#givenUp.get(leaseId)?.owner;
+    const givenUp = this.#givenUp.get(leaseId);
+    if (givenUp === undefined) return;
+    const { owner, worker } = givenUp;
     this.#givenUp.delete(leaseId);
     if (owner !== undefined) this.#sayOver(owner, leaseId);
+    this.#pool.setUnread(worker.processId, leaseId, false);
+    this.#scheduler.dispatch();
   }
 
   #sayOver(owner: ProcessRef, leaseId: LeaseId): void {

@@ -187,6 +187,18 @@ test("an owner that gives a lease up hears when its worker has read that, or has
   assert.deepEqual(w.asked(), ["d: leaseLost L2 WORKER_CRASHED", "GCS: processDied w1 WORKER_CRASHED"]);
 });
 
+test("a worker whose lease was given up gets no other until it has read that: the same task may wait there for its own thread", () => {
+  const w = new World();
+  w.running("L1");
+  w.send(D, { type: "giveUpLease", leaseId: lease("L1") });
+  w.asked();
+  w.send(D, { ...leaseRequest("L2"), type: "requestLease" });
+  assert.deepEqual(w.asked(), ["start w2"]);
+  w.send(w.worker(1), { type: "leaseDisowned", leaseId: lease("L1") });
+  const granted = w.asked().filter((said) => said.includes("openLease"));
+  assert.deepEqual(granted, ["w1: openLease L2"]);
+});
+
 test("an owner that has died is not told what becomes of the leases that it had given up", () => {
   const w = new World();
   w.running("L1");

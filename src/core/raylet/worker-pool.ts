@@ -45,6 +45,8 @@ export interface WorkerSlot {
   /** With their numbers in the claim words; 0 without. */
   readonly leases: Map<LeaseId, number>;
   readonly blocked: Set<LeaseId>;
+  /** Their owners gave them up, and it has not read that: it may still be in synchronous code of their tasks. */
+  readonly unread: Set<LeaseId>;
   /** It shares claim words with this node. */
   recallable: boolean;
   /** When it was started, or last became idle. */
@@ -151,6 +153,13 @@ export class WorkerPool {
     slot.sinceMs = this.#nowMs;
   }
 
+  /** It gets no lease before it has read that this one was given up. */
+  setUnread(worker: ProcessId, leaseId: LeaseId, unread: boolean): void {
+    const slot = this.#slots.get(worker);
+    if (unread) slot?.unread.add(leaseId);
+    else slot?.unread.delete(leaseId);
+  }
+
   setBlocked(worker: ProcessId, leaseId: LeaseId, blocked: boolean): void {
     const slot = this.#slots.get(worker);
     if (slot === undefined || !slot.leases.has(leaseId)) return;
@@ -242,6 +251,7 @@ export class WorkerPool {
       exclusive: false,
       leases: new Map(),
       blocked: new Set(),
+      unread: new Set(),
       recallable: false,
       sinceMs: this.#nowMs,
       asked: false,
@@ -276,12 +286,12 @@ export class WorkerPool {
   #blockedIn(jobId: JobId): WorkerSlot | undefined {
     for (const slot of this.#slots.values()) {
       const allBlocked = slot.leases.size > 0 && slot.blocked.size === slot.leases.size;
-      if (slot.jobId === jobId && !slot.exclusive && allBlocked) return slot;
+      if (slot.jobId === jobId && !slot.exclusive && allBlocked && slot.unread.size === 0) return slot;
     }
     return undefined;
   }
 }
 
 function isIdle(slot: WorkerSlot): boolean {
-  return slot.state === "ready" && slot.leases.size === 0;
+  return slot.state === "ready" && slot.leases.size === 0 && slot.unread.size === 0;
 }

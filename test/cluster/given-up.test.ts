@@ -1,0 +1,59 @@
+// What a run seals that its owner has given up is freed, also when its worker was in synchronous code all the while.
+// Method: the connection to a worker of another node is lost while its task loops; the task has run again, and its ref is
+// dropped, before the loop ends.
+import assert from "node:assert/strict";
+import { subscribe, unsubscribe } from "node:diagnostics_channel";
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import type { Socket } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { after, test } from "node:test";
+import * as ray from "../../src/api/index.js";
+import { TestCluster, waitForCondition } from "../../src/testing/index.js";
+import { nothingLeftBehind } from "../support/left-behind.js";
+import { usedBytes } from "../support/store.js";
+
+const LARGE_BYTES = 400_000;
+const LIMIT_MS = 20_000;
+const FAR = { numCpus: 1, resources: { far: 1 } };
+const directory = mkdtempSync(join(tmpdir(), "given-up-"));
+const sockets: Socket[] = [];
+const made = (message: unknown) => void sockets.push((message as { readonly socket: Socket }).socket);
+
+after(async () => {
+  unsubscribe("net.client.socket", made);
+  await ray.shutdown();
+  rmSync(directory, { recursive: true });
+  await nothingLeftBehind();
+});
+
+/** Its second run ends at once, with a small value. */
+const loops = ray.remote(FAR, (started: string, go: string, limitMs: number, size: number) => {
+  if (existsSync(started)) return "again";
+  writeFileSync(started, "");
+  const end = Date.now() + limitMs;
+  while (!existsSync(go)) if (Date.now() > end) throw new Error("nobody made the file in time");
+  return new Uint8Array(size);
+});
+
+const quick = ray.remote(FAR, () => "quick");
+
+test("the result of a task in synchronous code, which ran again meanwhile, is freed", async () => {
+  await using cluster = await TestCluster.start({ nodes: [{ numCpus: 1 }, { numCpus: 2, resources: { far: 2 } }] });
+  await ray.init({ address: cluster.address });
+  subscribe("net.client.socket", made);
+  const [started, go] = ["started", "go"].map((name) => join(directory, name)) as [string, string];
+  {
+    using first = quick.remote();
+    assert.equal(await ray.get(first), "quick"); // the lease is open, and is used again
+  }
+  const ref = loops.remote(started, go, LIMIT_MS, LARGE_BYTES);
+  await waitForCondition(() => existsSync(started), { timeoutMs: LIMIT_MS });
+  for (const socket of sockets) socket.destroy();
+  assert.equal(await ray.get(ref), "again");
+  ref[Symbol.dispose]();
+  writeFileSync(go, "");
+  await waitForCondition(async () => (await usedBytes()) > 0, { timeoutMs: LIMIT_MS });
+  await waitForCondition(async () => (await usedBytes()) === 0, { timeoutMs: LIMIT_MS });
+  await ray.shutdown();
+});
