@@ -159,6 +159,14 @@ export class ActorTable {
     this.failed(row.spec.actorId, { code: "ACTOR_DIED", message });
   }
 
+  /** Processes of actors that this process knows how to reach: what it called them with may still be unread there. */
+  reachedBy(process: ProcessId): ReadonlySet<ProcessId> {
+    const reached = new Set<ProcessId>();
+    for (const { subscribers, worker } of this.#rows.values())
+      if (worker !== undefined && subscribers.has(process)) reached.add(worker.processId);
+    return reached;
+  }
+
   processDied(process: ProcessRef, reason: Failure): void {
     for (const { subscribers } of this.#early.values()) subscribers.delete(process.processId);
     for (const row of this.#rows.values()) {

@@ -313,6 +313,38 @@ test("a worker's holds end when its job's other processes have flushed theirs, n
   assert.deepEqual(w.asked(), ["N2: freeObject c"]);
 });
 
+test("what a process of another job has passed to an actor is held until that has read it", () => {
+  for (const died of ["driver", "worker"]) {
+    const w = new World();
+    w.actor(); // w is an actor of job 1
+    const e = process("e");
+    const caller = died === "driver" ? e : process("x");
+    w.send(e, { type: "attachDriver", namespace: "default", showsOutput: true });
+    w.send(N1, { type: "processJoined", process: process("x"), jobId: job("00000002") });
+    w.send(caller, { type: "subscribeActor", actorId: A });
+    w.register("c", caller);
+    w.asked();
+    w.send(N1, { type: "processDied", process: caller, reason: failure("WORKER_CRASHED") });
+    assert.ok(w.asked().includes("w: flushHolds 1"), died);
+    w.hold(W, "c"); // the call was still unread, and so was the end of its caller's connection
+    w.send(W, { type: "holdsFlushed", epoch: 1 });
+    if (died === "worker") w.send(e, { type: "holdsFlushed", epoch: 1 });
+    assert.deepEqual(w.asked(), ["w: holdsAdded"], died);
+    w.send(W, { type: "releaseHolds", objects: [object("c")] });
+    assert.deepEqual(w.asked(), ["N2: freeObject c"], died);
+  }
+});
+
+test("a driver that dies waits for none of its own job, and for no job that it has nothing to do with", () => {
+  const w = new World();
+  w.actor();
+  w.send(process("e"), { type: "attachDriver", namespace: "default", showsOutput: true });
+  w.register("c", D);
+  w.asked();
+  w.send(N1, { type: "processDied", process: D, reason: failure("DRIVER_EXITED") });
+  assert.ok(w.asked().includes("N2: freeObject c"));
+});
+
 test("who holds a ref whose owner died before its word of the object is told, when all living have been heard", () => {
   const w = new World();
   const subscribe = {

@@ -321,13 +321,14 @@ export class Gcs {
     this.scheduler.ownerDied(process);
     this.lineage.ownerDied(process.processId);
     this.#flush.died(process.processId);
+    const reached = this.actors.reachedBy(process.processId);
     this.actors.processDied(process, reason);
     const job = this.#jobs.ofDriver(process.processId);
     if (job !== undefined) this.#endJob(process, job);
     else if (record?.jobId !== undefined) this.#tellOtherNodes(process, reason);
-    const isMate = (other: ProcessRecord) => hasJob(other) && other.jobId === record?.jobId;
-    const living = job === undefined ? this.#refsOf(isMate) : [];
-    this.#flush.begin(living, {
+    const mayHold = ({ ref, jobId }: ProcessRecord) =>
+      jobId !== undefined && (jobId === record?.jobId ? job === undefined : reached.has(ref.processId));
+    this.#flush.begin(this.#refsOf(mayHold), {
       heard: () => this.objects.makerDied(process.processId, ownerDied(process, reason)),
       ended: () => this.objects.holderDied(process.processId),
     });

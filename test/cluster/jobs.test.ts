@@ -1,0 +1,68 @@
+// Refs that cross from one job to another are as good as those within one.
+// Method: two drivers in one namespace; the actor of one is in synchronous code when the other calls it and is killed.
+import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { after, test } from "node:test";
+import { fileURLToPath } from "node:url";
+import * as ray from "../../src/api/index.js";
+import { waitForCondition } from "../../src/testing/index.js";
+import { nothingLeftBehind } from "../support/left-behind.js";
+import { usedBytes } from "../support/store.js";
+
+const LARGE_BYTES = 400_000;
+const LIMIT_MS = 20_000;
+const NAMESPACE = "shared";
+const DRIVER = fileURLToPath(new URL("./fixtures/passing-driver.js", import.meta.url));
+const directory = mkdtempSync(join(tmpdir(), "jobs-"));
+
+after(async () => {
+  await ray.shutdown();
+  rmSync(directory, { recursive: true });
+  await nothingLeftBehind();
+});
+
+const Keeper = ray.remote(
+  class Keeper {
+    #kept: readonly ray.ObjectRef<Uint8Array>[] = [];
+    loop(started: string, go: string, limitMs: number): void {
+      writeFileSync(started, "");
+      const end = Date.now() + limitMs;
+      while (!existsSync(go)) if (Date.now() > end) throw new Error("nobody made the file in time");
+    }
+    keep(refs: readonly ray.ObjectRef<Uint8Array>[]): void {
+      this.#kept = refs;
+    }
+    async read(): Promise<number> {
+      const [ref] = this.#kept;
+      return ref === undefined ? 0 : (await ray.get(ref)).length;
+    }
+  },
+);
+
+const file = (name: string) => join(directory, name);
+
+async function exists(name: string): Promise<void> {
+  await waitForCondition(() => existsSync(file(name)), { timeoutMs: LIMIT_MS });
+}
+
+test("what a driver passed to another job's actor before it was killed is there when the actor comes to read it", async () => {
+  const { address } = await ray.init({ numCpus: 1, namespace: NAMESPACE, objectStoreMemory: 64 * 1024 * 1024 });
+  const keeper = Keeper.options({ name: "keeper" }).remote();
+  assert.equal(await ray.get(keeper.read.remote()), 0);
+  const args = [DRIVER, address, NAMESPACE, directory, String(LARGE_BYTES)];
+  const driver = spawn(process.execPath, args, { stdio: "inherit" });
+  await exists("connected");
+  const looped = keeper.loop.remote(file("started"), file("go"), LIMIT_MS);
+  await exists("called");
+  assert.ok((await usedBytes()) >= LARGE_BYTES);
+  driver.kill("SIGKILL");
+  await once(driver, "exit");
+  await new Promise((resolve) => setTimeout(resolve, 500)); // all have heard of its death
+  writeFileSync(file("go"), "");
+  await ray.get(looped);
+  await waitForCondition(async () => (await ray.get(keeper.read.remote())) === LARGE_BYTES, { timeoutMs: LIMIT_MS });
+});
