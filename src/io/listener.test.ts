@@ -17,6 +17,7 @@ import {
   VersionMismatchError,
 } from "../errors.js";
 import { encodePreamble } from "../protocol/preamble.js";
+import { PROTOCOL_VERSION } from "../protocol/version.js";
 import { Acceptor, type AcceptorOptions } from "./acceptor.js";
 import { type Address, formatAddress, parseAddress } from "./address.js";
 import type { Connection } from "./connection.js";
@@ -134,7 +135,7 @@ test("nobody there: ConnectionError with address, cause and time", async () => {
 test("somebody else there: ProtocolError, VersionMismatchError, or ConnectionError for the wrong node", async () => {
   const http = createHttpServer();
   await assert.rejects(dialled(await stranger(http)), ProtocolError);
-  const newer = createServer((socket) => socket.end(withVersion(encodePreamble(), 9)));
+  const newer = createServer((socket) => socket.end(withVersion(encodePreamble(), PROTOCOL_VERSION + 1)));
   await assert.rejects(dialled(await stranger(newer)), VersionMismatchError);
   const { address } = await node({ host: HOST, port: 0 });
   await assert.rejects(dialled(address, { expect: { nodeId: "n2" } }), /nodeId is n1, not n2/);
@@ -147,7 +148,9 @@ function withVersion(preamble: Uint8Array, version: number): Uint8Array {
 
 test("a client of another version hears ours", async () => {
   const { address } = await node({ host: HOST, port: 0 });
-  const { heard } = await conversation(address, (socket) => socket.write(withVersion(encodePreamble(), 9)));
+  const { heard } = await conversation(address, (socket) =>
+    socket.write(withVersion(encodePreamble(), PROTOCOL_VERSION + 1)),
+  );
   assert.deepEqual(new Uint8Array(heard), encodePreamble());
 });
 
