@@ -38,7 +38,7 @@ namespace mobula {
 namespace {
 
 /** The loader refuses a binary with another number: raise it whenever the interface changes. */
-constexpr uint32_t kInterfaceVersion = 1;
+constexpr uint32_t kInterfaceVersion = 2;
 
 // ── Space ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -173,6 +173,5 @@ NAPI_MODULE_INIT() {
     }
   }
   napi_set_named_property(env, exports, "interfaceVersion", Number(env, kInterfaceVersion));
-  napi_set_named_property(env, exports, "pageBytes", Number(env, static_cast<double>(kPage)));
   return exports;
 }

@@ -21,6 +21,9 @@ namespace mobula {
 
 namespace {
 
+/** Arrays in the store begin at multiples of it: `STORE_PAGE_BYTES` in src/base/limits.ts. */
+constexpr off_t kStorePage = 4096;
+
 /** Where an environment hears of mappings that are gone. It stays until the environment and all its mappings are gone. */
 struct Listener {
   /** Takes tokens from any thread to the event loop; null when that has ended, or nobody has asked to be told yet. */
@@ -142,20 +145,24 @@ bool BeginTokens(napi_env env, Listener* listener) {
 
 /** Undefined if this runtime allows no external memory: the caller copies then. */
 napi_value Map(napi_env env, int fd, off_t offset, size_t length, bool is_private, double token) {
-  if (offset % static_cast<off_t>(kPage) != 0) return ThrowErrno(env, "mmap at an offset inside a page", EINVAL);
+  if (offset % kStorePage != 0) return ThrowErrno(env, "mmap at an offset inside a page", EINVAL);
+  // Where the machine's pages are larger than the store's, the mapping begins earlier than its buffer.
+  size_t before = static_cast<size_t>(offset) & (kPage - 1);
+  size_t whole = before + length;
   Mapping* mapping = static_cast<Mapping*>(malloc(sizeof(Mapping)));
   if (mapping == nullptr) return ThrowErrno(env, "malloc", ENOMEM);
-  void* address = MapAligned(fd, offset, length, is_private ? MAP_PRIVATE : MAP_SHARED);
+  void* address = MapAligned(fd, offset - static_cast<off_t>(before), whole, is_private ? MAP_PRIVATE : MAP_SHARED);
   if (address == MAP_FAILED) {
     int error = errno;
     free(mapping);
     return ThrowErrno(env, "mmap", error);
   }
-  if (token >= 0) ShowPages(address, length);  // an array for user code, which most likely reads it
-  *mapping = {env, ListenerOf(env), address, length, is_private, -1, nullptr, nullptr};
+  if (token >= 0) ShowPages(address, whole);  // an array for user code, which most likely reads it
+  *mapping = {env, ListenerOf(env), address, whole, is_private, -1, nullptr, nullptr};
   Enlist(mapping);
   napi_value buffer = nullptr;
-  napi_status status = CreateExternalBuffer(env, address, length, EndMapping, mapping, &buffer);
+  uint8_t* start = static_cast<uint8_t*>(address) + before;
+  napi_status status = CreateExternalBuffer(env, start, length, EndMapping, mapping, &buffer);
   if (status == napi_ok) {
     mapping->token = token;
     return buffer;

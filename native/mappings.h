@@ -6,7 +6,7 @@
 
 namespace mobula {
 
-/** mapShared(fd, offset, length): ArrayBuffer */
+/** mapShared(fd, offset, length): ArrayBuffer. The offset of either kind is a multiple of 4 KiB, whatever pages the machine has. */
 napi_value MapShared(napi_env env, napi_callback_info info);
 /** mapPrivate(fd, offset, length, token): ArrayBuffer. `onReleased` is told the token, unless it is -1. */
 napi_value MapPrivate(napi_env env, napi_callback_info info);

@@ -53,12 +53,13 @@ export const MAX_LINEAGE_ARGUMENT_BYTES = KIB;
 export const MAX_LINEAGE_INLINE_BYTES = 64 * KIB;
 /** A task with more arguments that must become objects is not made again. */
 export const MAX_PROMOTED_ARGUMENTS = 64;
+/** Blocks are multiples of it; the pages of some machines are larger. */
 export const STORE_PAGE_BYTES = 4 * KIB;
 /** Space of the arena's file is reserved in pieces of this size, before blocks in it are handed out. */
 export const ARENA_RESERVE_BYTES = 16 * MIB;
 /** Without the addon it is taken by writing zeros, for no more than this at once: the raylet does nothing else meanwhile. */
 export const MAX_FILL_BYTES = GIB;
-/** A process notes in pieces of this size which of the arena's pages it has touched. */
+/** A process notes in pieces of this size which of the arena's pages it has touched: the largest page that a machine has. */
 export const ARENA_GRANULE_BYTES = 64 * KIB;
 /** Copy-on-write mappings of one process, of which the kernel allows 65,530 of all kinds. Beyond it values are copied. */
 export const MAX_LIVE_MAPS = 16 * KIB;

@@ -22,7 +22,7 @@ import {
 } from "node:fs";
 import { join } from "node:path";
 import { assert } from "../base/assert.js";
-import { ARENA_GRANULE_BYTES, FALLBACK_OFFSET, MAX_IO_BYTES, MAX_LIVE_MAPS } from "../base/limits.js";
+import { ARENA_GRANULE_BYTES, FALLBACK_OFFSET, MAX_IO_BYTES, MAX_LIVE_MAPS, STORE_PAGE_BYTES } from "../base/limits.js";
 import { ObjectLostError, ObjectStoreFullError, OutOfDiskError } from "../errors.js";
 import { ArenaSpace, FilledSpace, isFull, type Space } from "./arena-space.js";
 import { ArenaWindows } from "./arena-windows.js";
@@ -166,7 +166,7 @@ export class Arena {
   #map(offset: number, sizeBytes: number, onReleased: (() => void) | undefined): ArrayBuffer | undefined {
     const { fd, position } = this.#placeOf(offset, sizeBytes);
     const native = this.#native;
-    if (native === undefined || this.#unmappable || sizeBytes === 0 || position % native.pageBytes !== 0)
+    if (native === undefined || this.#unmappable || sizeBytes === 0 || position % STORE_PAGE_BYTES !== 0)
       return undefined;
     if (native.liveMaps() >= MAX_LIVE_MAPS) return undefined;
     return mapPrivately(native, fd, position, sizeBytes, onReleased);

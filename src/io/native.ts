@@ -9,13 +9,15 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 
 /** Raised together with the one in `native/addon.cc`. */
-const INTERFACE_VERSION = 1;
+const INTERFACE_VERSION = 2;
 const VARIABLE = "MOBULA_NATIVE";
 
 /** What the addon offers. Each function throws an error whose `code` is the name of an errno, or a TypeError. */
 export interface Native {
-  readonly pageBytes: number;
-  /** Map a range of a file for writing, seen by all. Never for user code. At most `constants.MAX_LENGTH` bytes. */
+  /**
+   * Map a range of a file for writing, seen by all. Never for user code. At most `constants.MAX_LENGTH` bytes. The offset is
+   * a multiple of `STORE_PAGE_BYTES`, here and in `mapPrivate`, whatever pages the machine has.
+   */
   mapShared(fd: number, offset: number, sizeBytes: number): ArrayBuffer | undefined;
   /**
    * Map a range of a file copy-on-write. Undefined where this runtime allows no external memory. The mapping ends when

@@ -59,6 +59,20 @@ function testAddon(native: Native): void {
     await allGone();
   });
 
+  test("a mapping begins at any multiple of 4 KiB, also inside a larger page, and shows not a byte before it", async () => {
+    const useMaps = () => {
+      for (const offset of [4_096, 3 * 4_096, PAGE + 4_096, 3 * PAGE - 4_096]) {
+        const bytes = new Uint8Array(native.mapPrivate(fd, offset, PAGE, -1) as ArrayBuffer);
+        const expected = Uint8Array.from({ length: PAGE }, (_, at) => Math.floor((offset + at) / PAGE));
+        assert.deepEqual(bytes, expected);
+        assert.equal(bytes.buffer.byteLength, PAGE);
+        assert.equal(new Float64Array(bytes.buffer).fill(0.5).at(-1), 0.5);
+      }
+    };
+    useMaps();
+    await allGone();
+  });
+
   test("a thousand views of all kinds keep the memory after the buffer itself is garbage", async () => {
     const makeViews = () => {
       const buffer = map(7, 4 * PAGE);
