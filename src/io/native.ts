@@ -66,15 +66,10 @@ export function nativeProblem(): string | undefined {
 function load(): Loaded {
   if (process.env[VARIABLE] === "0") return { problem: undefined };
   const { platform, arch } = process;
-  // A binary for another C library than Node's does not load, which is quicker to try than to find out which it is.
-  const targets = platform === "linux" ? [`${platform}-${arch}`, `${platform}-${arch}-musl`] : [`${platform}-${arch}`];
-  let problem: string | undefined;
-  for (const target of targets) {
-    const result = tryToLoad(target);
-    if (result.native !== undefined) return result;
-    problem ??= result.problem;
-  }
-  return { problem };
+  // A binary for musl does not load under glibc, which is quicker to try than to find out which of them this Node has. Musl
+  // takes one for glibc, too: so its own comes first.
+  const own = platform === "linux" ? tryToLoad(`${platform}-${arch}-musl`) : undefined;
+  return own?.native === undefined ? tryToLoad(`${platform}-${arch}`) : own;
 }
 
 function tryToLoad(target: string): Loaded {

@@ -75,20 +75,38 @@ async function drive(file: string, setting?: string): Promise<string> {
   return stdout;
 }
 
+function prebuilds(directory: string): string[] {
+  return existsSync(directory) ? readdirSync(directory).sort() : [];
+}
+
 test("an installed package: Signal, Semaphore and Barrier, from drivers and from tasks, and errors with their names", async () => {
   assert.equal(await drive("exports.js"), "gated TaskError:");
 });
 
-test("an installed package has the binaries that its repository has, and driver and workers use them for large arrays", async () => {
-  const prebuilds = (directory: string) => (existsSync(directory) ? readdirSync(directory).sort() : []);
+/** What an ELF file says of its processor. */
+const PROCESSORS: Readonly<Record<string, number>> = { x64: 62, arm64: 183 };
+
+test("an installed package has the binaries that its repository has, each for the machine that it is named after", () => {
+  const [packed, built] = [join(project, "node_modules/mobula/prebuilds"), join(REPOSITORY, "prebuilds")];
+  assert.deepEqual(prebuilds(packed), prebuilds(built));
+  for (const target of prebuilds(packed)) {
+    assert.deepEqual(readdirSync(join(packed, target)), ["mobula.node"]);
+    const binary = readFileSync(join(packed, target, "mobula.node"));
+    const [platform, processor] = target.split("-") as [string, string];
+    if (platform !== "linux") continue;
+    assert.equal(binary.toString("latin1", 0, 4), "\x7fELF");
+    assert.equal(binary.readUInt16LE(18), PROCESSORS[processor], target);
+  }
+});
+
+test("of an installed package driver and workers use this machine's binary for large arrays", async () => {
   const installed = join(project, "node_modules/mobula/prebuilds");
-  assert.deepEqual(prebuilds(installed), prebuilds(join(REPOSITORY, "prebuilds")));
   const { sum, driver, worker } = JSON.parse(await drive("array.js")) as Record<string, unknown>;
   assert.equal(sum, 999_999 * 1_000_000);
   const own = prebuilds(installed).filter((name) => name.startsWith(`${process.platform}-${process.arch}`));
   const loaded = driver as string[];
   assert.equal(loaded.length, Math.min(own.length, 1), `one of ${own}`); // that for the C library of this machine
-  for (const path of loaded) assert.ok(path.startsWith(installed), path);
+  for (const path of loaded) assert.ok(own.map((name) => join(installed, name, "mobula.node")).includes(path), path);
   assert.deepEqual(worker, driver);
 });
 
