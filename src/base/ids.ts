@@ -24,6 +24,8 @@ export type FunctionId = Branded<"function">;
 /** `<process>.<counter>`: the owner that asked names its lease, which makes every lease message idempotent. */
 export type LeaseId = Branded<"lease">;
 export type ContextId = Branded<"context">;
+/** The name of a connection at both its ends, so that others can be told of it. */
+export type ConnectionId = Branded<"connection">;
 
 /** Where a process is: what an owner, a holder and the sender of a message are known by. */
 export interface ProcessRef {

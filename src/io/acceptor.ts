@@ -167,11 +167,11 @@ class Stranger {
     this.#splitter.stop();
   }
 
-  #letIn({ client, purpose, reply }: Accepted): void {
+  #letIn({ client, purpose, id, reply }: Accepted): void {
     this.#depart();
     this.#wire.hold();
     this.#wire.socket.write(reply);
-    this.#options.accept(new Connection({ wire: this.#wire, peer: client, purpose, early: this.#early }));
+    this.#options.accept(new Connection({ wire: this.#wire, peer: client, purpose, id, early: this.#early }));
   }
 
   /** What each failed check is answered with. Nothing of it depends on what exactly was wrong. */

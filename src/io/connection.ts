@@ -8,6 +8,7 @@
 import type { Socket } from "node:net";
 import { assert } from "../base/assert.js";
 import { ByteWriter, MalformedBytes } from "../base/bytes.js";
+import type { ConnectionId } from "../base/ids.js";
 import { CLOSE_TIMEOUT_MS, FLUSH_BYTES, MAX_FRAME_BYTES, MAX_SEND_QUEUE_BYTES } from "../base/limits.js";
 import { ConnectionError, ProtocolError } from "../errors.js";
 import { beginFrame, endFrame, FrameSplitter } from "../protocol/frames.js";
@@ -31,6 +32,7 @@ export interface AuthenticatedWire {
   readonly wire: Wire;
   readonly peer: PeerIdentity;
   readonly purpose: Purpose;
+  readonly id: ConnectionId;
   readonly early: Uint8Array;
 }
 
@@ -48,6 +50,8 @@ export const tcpTraffic = { bytesSent: 0 };
 export class Connection {
   readonly peer: PeerIdentity;
   readonly purpose: Purpose;
+  /** Both ends know it by this name. */
+  readonly id: ConnectionId;
   bytesReceived = 0;
   bytesSent = 0;
   readonly #socket: Socket;
@@ -70,9 +74,10 @@ export class Connection {
   #hasTold = false;
   #reason: Error | undefined;
 
-  constructor({ wire, peer, purpose, early }: AuthenticatedWire) {
+  constructor({ wire, peer, purpose, id, early }: AuthenticatedWire) {
     this.peer = peer;
     this.purpose = purpose;
+    this.id = id;
     this.#wire = wire;
     this.#early = early;
     this.#socket = wire.socket;

@@ -137,7 +137,8 @@ class Dialling {
   #done(peer: ServerIdentity, early: Uint8Array): void {
     this.#liftDeadline();
     this.#wire.hold();
-    this.#resolve({ wire: this.#wire, peer, purpose: this.#options.purpose ?? "messages", early });
+    const { id } = this.#handshake;
+    this.#resolve({ wire: this.#wire, peer, purpose: this.#options.purpose ?? "messages", id, early });
   }
 
   #fail(error: Error): void {

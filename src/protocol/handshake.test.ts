@@ -33,6 +33,7 @@ function ends(clientSecret = SECRET, serverSecret = SECRET) {
   const client = new ClientHandshake(crypto, clientSecret, driver, "objects");
   const server = new ServerHandshake(crypto, serverSecret, head);
   return {
+    id: () => client.id,
     challenge: () => server.challenge().subarray(PREAMBLE_BYTES),
     client: (bytes: Uint8Array) => deliver(bytes, (...frame) => client.receive(...frame)),
     server: (bytes: Uint8Array) => deliver(bytes, (...frame) => server.answer(...frame)),
@@ -45,6 +46,17 @@ test("with one secret, each end learns who the other is", () => {
   assert.deepEqual(accepted.client, driver);
   assert.equal(accepted.purpose, "objects");
   assert.deepEqual(client(accepted.reply), head);
+});
+
+test("each connection has a name, which both ends know and no other connection has", () => {
+  const [first, second] = [ends(), ends()].map(({ id, challenge, client, server }) => {
+    const accepted = server(client(challenge()) as Uint8Array);
+    client(accepted.reply);
+    assert.equal(id(), accepted.id);
+    return accepted.id;
+  });
+  assert.match(first ?? "", /^[0-9a-f]{32}$/);
+  assert.notEqual(first, second);
 });
 
 test("a client without the secret is refused, and hears only that", () => {

@@ -12,13 +12,15 @@
  *
  * A proof is an HMAC-SHA256 under the secret over a label, the version, the identities and both nonces. The labels
  * differ by direction, so that a proof cannot be sent back to its maker; the nonces are fresh, so that none can be
- * replayed. Every failed check gives the same REFUSAL.
+ * replayed. Every failed check gives the same REFUSAL. The client's nonce also names the connection, so that others can be
+ * told of it when it is lost.
  *
  * Pure: cryptography comes in through a port, bytes in and out as values. Whoever drives a handshake splits frames
  * with `MAX_HANDSHAKE_FRAME_BYTES`, keeps the deadline, and closes the connection when a call throws.
  */
 import { assert } from "../base/assert.js";
 import { ByteReader, ByteWriter, MalformedBytes } from "../base/bytes.js";
+import type { ConnectionId } from "../base/ids.js";
 import { MAX_HANDSHAKE_FRAME_BYTES, MAX_ID_BYTES } from "../base/limits.js";
 import { AuthenticationError, ProtocolError } from "../errors.js";
 import { beginFrame, endFrame, FRAME_HEADER_BYTES } from "./frames.js";
@@ -65,6 +67,8 @@ const REFUSAL = 4;
 
 const NONCE_BYTES = 32;
 const PROOF_BYTES = 32;
+/** Enough that no two connections ever have one name. */
+const CONNECTION_ID_BYTES = 16;
 const CLIENT_ROLES: readonly ClientRole[] = ["driver", "worker", "raylet", "tool"];
 const SERVER_ROLES: readonly ServerRole[] = ["head", "raylet", "worker", "driver"];
 const PURPOSES: readonly Purpose[] = ["messages", "objects", "store"];
@@ -85,6 +89,7 @@ export interface Accepted {
   readonly reply: Uint8Array;
   readonly client: ClientIdentity;
   readonly purpose: Purpose;
+  readonly id: ConnectionId;
 }
 
 /** The listening end. Call `challenge()` once the preamble has come, then `answer()` with the first frame. */
@@ -131,7 +136,8 @@ export class ServerHandshake {
       writeServerIdentity(writer, this.#identity);
       writer.raw(own);
     });
-    return { reply, client: transcript.client, purpose: transcript.purpose };
+    const { client, purpose, clientNonce } = transcript;
+    return { reply, client, purpose, id: connectionId(clientNonce) };
   }
 }
 
@@ -149,6 +155,12 @@ export class ClientHandshake {
     this.#secret = secret;
     this.#identity = identity;
     this.#purpose = purpose;
+  }
+
+  /** Known once the server has been answered. */
+  get id(): ConnectionId {
+    assert(this.#transcript !== undefined, "a connection has a name once the server was answered");
+    return connectionId(this.#transcript.clientNonce);
   }
 
   /**
@@ -216,6 +228,11 @@ function proof(label: string, transcript: Transcript, more: (writer: ByteWriter)
   writer.raw(transcript.clientNonce);
   more(writer);
   return writer.written();
+}
+
+function connectionId(clientNonce: Uint8Array): ConnectionId {
+  const digits = Array.from(clientNonce.subarray(0, CONNECTION_ID_BYTES), (byte) => byte.toString(16).padStart(2, "0"));
+  return digits.join("") as ConnectionId;
 }
 
 // ── Fields ──────────────────────────────────────────────────────────────────────────────────────────────────────────
