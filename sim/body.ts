@@ -53,6 +53,8 @@ export interface Terrain {
   readonly isHeavy: boolean;
   /** Some tasks and calls have time limits. */
   readonly hasLimits: boolean;
+  /** Some calls are cut off from their actor: see `cut-off.ts`. */
+  readonly isCutOff: boolean;
 }
 
 export const NOBODY: Observer = { added: () => {}, got: () => {}, limited: () => {}, timedOut: () => {} };

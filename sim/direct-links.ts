@@ -1,5 +1,5 @@
 /** An owner's connections to workers and actors: one for each worker process, shared by everything that goes there. */
-import type { JobId, LeaseId, ProcessId, ProcessRef, TaskId } from "../src/base/ids.js";
+import type { ConnectionId, JobId, LeaseId, ProcessId, ProcessRef, TaskId } from "../src/base/ids.js";
 import type { Lease } from "../src/core/owner/key-queue.js";
 import type { Owner } from "../src/core/owner/owner.js";
 import type { ActorLink, Task } from "../src/core/owner/records.js";
@@ -18,6 +18,7 @@ export interface OwnerHost extends VirtualProcess {
 }
 
 interface Link {
+  readonly id: ConnectionId;
   readonly end: LinkEnd<DirectFrame>;
   readonly leases: Map<LeaseId, Lease>;
   actor: ActorLink | undefined;
@@ -26,6 +27,7 @@ interface Link {
 export class DirectLinks {
   readonly #process: OwnerHost;
   readonly #links = new Map<ProcessId, Link>();
+  #dialled = 0;
 
   constructor(process: OwnerHost) {
     this.#process = process;
@@ -49,7 +51,7 @@ export class DirectLinks {
     this.#dial(actor.worker, (link) => {
       if (link === undefined) return this.#owner.actors.disconnected(actor);
       link.actor = actor;
-      this.#owner.actors.connected(actor);
+      this.#owner.actors.connected(actor, link.id);
     });
   }
 
@@ -64,10 +66,16 @@ export class DirectLinks {
 
   /** A fault: a connection is lost, and both ends hear of it. */
   cutOne(victim: number): void {
-    const [processId, link] = [...this.#links][victim % this.#links.size] ?? [];
-    if (processId === undefined || link === undefined) return;
+    const [processId] = [...this.#links][victim % this.#links.size] ?? [];
+    if (processId !== undefined) this.cut(processId);
+  }
+
+  /** The same for the connection to this worker, if there is one. */
+  cut(worker: ProcessId): void {
+    const link = this.#links.get(worker);
+    if (link === undefined) return;
     link.end.cut();
-    this.#process.enter(() => this.#closed(processId, link));
+    this.#process.enter(() => this.#closed(worker, link));
   }
 
   push(lease: Lease, task: Task): void {
@@ -121,11 +129,12 @@ export class DirectLinks {
       if (known !== undefined) return answer(known);
       const door = around.worker(worker.processId);
       if (door === undefined) return answer(undefined);
-      const end = door.connectOwner(this.#process, {
+      const id = `${this.#process.ref.processId}.${(++this.#dialled).toString(16)}` as ConnectionId;
+      const end = door.connectOwner(this.#process, id, {
         frame: (frame) => this.#receive(link, frame as WorkerFrame),
         closed: () => this.#closed(worker.processId, link),
       });
-      const link: Link = { end, leases: new Map(), actor: undefined };
+      const link: Link = { id, end, leases: new Map(), actor: undefined };
       this.#links.set(worker.processId, link);
       answer(link);
     });

@@ -4,7 +4,8 @@
  *     node dist/sim/run.js [--from 1] [--to 200]     run seeds; the first that fails is printed with its replay command
  *     node dist/sim/run.js --seed 17 [--verbose]     one seed, with its event log
  *
- * With `--busy` a process is in synchronous code for seconds while the first fault strikes.
+ * With `--busy` a process is in synchronous code for seconds while the first fault strikes; in half of the seeds an actor, too,
+ * that is cut off from its callers.
  */
 import { parseArgs } from "node:util";
 import { runScenario, type ScenarioOptions } from "./scenario.js";

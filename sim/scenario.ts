@@ -9,6 +9,7 @@ import { Checkers } from "./checkers/checkers.js";
 import { checkEmpty, checkJobsEnded } from "./checkers/end-checker.js";
 import { demand } from "./checkers/violation.js";
 import { Cluster, type NodeShape, nodeIdOf } from "./cluster.js";
+import { cutOff } from "./cut-off.js";
 import type { Driver } from "./driver.js";
 import { drawFaults, excusedBy, type Fault, type FaultKind, strike } from "./faults.js";
 import { ModelApi, type ModelOutcome, outcomeOfRef } from "./model.js";
@@ -45,6 +46,8 @@ export interface ScenarioOptions {
   readonly storeBytes?: number | undefined;
   /** Whether tasks and calls have time limits; drawn otherwise. */
   readonly limits?: boolean | undefined;
+  /** Whether an actor is in synchronous code and cut off from its callers; drawn otherwise, where a process is busy. */
+  readonly cutOff?: boolean | undefined;
   /** No node has a disk: a program may fail because its store is full. */
   readonly withoutDisk?: boolean | undefined;
 }
@@ -80,7 +83,9 @@ interface Drawn {
 /** @throws Violation, or what a machine's assertion threw. */
 export function runScenario(seed: number, options: ScenarioOptions = {}): ScenarioResult {
   const world = new World(seed, options.verbose);
-  const { shapes, terrain, drivers } = draw(seed, options.storeBytes ?? drawStoreBytes(seed), options.limits);
+  const { shapes, drivers, ...drawn } = draw(seed, options.storeBytes ?? drawStoreBytes(seed), options.limits);
+  const isCutOff = options.cutOff ?? (options.busy === true && prngFor(seed, "is cut off").chance(0.5));
+  const terrain: Terrain = { ...drawn.terrain, isCutOff };
   const faults = drawFaults(seed, shapes.length, options.faults ?? 1);
   const codes = codesOf(terrain);
   const checkers = new Checkers();
@@ -98,6 +103,7 @@ export function runScenario(seed: number, options: ScenarioOptions = {}): Scenar
   for (const { node, seed: own } of drivers) addDriver(cluster, checkers, node, own, terrain, codes);
   for (const fault of faults) inject(cluster, checkers, fault);
   if (options.busy === true) keepBusy(cluster, seed, faults[0]?.atMs ?? 0);
+  if (terrain.isCutOff) cutOff(cluster, prngFor(seed, "cut off"));
   world.after(HEAL_AFTER_MS, () => cluster.network.heal());
 
   const isOver = (driver: Driver) => driver.finished || !driver.alive;
@@ -107,6 +113,7 @@ export function runScenario(seed: number, options: ScenarioOptions = {}): Scenar
     .map(({ name, waitsFor }) => `${name} in ${waitsFor}`);
   demand(settled, `every program ends within ${SETTLE_MS} ms, but ${waiting.join("; ")}`);
   const reasons = faults.flatMap(({ kind }) => excusedBy(kind));
+  if (terrain.isCutOff) reasons.push(...excusedBy("link"));
   if (checkers.outlived > 0) reasons.push("OWNER_DIED"); // what the worker's earlier tasks had left to it
   if (options.withoutDisk === true) reasons.push("OBJECT_STORE_FULL", "OUT_OF_DISK");
   const excused = checkFailures(cluster, checkers, reasons, faults.length);
@@ -152,7 +159,11 @@ function draw(seed: number, storeBytes: number, limits = prngFor(seed, "limits")
     node: between(prng, 1, count),
     seed: prng.next(),
   }));
-  return { shapes, terrain: { nodes, headCpus, gpus, isHeavy: prng.chance(0.3), hasLimits: limits }, drivers };
+  return {
+    shapes,
+    terrain: { nodes, headCpus, gpus, isHeavy: prng.chance(0.3), hasLimits: limits, isCutOff: false },
+    drivers,
+  };
 }
 
 /** In most seeds the programs' objects do not fit together. */

@@ -37,6 +37,7 @@ export function simulateStuck(seed: number, verbose?: (line: string) => void): S
     gpus: 0,
     isHeavy: false,
     hasLimits: false,
+    isCutOff: false,
   };
   const checkers = new Checkers();
   for (const [i, { resources }] of nodes.entries()) {

@@ -1,5 +1,5 @@
 /** What every virtual process can reach: the world, the network, the other processes' doors, and the checkers' eyes. */
-import type { ActorId, NodeId, ObjectId, ProcessId, ProcessRef, TaskId } from "../src/base/ids.js";
+import type { ActorId, ConnectionId, NodeId, ObjectId, ProcessId, ProcessRef, TaskId } from "../src/base/ids.js";
 import type { RayletClaims } from "../src/core/executor/claim-words.js";
 import type { Message } from "../src/protocol/messages.js";
 import type { Files } from "./files.js";
@@ -25,7 +25,7 @@ export interface NodeDoor {
 /** A worker, for owners who dial it, and for its raylet, which may share claim words with it. */
 export interface WorkerDoor {
   readonly claims: RayletClaims | undefined;
-  connectOwner(owner: VirtualProcess, events: LinkEvents<DirectFrame>): LinkEnd<DirectFrame>;
+  connectOwner(owner: VirtualProcess, id: ConnectionId, events: LinkEvents<DirectFrame>): LinkEnd<DirectFrame>;
 }
 
 /** What checkers see. They look on and never change anything. */

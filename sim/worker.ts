@@ -1,5 +1,5 @@
 /** A virtual worker: runs the tasks of its leases, or becomes an actor. */
-import { GCS, type LeaseId, type ProcessRef } from "../src/base/ids.js";
+import { type ConnectionId, GCS, type LeaseId, type ProcessRef } from "../src/base/ids.js";
 import { ActorExecutor, type Call } from "../src/core/executor/actor-executor.js";
 import { CLAIM_WORDS, RayletClaims } from "../src/core/executor/claim-words.js";
 import { Executor, type ExecutorPort } from "../src/core/executor/executor.js";
@@ -17,6 +17,7 @@ import type { VirtualProcess } from "./virtual-process.js";
 
 /** An owner's connection, as the executors' caller. */
 interface Caller {
+  readonly id: ConnectionId;
   readonly end: LinkEnd<DirectFrame>;
   readonly ref: ProcessRef;
   readonly leases: Map<LeaseId, LeaseSlot>;
@@ -26,6 +27,7 @@ export class Worker extends OwnerProcess implements WorkerDoor {
   readonly claims: RayletClaims | undefined;
   readonly #executor: Executor;
   readonly #runner: TaskRunner;
+  readonly #callers = new Map<ConnectionId, Caller>();
   #actor: ActorExecutor | undefined;
 
   constructor(around: Surroundings, name: string, ref: ProcessRef, node: VirtualNode) {
@@ -39,7 +41,7 @@ export class Worker extends OwnerProcess implements WorkerDoor {
     this.enter(() => this.sendToRaylet({ type: "workerReady", pid: 1, unixPath, recallable }));
   }
 
-  connectOwner(owner: VirtualProcess, events: LinkEvents<DirectFrame>): LinkEnd<DirectFrame> {
+  connectOwner(owner: VirtualProcess, id: ConnectionId, events: LinkEvents<DirectFrame>): LinkEnd<DirectFrame> {
     const [theirs, ours] = connect<DirectFrame>(
       this.world,
       this.around.network,
@@ -48,15 +50,19 @@ export class Worker extends OwnerProcess implements WorkerDoor {
         process: this,
         events: {
           frame: (frame) => this.#fromOwner(caller, frame as OwnerFrame),
-          closed: () => {
-            this.#executor.detach(caller);
-            this.#actor?.detach(caller);
-          },
+          closed: () => this.#detach(caller),
         },
       },
     );
-    const caller: Caller = { end: ours, ref: owner.ref, leases: new Map() };
+    const caller: Caller = { id, end: ours, ref: owner.ref, leases: new Map() };
+    this.#callers.set(id, caller);
     return theirs;
+  }
+
+  #detach(caller: Caller): void {
+    this.#callers.delete(caller.id);
+    this.#executor.detach(caller);
+    this.#actor?.detach(caller);
   }
 
   override check(): void {
@@ -77,6 +83,8 @@ export class Worker extends OwnerProcess implements WorkerDoor {
       case "disownLease":
         this.#executor.disownLease(message.leaseId);
         return this.writer.whenAnnounced(() => this.sendToRaylet({ type: "leaseDisowned", leaseId: message.leaseId }));
+      case "disownCalls":
+        return this.#disownCalls(message.connection);
       case "dispatchTask": {
         const task: IncomingTask = { spec: message.task, method: "", caller: message.task.owner };
         return this.#executor.dispatch(message.leaseId, task);
@@ -90,6 +98,13 @@ export class Worker extends OwnerProcess implements WorkerDoor {
       default:
         return;
     }
+  }
+
+  #disownCalls(connection: ConnectionId): void {
+    const caller = this.#callers.get(connection);
+    caller?.end.cut();
+    if (caller !== undefined) this.#detach(caller);
+    this.writer.whenAnnounced(() => this.sendToRaylet({ type: "callsDisowned", connection }));
   }
 
   // ── Owners' connections ───────────────────────────────────────────────────────────────────────────────────────────

@@ -17,6 +17,7 @@ import {
   type Terrain,
   TINY,
 } from "./body.js";
+import { HAUL, haul, hauled } from "./cut-off.js";
 import {
   type ActorInstance,
   type Api,
@@ -49,6 +50,7 @@ export function* program(api: Api, terrain: Terrain, seed: number, observer: Obs
   const body = new Body(api, terrain, seed, DEPTH, observer);
   const holds = prngFor(seed, "holds");
   if (holds.chance(0.4)) yield* body.holds(between(holds, 1, 3), holds);
+  if (terrain.isCutOff) yield* haul(api, prngFor(seed, "cut off"), TALLY);
   yield* body.steps(between(prngFor(seed, "length"), 4, 24));
   yield* body.finish();
 }
@@ -150,6 +152,7 @@ class Tally implements ActorInstance {
     const order = args[0]?.token ?? "";
     if (method === "slow") yield* sleep(order.length);
     if (method === "fail") throw new UserError(`failed as ordered: ${order}`);
+    if (method === HAUL) return yield* hauled(order);
     if (method === "work") return yield* mix(api, this.#terrain, args);
     return [{ token: `${method} ${order}`, sizeBytes: 30, names: [] }];
   }

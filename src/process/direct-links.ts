@@ -5,7 +5,7 @@
  * and this page writes and reads frames.
  */
 import { MalformedBytes } from "../base/bytes.js";
-import type { ContextId, JobId, ProcessId, ProcessRef } from "../base/ids.js";
+import type { ConnectionId, ContextId, JobId, ProcessId, ProcessRef } from "../base/ids.js";
 import { MAX_FRAME_BYTES, MAX_TEMPLATES, WORKER_DIAL_TIMEOUT_MS } from "../base/limits.js";
 import type { Lease } from "../core/owner/key-queue.js";
 import type { Owner } from "../core/owner/owner.js";
@@ -38,6 +38,7 @@ export interface DirectLinksHost {
 
 interface Link {
   readonly worker: ProcessRef;
+  readonly id: ConnectionId;
   connection: Connection | undefined;
   readonly leases: Map<number, Lease>;
   actor: ActorLink | undefined;
@@ -94,7 +95,7 @@ export class DirectLinks {
       actor.address,
       (link) => {
         link.actor = actor;
-        this.#host.owner.actors.connected(actor);
+        this.#host.owner.actors.connected(actor, link.id);
       },
       () => this.#host.owner.actors.disconnected(actor),
     );
@@ -189,6 +190,7 @@ export class DirectLinks {
     }
     const link: Link = {
       worker,
+      id: connection.id,
       connection,
       leases: new Map(),
       actor: undefined,

@@ -3,7 +3,7 @@
  * other; user code in between.
  */
 import { ByteReader, MalformedBytes } from "../base/bytes.js";
-import { GCS, type LeaseId, type NodeId, type ProcessId, type ProcessRef } from "../base/ids.js";
+import { type ConnectionId, GCS, type LeaseId, type NodeId, type ProcessId, type ProcessRef } from "../base/ids.js";
 import { PIPELINE_BELOW_MS } from "../base/limits.js";
 import type { Call } from "../core/executor/actor-executor.js";
 import { Executor, type ExecutorPort } from "../core/executor/executor.js";
@@ -68,6 +68,7 @@ export class WorkerProcess {
   readonly core: CoreProcess;
   readonly #executor: Executor;
   readonly #runner: TaskRunner;
+  readonly #callers = new Map<ConnectionId, CallerConnection>();
   readonly #host: RunHost = {
     ownerOf: (run) => (run as Run).lease.owner,
     holderOf: (run) => holderOf(run as Run),
@@ -178,6 +179,8 @@ export class WorkerProcess {
       case "disownLease":
         this.#executor.disownLease(message.leaseId);
         return this.#sayDisowned(message.leaseId);
+      case "disownCalls":
+        return this.#disownCalls(message.connection);
       case "dispatchTask":
         this.#executor.dispatch(message.leaseId, taskOfSpec(message.task, message.leaseId));
         return;
@@ -195,6 +198,16 @@ export class WorkerProcess {
   /** Whoever is told lets go of what was sealed in his name: that must have been registered before. */
   #sayDisowned(leaseId: LeaseId): void {
     this.core.store.whenAnnounced(() => this.core.raylet.sendToRaylet({ type: "leaseDisowned", leaseId }));
+  }
+
+  /** Their caller has lost the connection; its end may not have been read here, nor even all that came before it. */
+  #disownCalls(connection: ConnectionId): void {
+    const caller = this.#callers.get(connection);
+    if (caller !== undefined) {
+      caller.connection.destroy(); // what is still unread is read no more
+      this.#detach(caller);
+    }
+    this.core.store.whenAnnounced(() => this.core.raylet.sendToRaylet({ type: "callsDisowned", connection }));
   }
 
   /** Lecture, `createActor`: from here on this worker is the actor. */
@@ -224,13 +237,18 @@ export class WorkerProcess {
       return;
     }
     const caller: CallerConnection = { connection, templates: [], leases: new Map() };
+    this.#callers.set(connection.id, caller);
     connection.start({
       frame: (type, bytes, start, end) => this.#frame(caller, type, bytes, start, end),
-      closed: () => {
-        this.#executor.detach(caller);
-        this.#actor?.executor.detach(caller);
-      },
+      closed: () => this.#detach(caller),
     });
+  }
+
+  /** Nothing more comes by the connection. */
+  #detach(caller: CallerConnection): void {
+    this.#callers.delete(caller.connection.id);
+    this.#executor.detach(caller);
+    this.#actor?.executor.detach(caller);
   }
 
   /** Hot path: one call for each frame. */

@@ -5,7 +5,7 @@
  * Control messages carry ids, sizes and places. The only opaque bytes among them are functions (the function table),
  * small inline arguments and errors of constructors. Object bytes travel on the data plane: `direct.ts` and bulk transfers.
  */
-import type { ActorId, NodeId, ObjectId } from "../base/ids.js";
+import type { ActorId, ConnectionId, NodeId, ObjectId } from "../base/ids.js";
 import {
   MAX_ACTOR_ERROR_BYTES,
   MAX_CONTAINED_REFS,
@@ -66,6 +66,8 @@ function message<F>(from: readonly Role[], to: readonly Role[], body: F): Defini
 /** Why an actor was not made: in words, and as the encoded error for its callers, which nobody between them decodes. */
 const actorFailure = struct({ message: words(), error: blob(MAX_ACTOR_ERROR_BYTES) });
 export type ActorFailure = Infer<typeof actorFailure>;
+/** Both ends of a connection know it by this name: `src/protocol/handshake.ts`. */
+const connection = id<ConnectionId>();
 
 /** The order of this table is the numbering on the wire: append, never reorder, and raise the protocol version. */
 export const MESSAGES = {
@@ -361,6 +363,14 @@ export const MESSAGES = {
   /** What still runs on the lease is nobody's. Answered when all that was sealed before has been registered. */
   disownLease: message(["raylet"], ["worker"], struct({ leaseId })),
   leaseDisowned: message(["worker"], ["raylet"], struct({ leaseId })),
+  /**
+   * The connection to the actor in this process is lost, and the calls that were under way on it have ended for their
+   * owner. `callsDisowned` follows when nothing more is sealed in the owner's name of what came by it.
+   */
+  giveUpCalls: message(OWNERS, ["raylet"], struct({ worker: processRef, connection })),
+  /** What came by the connection is nobody's, and does not start. Answered when all that was sealed before is registered. */
+  disownCalls: message(["raylet"], ["worker"], struct({ connection })),
+  callsDisowned: message(["worker", "raylet"], ["raylet", "driver", "worker"], struct({ connection })),
 } as const;
 
 export type MessageType = keyof typeof MESSAGES;

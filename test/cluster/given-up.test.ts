@@ -1,6 +1,6 @@
 // What a run seals that its owner has given up is freed, also when its worker was in synchronous code all the while.
 // Method: the connection to a worker of another node is lost while its task loops; the task has run again, and its ref is
-// dropped, before the loop ends.
+// dropped, before the loop ends. The same with an actor, whose call has ended as unavailable meanwhile.
 import assert from "node:assert/strict";
 import { subscribe, unsubscribe } from "node:diagnostics_channel";
 import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
@@ -19,6 +19,7 @@ const FAR = { numCpus: 1, resources: { far: 1 } };
 const directory = mkdtempSync(join(tmpdir(), "given-up-"));
 const sockets: Socket[] = [];
 const made = (message: unknown) => void sockets.push((message as { readonly socket: Socket }).socket);
+subscribe("net.client.socket", made);
 
 after(async () => {
   unsubscribe("net.client.socket", made);
@@ -41,7 +42,7 @@ const quick = ray.remote(FAR, () => "quick");
 test("the result of a task in synchronous code, which ran again meanwhile, is freed", async () => {
   await using cluster = await TestCluster.start({ nodes: [{ numCpus: 1 }, { numCpus: 2, resources: { far: 2 } }] });
   await ray.init({ address: cluster.address });
-  subscribe("net.client.socket", made);
+  sockets.length = 0; // those to the worker come later
   const [started, go] = ["started", "go"].map((name) => join(directory, name)) as [string, string];
   {
     using first = quick.remote();
@@ -54,6 +55,40 @@ test("the result of a task in synchronous code, which ran again meanwhile, is fr
   ref[Symbol.dispose]();
   writeFileSync(go, "");
   await waitForCondition(async () => (await usedBytes()) > 0, { timeoutMs: LIMIT_MS });
+  await waitForCondition(async () => (await usedBytes()) === 0, { timeoutMs: LIMIT_MS });
+  await ray.shutdown();
+});
+
+const Looper = ray.remote(
+  FAR,
+  class Looper {
+    loop(started: string, go: string, limitMs: number, size: number): Uint8Array {
+      writeFileSync(started, "");
+      const end = Date.now() + limitMs;
+      while (!existsSync(go)) if (Date.now() > end) throw new Error("nobody made the file in time");
+      return new Uint8Array(size);
+    }
+    quick(): string {
+      return "quick";
+    }
+  },
+);
+
+test("the result of a call in synchronous code, which has ended as unavailable meanwhile, is freed", async () => {
+  await using cluster = await TestCluster.start({ nodes: [{ numCpus: 1 }, { numCpus: 1, resources: { far: 1 } }] });
+  await ray.init({ address: cluster.address });
+  sockets.length = 0;
+  const [started, go] = ["call started", "call go"].map((name) => join(directory, name)) as [string, string];
+  const looper = Looper.remote();
+  assert.equal(await ray.get(looper.quick.remote()), "quick");
+  const ref = looper.loop.remote(started, go, LIMIT_MS, LARGE_BYTES);
+  await waitForCondition(() => existsSync(started), { timeoutMs: LIMIT_MS });
+  for (const socket of sockets) socket.destroy();
+  await assert.rejects(ray.get(ref), ray.ActorUnavailableError);
+  ref[Symbol.dispose]();
+  const later = looper.quick.remote();
+  writeFileSync(go, "");
+  assert.equal(await ray.get(later), "quick"); // the loop has ended, and its result was sealed before
   await waitForCondition(async () => (await usedBytes()) === 0, { timeoutMs: LIMIT_MS });
   await ray.shutdown();
 });

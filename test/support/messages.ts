@@ -111,6 +111,7 @@ const SHOWN = [
   "runner",
   "actorId",
   "functionId",
+  "connection",
   "process",
   "epoch",
   "state",

@@ -1,6 +1,7 @@
 /** Names for tests: machines take any text for an id, so a test can speak of node N1, object c and driver d. */
 import type {
   ActorId,
+  ConnectionId,
   ContextId,
   FunctionId,
   JobId,
@@ -21,6 +22,7 @@ export const lease = (name: string) => name as LeaseId;
 export const job = (name: string) => name as JobId;
 export const func = (name: string) => name as FunctionId;
 export const context = (name: string) => name as ContextId;
+export const connection = (name: string) => name as ConnectionId;
 export const processId = (name: string) => name as ProcessId;
 
 /** A process: `process("w1")` is on node N1 unless the test says otherwise. */

@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
 import { ADDRESS, Lines, line } from "../../../test/support/messages.js";
-import { actor, failure, process } from "../../../test/support/names.js";
+import { actor, connection, failure, node, process } from "../../../test/support/names.js";
 import { namedTask, outcomeLine, RETURNED } from "../../../test/support/owner.js";
 import { ACTOR_REASON_WAIT_MS, FIRST_REDIAL_MS, MAX_REDIAL_MS } from "../../base/limits.js";
 import { ActorSubmitter } from "./actor-submitter.js";
@@ -19,17 +19,23 @@ class World {
   readonly #lines = new Lines();
   /** The clock of a process that was idle starts at this time. */
   idleUntilMs: number | undefined;
+  /** What user code does when a call has ended. */
+  atEnd: () => void = () => {};
 
   /** Actor A, which this process has just registered, with one handle. */
   constructor() {
     const say = this.#lines.add;
     this.submitter = new ActorSubmitter({
+      send: ({ processId }, message) => say(`${processId}: ${line(message)}`),
       sendToGcs: (message) => say(line(message)),
       connect: () => say("dial"),
       call: (_, task) => say(`call ${task.template.name}`),
       disconnect: () => say("leave"),
       releaseHandle: (link) => say(`release ${link.actorId}`),
-      finished: (task, outcome) => say(`${task.template.name} ${outcomeLine(outcome)}`),
+      finished: (task, outcome) => {
+        say(`${task.template.name} ${outcomeLine(outcome)}`);
+        this.atEnd();
+      },
       endedLate: (task) => say(`${task.template.name} late`),
       wakeUp: () => {
         if (this.idleUntilMs !== undefined) this.submitter.tick(this.idleUntilMs);
@@ -58,7 +64,7 @@ class World {
 
   open(): void {
     this.alive();
-    this.submitter.connected(this.link);
+    this.submitter.connected(this.link, connection("c1"));
     this.asked();
   }
 
@@ -80,8 +86,8 @@ test("calls wait until the actor lives and is connected, then leave in order", (
   w.alive();
   w.alive();
   assert.deepEqual(w.asked(), ["dial"]);
-  w.submitter.connected(w.link);
-  w.submitter.connected(w.link);
+  w.submitter.connected(w.link, connection("c1"));
+  w.submitter.connected(w.link, connection("c1"));
   w.submit("c");
   assert.deepEqual(w.asked(), ["call a", "call b", "call c"]);
 });
@@ -141,7 +147,8 @@ test("the actor's death fails what was sent and what waits, with its reason, and
   w.died();
   w.died("OTHER");
   w.submit("c");
-  assert.deepEqual(w.asked(), ["leave", "a failed ACTOR_DIED", "b failed ACTOR_DIED", "c failed ACTOR_DIED"]);
+  const failed = ["a", "b", "c"].map((name) => `${name} failed ACTOR_DIED`);
+  assert.deepEqual(w.asked(), ["N1: giveUpCalls c1", "leave", ...failed]);
 });
 
 test("an actor that never lived fails its calls with the reason", () => {
@@ -181,7 +188,7 @@ test("a dial that failed is made again as long as the GCS says that the actor li
     w.alive();
     assert.deepEqual(w.asked(), ["dial"]);
   }
-  w.submitter.connected(w.link);
+  w.submitter.connected(w.link, connection("c1"));
   assert.deepEqual(w.asked(), ["call a"]);
   assert.equal(w.submitter.hasBrokenLinks, false);
 });
@@ -197,8 +204,8 @@ test("calls under way on a lost connection may have run: they end as unavailable
   w.submitter.tick(1_000 + FIRST_REDIAL_MS);
   w.alive();
   assert.deepEqual(w.asked(), ["subscribeActor A", "dial"]);
-  w.submitter.connected(w.link);
-  assert.deepEqual(w.asked(), ["a failed ACTOR_UNAVAILABLE", "call b"]);
+  w.submitter.connected(w.link, connection("c2"));
+  assert.deepEqual(w.asked(), ["N1: giveUpCalls c1", "a failed ACTOR_UNAVAILABLE", "call b"]);
   w.submitter.answered(w.link, a.sequence, RETURNED); // too late
   assert.deepEqual(w.asked(), []);
 });
@@ -214,7 +221,7 @@ test("calls under way wait for the GCS's reason for a while, no longer; then the
   w.submitter.tick(1_000 + ACTOR_REASON_WAIT_MS - 1);
   assert.deepEqual(w.asked(), ["subscribeActor A"]);
   w.submitter.tick(1_000 + ACTOR_REASON_WAIT_MS);
-  assert.deepEqual(w.asked(), ["a failed ACTOR_UNAVAILABLE", "leave", "release A"]);
+  assert.deepEqual(w.asked(), ["N1: giveUpCalls c1", "a failed ACTOR_UNAVAILABLE", "leave", "release A"]);
 });
 
 test("a loss starts the clock of a process that was idle, and counts from then", () => {
@@ -229,7 +236,7 @@ test("a loss starts the clock of a process that was idle, and counts from then",
   w.submitter.tick(50_000 + ACTOR_REASON_WAIT_MS - 1);
   assert.deepEqual(w.asked(), []);
   w.submitter.tick(50_000 + ACTOR_REASON_WAIT_MS);
-  assert.deepEqual(w.asked(), ["a failed ACTOR_UNAVAILABLE"]);
+  assert.deepEqual(w.asked(), ["N1: giveUpCalls c1", "a failed ACTOR_UNAVAILABLE"]);
 });
 
 test("the GCS's word that the actor died ends what was under way and what waits", () => {
@@ -240,7 +247,7 @@ test("the GCS's word that the actor died ends what was under way and what waits"
   w.submit("b");
   w.asked();
   w.died();
-  assert.deepEqual(w.asked(), ["leave", "a failed ACTOR_DIED", "b failed ACTOR_DIED"]);
+  assert.deepEqual(w.asked(), ["N1: giveUpCalls c1", "leave", "a failed ACTOR_DIED", "b failed ACTOR_DIED"]);
   assert.equal(w.submitter.hasBrokenLinks, false);
 });
 
@@ -255,12 +262,54 @@ test("a call with retries left is sent again after a lost connection, before tho
   w.submitter.tick(1_000 + FIRST_REDIAL_MS);
   w.alive();
   w.asked();
-  w.submitter.connected(w.link);
-  assert.deepEqual(w.asked(), ["c failed ACTOR_UNAVAILABLE", "call a", "call b", "call d"]);
+  w.submitter.connected(w.link, connection("c2"));
+  const retried = ["call a", "call b", "call d"];
+  assert.deepEqual(w.asked(), ["N1: giveUpCalls c1", "c failed ACTOR_UNAVAILABLE", ...retried]);
   w.submitter.disconnected(w.link);
   w.submitter.tick(1_000 + FIRST_REDIAL_MS + ACTOR_REASON_WAIT_MS);
   const failed = ["a", "b", "d"].map((name) => `${name} failed ACTOR_UNAVAILABLE`);
-  assert.deepEqual(w.asked(), [...failed, "subscribeActor A"]);
+  assert.deepEqual(w.asked(), ["N1: giveUpCalls c2", ...failed, "subscribeActor A"]);
+});
+
+test("a call that was given up is late once its connection is nobody's, or its node is lost; one that runs again is not", () => {
+  for (const isLost of [false, true]) {
+    const w = new World();
+    w.submitter.tick(1_000);
+    w.open();
+    w.submit("a");
+    w.submitter.submit(w.link, namedTask("b", { maxRetries: 1 }));
+    w.submitter.disconnected(w.link);
+    w.submitter.tick(1_000 + FIRST_REDIAL_MS);
+    w.alive();
+    w.submitter.connected(w.link, connection("c2"));
+    w.asked();
+    w.submitter.callsDisowned(connection("c2")); // nothing was given up there
+    w.submitter.nodeLost(node("N2"));
+    assert.deepEqual(w.asked(), []);
+    for (let i = 0; i < 2; i++)
+      if (isLost) w.submitter.nodeLost(node("N1"));
+      else w.submitter.callsDisowned(connection("c1"));
+    assert.deepEqual(w.asked(), ["a late"]);
+  }
+});
+
+test("what is sent because a call of the lost connection has ended is not given up with that", () => {
+  const w = new World();
+  w.submitter.tick(1_000);
+  w.open();
+  w.submit("a");
+  w.submitter.disconnected(w.link);
+  w.atEnd = () => w.submit("b");
+  w.submitter.tick(1_000 + FIRST_REDIAL_MS);
+  w.alive();
+  w.submitter.connected(w.link, connection("c2"));
+  w.atEnd = () => {};
+  w.asked();
+  w.died();
+  const said = w.asked();
+  assert.equal(said[0], "N1: giveUpCalls c2");
+  w.submitter.callsDisowned(connection("c1"));
+  assert.deepEqual(w.asked(), ["a late"]);
 });
 
 test("the last handle lets the actor go once every call has been answered", () => {
@@ -339,7 +388,7 @@ test("in every order of events calls leave in order, at most once, and all have 
           const call = calls[event.withdraw];
           if (call !== undefined && w.submitter.withdraw(w.link, call)) call.state = "done";
         } else if (event.state === "alive") w.alive();
-        else if (event.state === "connected") w.submitter.connected(w.link);
+        else if (event.state === "connected") w.submitter.connected(w.link, connection("c1"));
         else if (event.state === "disconnected") w.submitter.disconnected(w.link);
         else if (event.state === "time passes") {
           now += FIRST_REDIAL_MS;

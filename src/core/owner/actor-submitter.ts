@@ -16,15 +16,17 @@
  */
 import { assert } from "../../base/assert.js";
 import { Deque } from "../../base/deque.js";
-import type { ActorId, LeaseId, ProcessRef } from "../../base/ids.js";
+import type { ActorId, ConnectionId, LeaseId, NodeId, ProcessRef } from "../../base/ids.js";
 import { ACTOR_REASON_WAIT_MS, FIRST_REDIAL_MS, MAX_REDIAL_MS } from "../../base/limits.js";
 import { SequenceMap } from "../../base/sequence-map.js";
 import type { Failure, Message, ProcessAddress } from "../../protocol/messages.js";
 import { actorOf } from "../actor-lease.js";
 import { Backoff } from "../backoff.js";
+import { GivenUpRuns } from "./given-up-runs.js";
 import { type ActorLink, type Opaque, type Outcome, type Task, upstreamFailure } from "./records.js";
 
 export interface ActorSubmitterPort {
+  send(to: ProcessRef, message: Message): void;
   sendToGcs(message: Message): void;
   /** Dial the actor's process; `connected` or `disconnected` follow, never within the call. */
   connect(actor: ActorLink): void;
@@ -34,7 +36,7 @@ export interface ActorSubmitterPort {
   /** No handle is left here: the hold on the actor ends, and what its constructor was given may go. */
   releaseHandle(actor: ActorLink): void;
   finished(task: Task, outcome: Outcome): void;
-  /** An attempt has ended whose task had done so before, its time over: what it has sealed in our name is nobody's. */
+  /** An attempt has ended whose task had done so before: what it has sealed in our name is nobody's. */
   endedLate(task: Task): void;
   /** Time matters from here on: call `tick` at once, if that has not been done of late, and again and again. */
   wakeUp(): void;
@@ -43,10 +45,12 @@ export interface ActorSubmitterPort {
 export class ActorSubmitter {
   readonly #port: ActorSubmitterPort;
   readonly #links = new Map<ActorId, ActorLink>();
+  readonly #givenUp: GivenUpRuns<ConnectionId>;
   #nowMs = 0;
 
   constructor(port: ActorSubmitterPort) {
     this.#port = port;
+    this.#givenUp = new GivenUpRuns(port);
   }
 
   /** A handle in this process. `isNew`: this process has just registered the actor and hears of it anyway. */
@@ -59,6 +63,7 @@ export class ActorSubmitter {
       state: "pending",
       worker: undefined,
       address: undefined,
+      connection: "",
       infeasible: "",
       end: undefined,
       waiting: new Deque(),
@@ -137,11 +142,13 @@ export class ActorSubmitter {
     if (link.state !== "dead") this.#die(link, end);
   }
 
-  connected(link: ActorLink): void {
+  connected(link: ActorLink, connection: ConnectionId): void {
     if (link.state !== "connecting") return;
     link.state = "alive";
     link.dials.succeeded();
     link.brokenSinceMs = 0;
+    this.#giveUp(link);
+    link.connection = connection; // what ends now may send others
     this.#interrupt(link);
     this.#sendWaiting(link);
   }
@@ -167,6 +174,15 @@ export class ActorSubmitter {
     if (link.handles === 0) this.#releaseIfUnused(link);
   }
 
+  /** Nothing that left by the connection will be sealed in this process's name any more. */
+  callsDisowned(connection: ConnectionId): void {
+    this.#givenUp.over(connection);
+  }
+
+  nodeLost(nodeId: NodeId): void {
+    this.#givenUp.nodeLost(nodeId);
+  }
+
   /** Take a call out that has not been sent; false when it has. It may have held others back. */
   withdraw(link: ActorLink, task: Task): boolean {
     if (task.state !== "queued" || !link.waiting.remove(task)) return false;
@@ -185,7 +201,10 @@ export class ActorSubmitter {
     this.#nowMs = nowMs;
     for (const link of [...this.#links.values()]) {
       if (link.brokenSinceMs === 0 || link.state === "dead") continue;
-      if (nowMs - link.brokenSinceMs >= ACTOR_REASON_WAIT_MS) this.#interrupt(link);
+      if (nowMs - link.brokenSinceMs >= ACTOR_REASON_WAIT_MS) {
+        this.#giveUp(link);
+        this.#interrupt(link);
+      }
       if (link.state !== "broken" || !link.dials.isOver(nowMs)) continue;
       link.state = "asking";
       this.#port.sendToGcs({ type: "subscribeActor", actorId: link.actorId });
@@ -247,6 +266,12 @@ export class ActorSubmitter {
     if (link.handles === 0) this.#releaseIfUnused(link);
   }
 
+  /** What is in flight ends here, and may go on there, even if the actor has been declared dead. */
+  #giveUp({ worker, connection, inFlight }: ActorLink): void {
+    if (inFlight.size === 0 || worker === undefined || connection === "") return;
+    this.#givenUp.add(connection, worker, inFlight.values(), { type: "giveUpCalls", worker, connection });
+  }
+
   /** Calls that were under way on a lost connection may have run: only those with retries left are sent again. */
   #interrupt(link: ActorLink): void {
     const interrupted = [...link.inFlight.values()];
@@ -266,6 +291,7 @@ export class ActorSubmitter {
   #die(link: ActorLink, end: Outcome | undefined): void {
     link.state = "dead";
     link.end = end;
+    this.#giveUp(link);
     const lost = [...link.inFlight.values(), ...link.waiting];
     link.inFlight.clear();
     while (link.waiting.length > 0) link.waiting.shift();

@@ -44,7 +44,7 @@ export class LeasePool {
   readonly #queues = new Map<string, KeyQueue>();
   readonly #leases = new Map<LeaseId, Lease>();
   readonly #requests = new OpenRequests();
-  readonly #givenUp: GivenUpRuns;
+  readonly #givenUp: GivenUpRuns<LeaseId>;
   #nextLease = 1;
   #total: Amounts = new Map();
   #nowMs = 0;
@@ -270,7 +270,7 @@ export class LeasePool {
     this.#nowMs = nowMs;
     for (const lease of [...this.#leases.values()]) {
       if (isForsaken(lease, nowMs)) {
-        this.#givenUp.add(lease);
+        this.#givenUp.add(lease.id, lease.worker, lease.inFlight.values(), { type: "giveUpLease", leaseId: lease.id });
         this.leaseLost(lease.id, lostConnection(lease));
       } else if (lease.state === "unreached" && lease.dials.isOver(nowMs)) {
         lease.state = "connecting";

@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { ADDRESS, Lines, leaseGranted, leaseRequest, line } from "../../../test/support/messages.js";
-import { actor, context, failure, lease, node, object, process } from "../../../test/support/names.js";
+import { actor, connection, context, failure, lease, node, object, process } from "../../../test/support/names.js";
 import { RETURNED, template } from "../../../test/support/owner.js";
 import { ACTOR_REASON_WAIT_MS, INFEASIBLE_WARNING_MS } from "../../base/limits.js";
 import type { Message } from "../../protocol/messages.js";
@@ -105,7 +105,7 @@ class World {
       error: undefined,
     } as const;
     this.receive({ ...alive, worker: process("a"), address: ADDRESS });
-    this.owner.actors.connected(link);
+    this.owner.actors.connected(link, connection("c1"));
     return link;
   }
 

@@ -116,6 +116,7 @@ export class Owner {
       endedLate: (task) => this.#releaseStrays(task),
     });
     this.actors = new ActorSubmitter({
+      send: (to, message) => port.send(to, message),
       sendToGcs: (message) => port.sendToGcs(message),
       connect: (actor) => port.connectActor(actor),
       call: (actor, task) => this.#call(actor, task),
@@ -178,9 +179,13 @@ export class Owner {
       case "nodeLost":
         this.references.nodeLost(message.nodeId);
         this.leases.nodeLost(message.nodeId, message.reason);
+        this.actors.nodeLost(message.nodeId);
         return true;
       case "actorState":
         this.#actorState(message);
+        return true;
+      case "callsDisowned":
+        this.actors.callsDisowned(message.connection);
         return true;
       default:
         return receiveForLeases(this.leases, message) || this.#receiveForReferences(message);

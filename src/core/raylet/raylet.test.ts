@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Lines, leaseRequest, line, nodeInfo, sealObject } from "../../../test/support/messages.js";
-import { failure, job, kib, lease, node, object, process, task } from "../../../test/support/names.js";
+import { connection, failure, job, kib, lease, node, object, process, task } from "../../../test/support/names.js";
 import { NO_DISK } from "../../../test/support/no-disk.js";
 import { GCS, type ProcessRef } from "../../base/ids.js";
 import {
@@ -207,6 +207,25 @@ test("an owner that has died is not told what becomes of the leases that it had 
   w.asked();
   w.send(w.worker(1), { type: "leaseDisowned", leaseId: lease("L1") });
   assert.deepEqual(w.asked(), []);
+});
+
+test("an owner that gives calls up hears when their actor's process has read that, has died, or was dead before", () => {
+  const w = new World();
+  w.running("L1");
+  const giveUp = (name: string) =>
+    w.send(D, { type: "giveUpCalls", worker: w.worker(1), connection: connection(name) });
+  giveUp("c1");
+  assert.deepEqual(w.asked(), ["w1: disownCalls c1"]);
+  for (let i = 0; i < 2; i++) w.send(w.worker(1), { type: "callsDisowned", connection: connection("c1") });
+  assert.deepEqual(w.asked(), ["d: callsDisowned c1"]);
+
+  for (const name of ["c1", "c2", "c2"]) giveUp(name); // said again
+  w.asked();
+  w.raylet.processDied(w.worker(1), failure("WORKER_CRASHED"));
+  const said = w.asked().filter((text) => text.includes("callsDisowned"));
+  assert.deepEqual(said, ["d: callsDisowned c1", "d: callsDisowned c2"]);
+  giveUp("c3");
+  assert.deepEqual(w.asked(), ["d: callsDisowned c3"]);
 });
 
 // ── Objects ─────────────────────────────────────────────────────────────────────────────────────────────────────────

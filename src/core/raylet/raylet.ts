@@ -22,6 +22,7 @@ import { type Amounts, NodeResources } from "../resources.js";
 import { Starvation } from "../starvation.js";
 import type { SpillFileId } from "../store/spilling.js";
 import type { StoreIndex } from "../store/store-index.js";
+import { CallDesk } from "./call-desk.js";
 import { KeptLadders } from "./kept-ladders.js";
 import { LeaseDesk, type LeaseDeskPort } from "./lease-desk.js";
 import { LocalScheduler } from "./local-scheduler.js";
@@ -59,6 +60,7 @@ export class Raylet {
   readonly #journey: Journey;
   readonly #resources: NodeResources;
   readonly #desk: LeaseDesk;
+  readonly #calls: CallDesk;
   /** Drivers and workers of this node. */
   readonly #locals = new Map<ProcessId, Local>();
   readonly #cluster = new Map<NodeId, NodeInfo>();
@@ -80,6 +82,7 @@ export class Raylet {
     this.pool = new WorkerPool(info.nodeId, warmWorkers, port);
     this.scheduler = new LocalScheduler(info.nodeId, this.#schedulerPort(), this.#resources, this.pool, journey);
     this.#desk = new LeaseDesk(info, this.pool, this.scheduler, port);
+    this.#calls = new CallDesk(this.pool, port);
   }
 
   get store(): StoreIndex {
@@ -111,6 +114,7 @@ export class Raylet {
     if (!isKnown) return;
     this.scheduler.workerDied(ref.processId, reason);
     this.#desk.processDied(ref.processId);
+    this.#calls.processDied(ref.processId);
     if (local?.role === "worker") this.scheduler.workerOwnerDied(ref.processId);
     else this.scheduler.ownerDied(ref.processId);
     if (local?.role !== "tool") this.#port.send(GCS, { type: "processDied", process: ref, reason });
@@ -213,7 +217,7 @@ export class Raylet {
         this.pool.warmUp();
         return true;
       default:
-        return this.#desk.receive(from, message);
+        return this.#desk.receive(from, message) || this.#calls.receive(from, message);
     }
   }
 
