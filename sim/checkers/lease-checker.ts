@@ -51,7 +51,7 @@ export class LeaseChecker {
         return setBlocked(ledger, message.leaseId, message.type === "taskBlocked");
       case "settleActor": {
         const granted = ledger.granted.get(message.leaseId);
-        if (granted !== undefined && !granted.blocked) granted.held = granted.request.held;
+        if (granted !== undefined) granted.held = granted.request.held; // also while a call of it is blocked
         return;
       }
       default:

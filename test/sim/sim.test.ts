@@ -12,6 +12,8 @@ const SMALL_STORE_BYTES = 600 * 1024;
 const TRACK_RECORD = [637, 749, 759, 991, 999, 1_236, 1_263, 1_360, 1_476, 2_187, 2_542, 3_298];
 /** The same with three faults each. */
 const TRACK_RECORD_OF_THREE = [183, 220, 401, 841];
+/** The same, with time limits as they are drawn: an actor is blocked in a call when it has just been made. */
+const TRACK_RECORD_OF_ACTORS = [2_393];
 /** And with a process in synchronous code. */
 const TRACK_RECORD_OF_BUSY = [402, 972, 1_781];
 /** The same, with time limits as they are drawn: a worker seals what its owner has given up long before. */
@@ -79,6 +81,7 @@ test("when stores are small and there is a disk, no program is refused: objects 
 test("seeds that found a bug stay green", () => {
   for (const seed of TRACK_RECORD) run(seed, { limits: false });
   for (const seed of TRACK_RECORD_OF_THREE) run(seed, { faults: 3, limits: false });
+  for (const seed of TRACK_RECORD_OF_ACTORS) run(seed, { faults: 3 });
   for (const seed of TRACK_RECORD_OF_BUSY) run(seed, { faults: 3, busy: true, limits: false, cutOff: false });
   for (const [seed, faults] of TRACK_RECORD_OF_GIVEN_UP) run(seed, { faults, busy: true, cutOff: false });
 });
