@@ -9,7 +9,7 @@ import { loadNative, nativeProblem } from "../src/io/native.js";
 import { runChecks } from "./runner/checks.js";
 import { parseOptions, type RunnerOptions, USAGE } from "./runner/options.js";
 import { Report } from "./runner/report.js";
-import { findSuites, type Suite } from "./runner/suites.js";
+import { CONCURRENCY, findSuites, type Suite } from "./runner/suites.js";
 import { runTestFile } from "./runner/test-file.js";
 
 const REPOSITORY = fileURLToPath(new URL("../..", import.meta.url)); // this file runs as dist/test/run.js
@@ -28,13 +28,13 @@ async function runAll(options: RunnerOptions, report: Report): Promise<void> {
   }
 }
 
-/** As many runners as the suite allows, each taking the next file when it has finished one. */
+/** Several runners, each taking the next file when it has finished one. */
 async function runSuite(suite: Suite, fileTimeoutMs: number, report: Report): Promise<void> {
   const files = suite.files.values();
   const runner = async () => {
     for (const file of files) report.file(await runTestFile(file, fileTimeoutMs));
   };
-  await Promise.all(Array.from({ length: suite.concurrency }, runner));
+  await Promise.all(Array.from({ length: CONCURRENCY }, runner));
 }
 
 /** Which of the two stores is tested: nobody should take one for the other. */

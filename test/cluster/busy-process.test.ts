@@ -9,6 +9,7 @@ import { join } from "node:path";
 import { after, before, test } from "node:test";
 import * as ray from "../../src/api/index.js";
 import { waitForCondition } from "../../src/testing/index.js";
+import { busyUntil } from "../support/busy.js";
 import { nothingLeftBehind } from "../support/left-behind.js";
 
 const { get, remote } = ray;
@@ -57,11 +58,7 @@ const Maker = remote(
   },
 );
 
-const busyUntil = remote((started: string, file: string, limitMs: number) => {
-  writeFileSync(started, "");
-  const end = Date.now() + limitMs;
-  while (!existsSync(file)) if (Date.now() > end) throw new Error("nobody made the file in time");
-});
+const loops = remote(busyUntil);
 
 let directory = "";
 
@@ -191,7 +188,7 @@ test("and while a worker of its job is busy; what that worker may still hold is 
   const stored = await get(maker.stored.remote());
   assert.ok(unmade !== undefined);
   const [started, file] = [join(directory, "busy"), join(directory, "worker-owner-died")];
-  const busy = busyUntil.remote(started, file, LIMIT_MS);
+  const busy = loops.remote(started, file, LIMIT_MS);
   await waitForCondition(() => existsSync(started));
   const taken = taker.take.remote([unmade], file);
   await pause(50);

@@ -10,6 +10,7 @@ import { join } from "node:path";
 import { after, test } from "node:test";
 import * as ray from "../../src/api/index.js";
 import { TestCluster, waitForCondition } from "../../src/testing/index.js";
+import { busyUntil } from "../support/busy.js";
 import { nothingLeftBehind } from "../support/left-behind.js";
 import { usedBytes } from "../support/store.js";
 
@@ -31,9 +32,7 @@ after(async () => {
 /** Its second run ends at once, with a small value. */
 const loops = ray.remote(FAR, (started: string, go: string, limitMs: number, size: number) => {
   if (existsSync(started)) return "again";
-  writeFileSync(started, "");
-  const end = Date.now() + limitMs;
-  while (!existsSync(go)) if (Date.now() > end) throw new Error("nobody made the file in time");
+  busyUntil(started, go, limitMs);
   return new Uint8Array(size);
 });
 
@@ -63,9 +62,7 @@ const Looper = ray.remote(
   FAR,
   class Looper {
     loop(started: string, go: string, limitMs: number, size: number): Uint8Array {
-      writeFileSync(started, "");
-      const end = Date.now() + limitMs;
-      while (!existsSync(go)) if (Date.now() > end) throw new Error("nobody made the file in time");
+      busyUntil(started, go, limitMs);
       return new Uint8Array(size);
     }
     quick(): string {

@@ -9,7 +9,8 @@ import { join } from "node:path";
 import { after, test } from "node:test";
 import { fileURLToPath } from "node:url";
 import * as ray from "../../src/api/index.js";
-import { waitForCondition } from "../../src/testing/index.js";
+import { TestCluster, waitForCondition } from "../../src/testing/index.js";
+import { busyUntil } from "../support/busy.js";
 import { nothingLeftBehind } from "../support/left-behind.js";
 import { usedBytes } from "../support/store.js";
 
@@ -29,9 +30,7 @@ const Keeper = ray.remote(
   class Keeper {
     #kept: readonly ray.ObjectRef<Uint8Array>[] = [];
     loop(started: string, go: string, limitMs: number): void {
-      writeFileSync(started, "");
-      const end = Date.now() + limitMs;
-      while (!existsSync(go)) if (Date.now() > end) throw new Error("nobody made the file in time");
+      busyUntil(started, go, limitMs);
     }
     keep(refs: readonly ray.ObjectRef<Uint8Array>[]): void {
       this.#kept = refs;
@@ -50,7 +49,10 @@ async function exists(name: string): Promise<void> {
 }
 
 test("what a driver passed to another job's actor before it was killed is there when the actor comes to read it", async () => {
-  const { address } = await ray.init({ numCpus: 1, namespace: NAMESPACE, objectStoreMemory: 64 * 1024 * 1024 });
+  await using cluster = await TestCluster.start({ nodes: [{ numCpus: 1, objectStoreMemory: 64 * 1024 * 1024 }] });
+  const { address } = cluster;
+  await ray.init({ address, namespace: NAMESPACE });
+  const tool = await cluster.tool();
   const keeper = Keeper.options({ name: "keeper" }).remote();
   assert.equal(await ray.get(keeper.read.remote()), 0);
   const args = [DRIVER, address, NAMESPACE, directory, String(LARGE_BYTES)];
@@ -61,8 +63,10 @@ test("what a driver passed to another job's actor before it was killed is there 
   assert.ok((await usedBytes()) >= LARGE_BYTES);
   driver.kill("SIGKILL");
   await once(driver, "exit");
-  await new Promise((resolve) => setTimeout(resolve, 500)); // all have heard of its death
+  const isKnown = async () => (await tool.memory()).some((each) => each.kind === "process" && each.pid === driver.pid);
+  await waitForCondition(async () => !(await isKnown()), { timeoutMs: LIMIT_MS });
   writeFileSync(file("go"), "");
   await ray.get(looped);
   await waitForCondition(async () => (await ray.get(keeper.read.remote())) === LARGE_BYTES, { timeoutMs: LIMIT_MS });
+  await ray.shutdown();
 });

@@ -16,12 +16,11 @@ export interface TestFile {
 
 export interface Suite {
   readonly name: string;
-  readonly concurrency: number;
   readonly files: readonly TestFile[];
 }
 
 /** Files side by side. Those of clusters start a dozen processes each, but these wait for each other most of the time. */
-const CONCURRENCY = 2;
+export const CONCURRENCY = 2;
 /** A file belongs to the first suite whose prefix its path has. */
 const SUITES = [
   { name: "cluster", prefix: "test/cluster/" },
@@ -39,7 +38,6 @@ export function findSuites(root: string, filters: readonly string[]): Suite[] {
   const suiteOf = (source: string) => SUITES.find((suite) => source.startsWith(suite.prefix))?.name;
   return RUN_ORDER.map((name) => ({
     name,
-    concurrency: CONCURRENCY,
     files: files
       .filter((source) => suiteOf(source) === name)
       .map((source) => ({ source, compiled: join(root, "dist", source.replace(/\.ts$/, ".js")) })),

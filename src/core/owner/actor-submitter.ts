@@ -63,7 +63,7 @@ export class ActorSubmitter {
       state: "pending",
       worker: undefined,
       address: undefined,
-      connection: "",
+      connection: undefined,
       infeasible: "",
       end: undefined,
       waiting: new Deque(),
@@ -268,7 +268,7 @@ export class ActorSubmitter {
 
   /** What is in flight ends here, and may go on there, even if the actor has been declared dead. */
   #giveUp({ worker, connection, inFlight }: ActorLink): void {
-    if (inFlight.size === 0 || worker === undefined || connection === "") return;
+    if (inFlight.size === 0 || worker === undefined || connection === undefined) return;
     this.#givenUp.add(connection, worker, inFlight.values(), { type: "giveUpCalls", worker, connection });
   }
 

@@ -134,8 +134,8 @@ export interface ActorLink {
   state: "pending" | "connecting" | "alive" | "broken" | "asking" | "dead";
   worker: ProcessRef | undefined;
   address: ProcessAddress | undefined;
-  /** By which its calls leave, or left; empty before the first one. */
-  connection: ConnectionId | "";
+  /** By which its calls leave, or left last. */
+  connection: ConnectionId | undefined;
   /** Why no node can ever take it; empty when one can. Known in the process that made it. */
   infeasible: string;
   /** How its calls end once it is dead. */
