@@ -18,7 +18,7 @@ import { ArgumentReaders } from "./argument-readers.js";
 import { tellDependents, whenReadyForTask } from "./dependents.js";
 import { Holds } from "./holds.js";
 import type { Task } from "./records.js";
-import { describeAwaited, ObjectEntry, type Opaque, type Waiter, wishOf } from "./records.js";
+import { appended, describeAwaited, ObjectEntry, type Opaque, type Waiter, wishOf } from "./records.js";
 import type { ReferenceTablePort } from "./reference-port.js";
 
 export class ReferenceTable {
@@ -171,8 +171,7 @@ export class ReferenceTable {
     if (entry.state === "local" && !entry.storing) return this.#readHere(entry, waiter, this.#port.readLocal(entry));
     const pinned = entry.state === "stored" ? this.#port.readPinned(entry.id) : undefined;
     if (pinned !== undefined) return this.#readHere(entry, waiter, pinned);
-    entry.waiters ??= [];
-    entry.waiters.push(waiter);
+    entry.waiters = appended(entry.waiters, waiter);
     if (entry.state === "stored" || !entry.owned || entry.task?.forwarded === true) this.#pull(entry);
   }
 
