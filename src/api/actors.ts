@@ -13,7 +13,7 @@ import { controlArguments } from "../process/lease-request.js";
 import type { ActorSpec } from "../protocol/messages.js";
 import { checkOptions, checkText, demandOf, show, strategyOf } from "./options.js";
 import { cellWith, type FunctionCell, newCell, refsOf, refuseMore, registered } from "./remote-function.js";
-import { currentLineage, type Runtime, requireRuntime, runtimeOrNothing } from "./runtime.js";
+import { currentLineage, type Runtime, requireCluster, requireRuntime, runtimeOrNothing } from "./runtime.js";
 import type {
   ActorClass,
   ActorHandle,
@@ -95,7 +95,7 @@ export function classOf(state: ClassState): object {
 /** Lecture, `registerActor`: the GCS is told; the handle can be used at once. */
 function createActor(state: ClassState, args: readonly unknown[]): object {
   const { cell, options } = state;
-  const runtime = requireRuntime(`${cell.name}.remote()`);
+  const runtime = requireCluster(`${cell.name}.remote()`);
   const { core } = runtime;
   const functionId = registered(cell, runtime);
   const lineage = currentLineage(runtime);
@@ -293,7 +293,7 @@ function methodOf(handle: object, state: HandleState, name: string, options: Met
     handle: { value: handle },
     remote: {
       value: (...args: unknown[]) => {
-        const runtime = requireRuntime(`${state.className}.${name}.remote()`);
+        const runtime = requireCluster(`${state.className}.${name}.remote()`);
         const link = linkOf(state, runtime);
         if (!runtime.core.owner.hasRoom) refuseMore(`${state.className}.${name}`);
         template ??= methodTemplate(state, name, options);
@@ -370,7 +370,7 @@ export function borrowedHandle(
 
 /** End an actor now. Its pending calls fail with ActorDiedError. */
 export async function kill(handle: object, options?: KillOptions): Promise<void> {
-  const runtime = requireRuntime("kill()");
+  const runtime = requireCluster("kill()");
   checkOptions("kill", options);
   const state = handleStateOf(handle);
   if (state === undefined) throw new InvalidOptionError(`kill() takes an actor handle, got ${show(handle)}`);

@@ -26,7 +26,7 @@ export class ProcessRuntime implements Runtime {
   #nextQuestion = 1;
   #holds = 0;
   #ended: Promise<void> | undefined;
-  #lostWith: Error | undefined;
+  lostWith: Error | undefined;
 
   constructor(options: RuntimeOptions) {
     this.core = options.core;
@@ -80,7 +80,7 @@ export class ProcessRuntime implements Runtime {
   }
 
   #ask(question: (query: number) => Message): Promise<Message> {
-    if (this.#lostWith !== undefined) return Promise.reject(this.#lostWith);
+    if (this.lostWith !== undefined) return Promise.reject(this.lostWith);
     const query = this.#nextQuestion++;
     this.hold();
     const answer = new Promise<Message>((resolve, reject) => {
@@ -97,9 +97,10 @@ export class ProcessRuntime implements Runtime {
 
   #lost(error: Error | undefined): void {
     const why = error?.message ?? "it closed the connection";
-    const lost = new ConnectionError(`the connection to the cluster at ${this.address} was lost: ${why}`);
-    this.#lostWith = this.#ended === undefined ? lost : shutdownError();
-    this.#failAll(this.#lostWith);
+    const message = `the connection to the cluster at ${this.address} was lost: ${why}. Call shutdown(), then init() to join a cluster again`;
+    const lost = new ConnectionError(message);
+    this.lostWith = this.#ended === undefined ? lost : shutdownError();
+    this.#failAll(this.lostWith);
   }
 
   #failAll(error: Error): void {

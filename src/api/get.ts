@@ -8,7 +8,7 @@ import { currentTask } from "../process/task-context.js";
 import { entryOfRef, ObjectRefImpl, refOf } from "./object-ref.js";
 import { checkNumReturns, checkOptions } from "./options.js";
 import { PendingCall } from "./pending-call.js";
-import { currentLineage, type Runtime, requireRuntime } from "./runtime.js";
+import { currentLineage, type Runtime, requireCluster, requireRuntime } from "./runtime.js";
 import type { GetOptions, ObjectRef, WaitOptions } from "./types.js";
 
 /**
@@ -16,10 +16,10 @@ import type { GetOptions, ObjectRef, WaitOptions } from "./types.js";
  * node's store; when that is full, the call waits for room, which needs no turn of the event loop.
  *
  * @throws SerializationError when the value cannot be copied, InvalidOptionError for a ref, ObjectStoreFullError when
- *   there is no room for it.
+ *   there is no room for it, ConnectionError when the raylet of this process has gone.
  */
 export function put<T>(value: T): ObjectRef<T> {
-  const runtime = requireRuntime("put()");
+  const runtime = requireCluster("put()");
   if (ObjectRefImpl.is(value))
     throw new InvalidOptionError("put() takes a value, got an ObjectRef: pass the ref itself");
   const entry = runtime.core.put(value, currentLineage(runtime));

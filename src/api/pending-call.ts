@@ -33,6 +33,7 @@ export abstract class PendingCall<T> {
   /** After the first look at the refs: wait for the rest, as the options say. */
   protected startWaiting({ timeoutMs, signal }: GetOptions): void {
     if (this.#settled) return;
+    if (this.runtime.lostWith !== undefined) return this.fail(this.runtime.lostWith);
     if (timeoutMs !== undefined) this.#startTimer(timeoutMs);
     this.#signal = signal;
     signal?.addEventListener("abort", this.#onAbort);

@@ -7,7 +7,7 @@ import { callOrigins } from "../process/call-sites.js";
 import { ObjectRefImpl } from "./object-ref.js";
 import { checkOptions, checkText, demandOf, show, strategyOf } from "./options.js";
 import { referenceModules } from "./reference-modules.js";
-import { currentLineage, type Runtime, requireRuntime } from "./runtime.js";
+import { currentLineage, type Runtime, requireCluster } from "./runtime.js";
 import type { AnyFunction, RuntimeEnv, TaskOptions } from "./types.js";
 
 /** Marks the function objects that are remote functions; the state is behind it. */
@@ -82,7 +82,7 @@ export function functionStateOf(value: object): FunctionState | undefined {
 
 /** Lecture, `submitTask`: the hot path of the API. */
 function submitTask(state: FunctionState, args: readonly unknown[]): unknown {
-  const runtime = requireRuntime(`${state.cell.name}.remote()`);
+  const runtime = requireCluster(`${state.cell.name}.remote()`);
   const { core } = runtime;
   if (!core.owner.hasRoom) refuseMore(state.cell.name);
   const template =

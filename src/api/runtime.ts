@@ -20,6 +20,8 @@ export interface Runtime {
   shutdown(): Promise<void>;
   /** Pending gets: rejected at shutdown. */
   readonly pending: Set<(error: Error) => void>;
+  /** Why nothing comes from the cluster any more. */
+  readonly lostWith: Error | undefined;
 }
 
 let current: Runtime | undefined;
@@ -49,6 +51,17 @@ export function requireRuntime(what: string): Runtime {
     throw new NotInitializedError(`${what} needs a cluster: call and await init() first`);
   }
   return current;
+}
+
+/**
+ * The same for what cannot do without the rest of the cluster.
+ *
+ * @throws NotInitializedError, ConnectionError when the raylet of this process has gone.
+ */
+export function requireCluster(what: string): Runtime {
+  const runtime = requireRuntime(what);
+  if (runtime.lostWith !== undefined) throw runtime.lostWith;
+  return runtime;
 }
 
 /** Whose child a new task or object is: the running task's, or the main program's. */

@@ -57,6 +57,8 @@ export const MAX_PROMOTED_ARGUMENTS = 64;
 export const STORE_PAGE_BYTES = 4 * KIB;
 /** Space of the arena's file is reserved in pieces of this size, before blocks in it are handed out. */
 export const ARENA_RESERVE_BYTES = 16 * MIB;
+/** A raylet reserves no more than this at once, if there is plenty: it does nothing else meanwhile. The rest is promised. */
+export const MAX_RESERVE_BYTES = 32 * MIB;
 /** Without the addon it is taken by writing zeros, for no more than this at once: the raylet does nothing else meanwhile. */
 export const MAX_FILL_BYTES = GIB;
 /** A process notes in pieces of this size which of the arena's pages it has touched: the largest page that a machine has. */

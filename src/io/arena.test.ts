@@ -196,6 +196,47 @@ function testArena(mode: string, options: ArenaOptions): void {
     assert.deepEqual([a.read(20 * MIB, 1)[0], a.read(23 * MIB - 1, 2)], [9, Uint8Array.of(9, 0)]);
   });
 
+  test("a large block is promised where there is plenty: whoever writes it takes its space", () => {
+    const large = 64 * MIB;
+    const a = Arena.create(join(directory, `promised-${mode}`), 4 * large, options);
+    if (native === undefined) return; // zeros are written, whatever the size
+    try {
+      assert.equal(a.reserve(0, large), true);
+      assert.ok(statSync(a.path).blocks * 512 < large, "the raylet did not wait for it");
+      a.write(0, [new Uint8Array(large).fill(7)]);
+      assert.ok(statSync(a.path).blocks * 512 >= large);
+      assert.deepEqual(a.read(large - 1, 1), Uint8Array.of(7));
+    } finally {
+      a.close();
+      a.unlink();
+    }
+  });
+
+  test("a large block is reserved at once, or refused, where what was promised leaves no plenty", () => {
+    const mount = join(directory, `promises-${mode}`);
+    const mounted = spawnSync("sh", ["-c", `mkdir ${mount} && mount -t tmpfs -o size=192m none ${mount}`]);
+    if (mounted.status !== 0) return; // only root may make a file system of this size
+    const a = Arena.create(join(mount, "arena"), 512 * MIB, options);
+    try {
+      const sizeBytes = 64 * MIB;
+      const takenBytes = (offset: number) => {
+        if (!a.reserve(offset, sizeBytes)) return "refused";
+        return statSync(a.path).blocks * 512;
+      };
+      const isPromised = native !== undefined;
+      assert.equal(takenBytes(0), isPromised ? 0 : sizeBytes);
+      assert.equal(takenBytes(sizeBytes), isPromised ? sizeBytes : 2 * sizeBytes);
+      a.write(0, [new Uint8Array(sizeBytes).fill(1)]);
+      a.write(sizeBytes, [new Uint8Array(sizeBytes).fill(2)]);
+      assert.equal(takenBytes(0), 2 * sizeBytes); // it stays reserved
+      assert.equal(takenBytes(2 * sizeBytes), 3 * sizeBytes);
+      assert.equal(takenBytes(3 * sizeBytes), "refused");
+    } finally {
+      a.close();
+      spawnSync("sh", ["-c", `umount -l ${mount}`]);
+    }
+  });
+
   test("space that a file system refuses is not reserved, and is asked for again", () => {
     if (native !== undefined) return; // a device cannot be mapped
     const full = Arena.open("/dev/full", MIB, options);

@@ -24,15 +24,13 @@ import { join } from "node:path";
 import { assert } from "../base/assert.js";
 import { ARENA_GRANULE_BYTES, FALLBACK_OFFSET, MAX_IO_BYTES, MAX_LIVE_MAPS, STORE_PAGE_BYTES } from "../base/limits.js";
 import { ObjectLostError, ObjectStoreFullError, OutOfDiskError } from "../errors.js";
-import { ArenaSpace, FilledSpace, isFull, type Space } from "./arena-space.js";
+import { ArenaSpace, FilledSpace, isFull, type Space, STAT_BLOCK_BYTES } from "./arena-space.js";
 import { ArenaWindows } from "./arena-windows.js";
 import { loadNative, type Native } from "./native.js";
 import { mapPrivately } from "./private-maps.js";
 
 export const SHARED_MEMORY = "/dev/shm";
 export const ARENA_PREFIX = "mobula-";
-/** What `stat` counts in. */
-const STAT_BLOCK_BYTES = 512;
 
 /**
  * Where a node's arena goes: shared memory if it has room for `capacity` (a container often gives it 64 MiB), else
@@ -93,7 +91,8 @@ export class Arena {
     const native = "native" in options ? options.native : loadNative();
     this.#native = native;
     this.#windows = native && new ArenaWindows(native, fd, capacity, options.windowBytes);
-    this.#space = native === undefined ? new FilledSpace(path, fd, capacity) : new ArenaSpace(native, fd, capacity);
+    this.#space =
+      native === undefined ? new FilledSpace(path, fd, capacity) : new ArenaSpace(native, path, fd, capacity);
   }
 
   /** Make the file, for this user only. It is sparse: memory is taken as blocks are reserved or written. */
@@ -134,7 +133,10 @@ export class Arena {
    * @throws ObjectStoreFullError when the file system has no room for it.
    */
   writable(offset: number, sizeBytes: number): Uint8Array | undefined {
-    return this.#inWindow(offset, sizeBytes, (windows) => windows.writable(offset, sizeBytes));
+    return this.#inWindow(offset, sizeBytes, (windows) => {
+      this.#space.redeem(offset, sizeBytes);
+      return windows.writable(offset, sizeBytes);
+    });
   }
 
   /**

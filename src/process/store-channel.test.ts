@@ -6,7 +6,7 @@ import { process } from "../../test/support/names.js";
 import type { Message } from "../protocol/messages.js";
 import { StoreChannel } from "./store-channel.js";
 
-test("where the raylet cannot be asked there is no answer, and what stood before the question goes another way", () => {
+test("where the raylet cannot be asked there is no answer, at last the reason, and what stood before the question goes another way", () => {
   const unsent: Message[] = [];
   const channel = new StoreChannel({
     self: process("d"),
@@ -17,7 +17,12 @@ test("where the raylet cannot be asked there is no answer, and what stood before
     unsent: (messages) => unsent.push(...messages),
   });
   const before: Message[] = [{ type: "returnExtent", offset: 4096, sizeBytes: 4096 }];
-  assert.equal(channel.ask({ type: "leaseExtent", request: 1, minBytes: 1, last: true }, before), undefined);
+  const question = { type: "leaseExtent", request: 1, minBytes: 1 } as const;
+  assert.equal(channel.ask({ ...question, last: false }, before), undefined);
   assert.deepEqual(unsent, before);
+  const reason = channel.ask({ ...question, last: true }, []);
+  assert.ok(reason !== undefined && "code" in reason);
+  assert.equal(reason.code, "CONNECTION");
+  assert.match(reason.message, /\/nonexistent\/raylet\.sock/);
   channel.close();
 });

@@ -9,7 +9,7 @@ import { ConnectionError, ProtocolError } from "../errors.js";
 import { SyncConnection, type SyncDialOptions } from "../io/sync-connection.js";
 import { mayReceive, readEnvelope, writeEnvelope } from "../protocol/codec.js";
 import { beginFrame, endFrame } from "../protocol/frames.js";
-import type { Message, Role } from "../protocol/messages.js";
+import type { Failure, Message, Role } from "../protocol/messages.js";
 import { FRAME } from "./frame-types.js";
 
 type Request = Message & { readonly type: "leaseExtent" };
@@ -34,8 +34,11 @@ export class StoreChannel {
     this.#options = options;
   }
 
-  /** Say what stands before the question, ask it, and wait. Undefined when there is no answer in time. */
-  ask(request: Request, before: readonly Message[]): Message | undefined {
+  /**
+   * Say what stands before the question, ask it, and wait. Undefined when there is no answer in time; when the last
+   * question cannot be asked at all, why not.
+   */
+  ask(request: Request, before: readonly Message[]): Message | Failure | undefined {
     let unsent = before;
     try {
       this.#connection ??= this.#dial();
@@ -46,8 +49,8 @@ export class StoreChannel {
     } catch (error) {
       this.close();
       this.#options.unsent(unsent);
-      if (error instanceof ConnectionError) return undefined;
-      throw error;
+      if (!(error instanceof ConnectionError)) throw error;
+      return request.last ? { code: ConnectionError.code, message: error.message } : undefined;
     }
   }
 

@@ -27,9 +27,9 @@ export interface ObjectWriterPort {
   send(message: Message): void;
   /**
    * Ask the raylet for room and wait, whatever the process is in the middle of; what stands in `before` is said first,
-   * the same way. Undefined when no answer came in time: a late one is given to `receive`.
+   * the same way. Undefined when no answer came in time: a late one is given to `receive`. Or why there will be none.
    */
-  ask(request: Message & { readonly type: "leaseExtent" }, before: readonly Message[]): Message | undefined;
+  ask(request: Message & { readonly type: "leaseExtent" }, before: readonly Message[]): Message | Failure | undefined;
   /** Let go of objects whose refs are garbage: their blocks come back by `free`. */
   collect(): void;
   /** The raylet must be able to move this block's object out of the way: `handOver` follows. */
@@ -202,11 +202,12 @@ export class ObjectWriter {
     const before = this.#before ?? [];
     this.#before = undefined;
     const answer = this.#port.ask({ type: "leaseExtent", request, minBytes, last }, before);
-    if (answer?.type === "extentLeased") {
+    if (answer === undefined || !("type" in answer)) return answer;
+    if (answer.type === "extentLeased") {
       this.#space.add(answer);
       return this.#space.allocate(minBytes);
     }
-    return answer?.type === "extentRefused" ? answer.reason : undefined;
+    return answer.type === "extentRefused" ? answer.reason : undefined;
   }
 
   /** The store is full: give everything that can be given, then ask for the last time. */
