@@ -38,7 +38,7 @@ namespace mobula {
 namespace {
 
 /** The loader refuses a binary with another number: raise it whenever the interface changes. */
-constexpr uint32_t kInterfaceVersion = 2;
+constexpr uint32_t kInterfaceVersion = 3;
 
 // ── Space ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -160,10 +160,10 @@ NAPI_MODULE_INIT() {
     napi_callback call;
   } functions[] = {
       {"mapShared", MapShared},       {"mapPrivate", MapPrivate},     {"unmap", Unmap},
-      {"copyPrivateMaps", CopyPrivateMaps},
-      {"liveMaps", LiveMaps},         {"onReleased", OnReleased},     {"reserve", ReserveSpace},
-      {"populate", Populate},         {"crc32c", Crc32cOf},           {"crc32cTable", Crc32cTableOf},
-      {"waitReadable", WaitReadable}, {"dieWithParent", DieWithParent},
+      {"liveMaps", LiveMaps},         {"onReleased", OnReleased},     {"takeReleased", TakeReleased},
+      {"reserve", ReserveSpace},      {"populate", Populate},         {"copyPrivateMaps", CopyPrivateMaps},
+      {"crc32c", Crc32cOf},           {"crc32cTable", Crc32cTableOf}, {"waitReadable", WaitReadable},
+      {"dieWithParent", DieWithParent},
   };
   for (const auto& each : functions) {
     napi_value function;

@@ -1,6 +1,7 @@
 /**
  * Mappings of the store's file. One ends with the last view of its memory, which any thread may find out: V8's sweepers,
- * or the end of the thread that made it. Whoever it is takes the addresses back and leaves the token for the event loop.
+ * or the end of the thread that made it. Whoever it is takes the addresses back and leaves the token for the mapping's
+ * environment, which is woken up, and may also ask in the middle of synchronous code.
  */
 #include "mappings.h"
 
@@ -24,11 +25,15 @@ namespace {
 /** Arrays in the store begin at multiples of it: `STORE_PAGE_BYTES` in src/base/limits.ts. */
 constexpr off_t kStorePage = 4096;
 
+struct Mapping;
+
 /** Where an environment hears of mappings that are gone. It stays until the environment and all its mappings are gone. */
 struct Listener {
-  /** Takes tokens from any thread to the event loop; null when that has ended, or nobody has asked to be told yet. */
-  napi_threadsafe_function tokens;
+  /** Wakes the event loop up from any thread; null when that has ended, or nobody has asked to be told yet. */
+  napi_threadsafe_function waker;
   napi_ref on_released;
+  /** Mappings that are gone and whose tokens nobody has taken yet, the last one first. */
+  Mapping* gone;
   size_t users;
 };
 
@@ -84,32 +89,51 @@ void EndMapping(void* data) {
   pthread_mutex_lock(&lock);
   Listener* listener = mapping->listener;
   // Nothing of JavaScript can run when the thread has ended: the process of the pins is told by their connection then.
-  bool is_told = mapping->token >= 0 && listener->tokens != nullptr &&
-                 napi_call_threadsafe_function(listener->tokens, mapping, napi_tsfn_nonblocking) == napi_ok;
+  bool is_told = mapping->token >= 0 && listener->waker != nullptr;
+  if (is_told) {
+    mapping->next = listener->gone;
+    listener->gone = mapping;
+    // Who finds others in the list has been woken up, or will take all.
+    if (mapping->next == nullptr) napi_call_threadsafe_function(listener->waker, nullptr, napi_tsfn_nonblocking);
+  }
   LeaveLocked(listener);
   pthread_mutex_unlock(&lock);
   if (!is_told) free(mapping);
 }
 
-/** In the event loop of the mapping's environment, or without an environment when that has ended. */
-void TellReleased(napi_env env, napi_value, void* context, void* data) {
-  Mapping* mapping = static_cast<Mapping*>(data);
-  napi_value callback, argument;
-  if (env != nullptr &&
-      napi_get_reference_value(env, static_cast<Listener*>(context)->on_released, &callback) == napi_ok &&
-      napi_create_double(env, mapping->token, &argument) == napi_ok) {
-    napi_call_function(env, Undefined(env), callback, 1, &argument, nullptr);
-  }
-  free(mapping);
+Mapping* TakeGoneLocked(Listener* listener) {
+  Mapping* gone = listener->gone;
+  listener->gone = nullptr;
+  return gone;
 }
 
-/** The event loop has ended: no token reaches it any more. */
-void EndTokens(napi_env, void* data, void*) {
+void FreeAll(Mapping* mapping) {
+  while (mapping != nullptr) {
+    Mapping* next = mapping->next;
+    free(mapping);
+    mapping = next;
+  }
+}
+
+/** In the event loop, or without an environment when that has ended. */
+void TellReleased(napi_env env, napi_value, void* context, void*) {
+  napi_value callback;
+  if (env == nullptr ||
+      napi_get_reference_value(env, static_cast<Listener*>(context)->on_released, &callback) != napi_ok) {
+    return;
+  }
+  napi_call_function(env, Undefined(env), callback, 0, nullptr, nullptr);
+}
+
+/** The event loop has ended: nobody takes tokens any more. */
+void EndWaker(napi_env, void* data, void*) {
   Listener* listener = static_cast<Listener*>(data);
   pthread_mutex_lock(&lock);
-  listener->tokens = nullptr;
+  Mapping* gone = TakeGoneLocked(listener);
+  listener->waker = nullptr;
   LeaveLocked(listener);
   pthread_mutex_unlock(&lock);
+  FreeAll(gone);
 }
 
 void EndEnvironment(napi_env, void* data, void*) {
@@ -125,20 +149,20 @@ Listener* ListenerOf(napi_env env) {
 }
 
 /** False after throwing. */
-bool BeginTokens(napi_env env, Listener* listener) {
-  if (listener->tokens != nullptr) return true;
+bool BeginWaker(napi_env env, Listener* listener) {
+  if (listener->waker != nullptr) return true;
   napi_value name;
-  napi_threadsafe_function tokens;
+  napi_threadsafe_function waker;
   if (napi_create_string_utf8(env, "mobula mappings", NAPI_AUTO_LENGTH, &name) != napi_ok ||
-      napi_create_threadsafe_function(env, nullptr, nullptr, name, 0, 1, listener, EndTokens, listener, TellReleased,
-                                      &tokens) != napi_ok) {
+      napi_create_threadsafe_function(env, nullptr, nullptr, name, 0, 1, listener, EndWaker, listener, TellReleased,
+                                      &waker) != napi_ok) {
     ThrowErrno(env, "napi_create_threadsafe_function", ENOMEM);
     return false;
   }
-  napi_unref_threadsafe_function(env, tokens);
+  napi_unref_threadsafe_function(env, waker);
   pthread_mutex_lock(&lock);
   listener->users++;
-  listener->tokens = tokens;
+  listener->waker = waker;
   pthread_mutex_unlock(&lock);
   return true;
 }
@@ -246,11 +270,28 @@ napi_value OnReleased(napi_env env, napi_callback_info info) {
     return ThrowArgument(env, "onReleased takes a function");
   }
   Listener* listener = ListenerOf(env);
-  if (!BeginTokens(env, listener)) return nullptr;
+  if (!BeginWaker(env, listener)) return nullptr;
   if (listener->on_released != nullptr) napi_delete_reference(env, listener->on_released);
   listener->on_released = nullptr;
   napi_create_reference(env, arguments.values[0], 1, &listener->on_released);
   return Undefined(env);
+}
+
+napi_value TakeReleased(napi_env env, napi_callback_info) {
+  Listener* listener = ListenerOf(env);
+  pthread_mutex_lock(&lock);
+  Mapping* gone = TakeGoneLocked(listener);
+  pthread_mutex_unlock(&lock);
+  napi_value tokens;
+  napi_status status = napi_create_array(env, &tokens);
+  uint32_t count = 0;
+  for (Mapping* mapping = gone; mapping != nullptr && status == napi_ok; mapping = mapping->next) {
+    napi_value token;
+    status = napi_create_double(env, mapping->token, &token);
+    if (status == napi_ok) status = napi_set_element(env, tokens, count++, token);
+  }
+  FreeAll(gone);
+  return status == napi_ok ? tokens : nullptr;
 }
 
 }  // namespace mobula

@@ -8,7 +8,7 @@ namespace mobula {
 
 /** mapShared(fd, offset, length): ArrayBuffer. The offset of either kind is a multiple of 4 KiB, whatever pages the machine has. */
 napi_value MapShared(napi_env env, napi_callback_info info);
-/** mapPrivate(fd, offset, length, token): ArrayBuffer. `onReleased` is told the token, unless it is -1. */
+/** mapPrivate(fd, offset, length, token): ArrayBuffer. `takeReleased` gives the token, unless it is -1. */
 napi_value MapPrivate(napi_env env, napi_callback_info info);
 /** unmap(buffer): detach it now. Never for what user code may hold. */
 napi_value Unmap(napi_env env, napi_callback_info info);
@@ -19,8 +19,10 @@ napi_value LiveMaps(napi_env env, napi_callback_info info);
  * a token are nobody's for longer than their block is pinned, which may have ended: the file may be shorter by now.
  */
 napi_value CopyPrivateMaps(napi_env env, napi_callback_info info);
-/** onReleased(callback): one for each environment; the last one counts. */
+/** onReleased(callback): called when there is something to take. One for each environment; the last one counts. */
 napi_value OnReleased(napi_env env, napi_callback_info info);
+/** takeReleased(): the tokens of mappings of this environment that are gone, each once */
+napi_value TakeReleased(napi_env env, napi_callback_info info);
 
 /** What an environment (main thread or worker thread) has of its own. False where it cannot be had. */
 bool BeginListener(napi_env env);

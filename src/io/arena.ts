@@ -27,7 +27,7 @@ import { ObjectLostError, ObjectStoreFullError, OutOfDiskError } from "../errors
 import { ArenaSpace, FilledSpace, isFull, type Space, STAT_BLOCK_BYTES } from "./arena-space.js";
 import { ArenaWindows } from "./arena-windows.js";
 import { loadNative, type Native } from "./native.js";
-import { mapPrivately } from "./private-maps.js";
+import { mapPrivately, tellReleased } from "./private-maps.js";
 
 export const SHARED_MEMORY = "/dev/shm";
 export const ARENA_PREFIX = "mobula-";
@@ -248,6 +248,11 @@ export class Arena {
         throw new ObjectLostError(`the object store ${this.path} ends at byte ${offset + at}: somebody cut it`);
       at += got;
     }
+  }
+
+  /** The mappings that a collection has ended are released now; else that takes a turn of the event loop. */
+  releaseCollected(): void {
+    if (this.#native !== undefined) tellReleased(this.#native);
   }
 
   /** Make the private mappings of this process independent of the file: its blocks will be others' soon. */

@@ -9,7 +9,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 
 /** Raised together with the one in `native/addon.cc`. */
-const INTERFACE_VERSION = 2;
+const INTERFACE_VERSION = 3;
 const VARIABLE = "MOBULA_NATIVE";
 
 /** What the addon offers. Each function throws an error whose `code` is the name of an errno, or a TypeError. */
@@ -21,7 +21,7 @@ export interface Native {
   mapShared(fd: number, offset: number, sizeBytes: number): ArrayBuffer | undefined;
   /**
    * Map a range of a file copy-on-write. Undefined where this runtime allows no external memory. The mapping ends when
-   * the last view of it is gone and the event loop turns; `onReleased` is told the token then, unless it is -1.
+   * the last view of it is gone; `takeReleased` gives the token then, unless it is -1.
    */
   mapPrivate(fd: number, offset: number, sizeBytes: number, token: number): ArrayBuffer | undefined;
   /** Detach a shared mapping now: all its views are empty from here on. */
@@ -30,7 +30,10 @@ export interface Native {
   liveMaps(): number;
   /** Give this thread's private mappings that have a token memory of their own: the files may change from here on. */
   copyPrivateMaps(): void;
-  onReleased(callback: (token: number) => void): void;
+  /** Called when the event loop turns and there is something to take; one for each thread. */
+  onReleased(callback: () => void): void;
+  /** The tokens of mappings of this thread that are gone, each once; none before `onReleased` was called. */
+  takeReleased(): number[];
   /** Take space in the file system for a range of a file, whose contents stay. @throws ENOSPC, EDQUOT, EOPNOTSUPP */
   reserve(fd: number, offset: number, sizeBytes: number): void;
   /** Touch all pages of a view of a shared mapping at once. False where the kernel cannot. @throws ENOSPC */

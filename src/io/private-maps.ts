@@ -21,7 +21,7 @@ export function mapPrivately(
   onReleased: (() => void) | undefined,
 ): ArrayBuffer | undefined {
   if (listening !== native) {
-    native.onReleased(tellReleased);
+    native.onReleased(() => tellReleased(native));
     listening = native;
   }
   const token = onReleased === undefined ? NOBODY : nextToken++;
@@ -41,8 +41,11 @@ export function mapPrivately(
   }
 }
 
-function tellReleased(token: number): void {
-  const onReleased = released.get(token);
-  released.delete(token);
-  onReleased?.();
+/** Mappings of which the last view has been collected end now, also in the middle of synchronous code. */
+export function tellReleased(native: Native): void {
+  for (const token of native.takeReleased()) {
+    const onReleased = released.get(token);
+    released.delete(token);
+    onReleased?.();
+  }
 }

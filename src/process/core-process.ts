@@ -203,7 +203,7 @@ export class CoreProcess {
     const tracker = { entry, released: false };
     (handle as TrackedHandle)[TRACK](tracker);
     this.#finalizer.register(handle, tracker);
-    if (entry.state === "local") this.#weakHandles.add(tracker, handle);
+    this.#weakHandles.add(tracker, handle);
   }
 
   /** Its ref object was disposed of, or is garbage: the first counts. */
@@ -355,6 +355,7 @@ export class CoreProcess {
   /** Let go of what user code cannot name any more, in the middle of that code. */
   #collect(): void {
     for (const tracker of this.#weakHandles.collect()) this.dropTracked(tracker);
+    this.#arena?.releaseCollected();
     this.owner.references.flush();
     this.raylet.flush();
   }

@@ -80,5 +80,6 @@ function makeCollector(): () => void {
   return () => {
     checkpoint.runInContext(context);
     gc();
+    gc(true); // of the young alone: it first waits for the thread that ends the memory of arrays which the other has found
   };
 }

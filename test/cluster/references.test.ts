@@ -66,20 +66,41 @@ test("refs that nobody can reach make room in a store without disk, in whatever 
   const make = remote((i: number) => new Float64Array(1_000_000).fill(i));
   const lengthOf = remote((array: Float64Array) => array.length);
   const relay = remote(async (i: number) => await get(lengthOf.remote(make.remote(i))));
-  await ray.shutdown();
-  process.env["MOBULA_SPILL_BYTES"] = "0";
-  try {
-    await ray.init({ numCpus: 2, objectStoreMemory: 64 * 1024 * 1024 });
+  await withoutDisk(async () => {
     for (let i = 0; i < 20; i++) {
       assert.equal(await get(lengthOf.remote(make.remote(i))), 1_000_000); // 160 MB of garbage
       assert.equal(await get(relay.remote(i)), 1_000_000);
     }
+  });
+});
+
+test("what a process has read and dropped makes room for it in the middle of synchronous code, too", async () => {
+  const program = async (): Promise<number> => {
+    const make = remote({ numCpus: 0 }, (i: number) => new Float64Array(1_000_000).fill(i));
+    for (let i = 0; i < 7; i++) await get(make.remote(i)); // of eight that fit
+    const kept = [0, 1, 2, 3, 4].map((i) => put(new Float64Array(1_000_000).fill(i)));
+    let total = 0;
+    for (const ref of kept) total += (await get(ref))[999_999] as number;
+    return total;
+  };
+  await withoutDisk(async () => {
+    assert.equal(await program(), 10);
+    assert.equal(await get(remote(program).remote()), 10);
+  });
+});
+
+async function withoutDisk(test: () => Promise<void>): Promise<void> {
+  await ray.shutdown();
+  process.env["MOBULA_SPILL_BYTES"] = "0";
+  try {
+    await ray.init({ numCpus: 2, objectStoreMemory: 64 * 1024 * 1024 });
+    await test();
   } finally {
     delete process.env["MOBULA_SPILL_BYTES"];
     await ray.shutdown();
     await ray.init({ numCpus: 2, objectStoreMemory: 64 * 1024 * 1024 });
   }
-});
+}
 
 test("dispose frees at once", async () => {
   const ref = put(new Uint8Array(LARGE_BYTES));

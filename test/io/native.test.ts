@@ -141,7 +141,7 @@ function testAddon(native: Native): void {
 
   test("the callback is told the token once, after the last view is gone", async () => {
     const told: number[] = [];
-    native.onReleased((token) => told.push(token));
+    native.onReleased(() => told.push(...native.takeReleased()));
     let view: Uint8Array | undefined = new Uint8Array(native.mapPrivate(fd, 0, PAGE, 42) as ArrayBuffer, 8, 8);
     await new Promise((resolve) => setImmediate(resolve));
     collectGarbage();
@@ -151,6 +151,24 @@ function testAddon(native: Native): void {
     await collectUntil(() => told.length > 0);
     await allGone();
     assert.deepEqual(told, [42]);
+  });
+
+  test("tokens can be taken in the middle of synchronous code, and are not told again", async () => {
+    const told: number[] = [];
+    native.onReleased(() => told.push(...native.takeReleased()));
+    (() => {
+      for (const token of [7, 8]) new Uint8Array(native.mapPrivate(fd, 0, PAGE, token) as ArrayBuffer)[0] = token;
+    })();
+    await new Promise((resolve) => setImmediate(resolve));
+    const taken: number[] = [];
+    for (let attempt = 0; attempt < 100 && taken.length < 2; attempt++) {
+      collectGarbage();
+      taken.push(...native.takeReleased());
+    }
+    assert.deepEqual(taken.sort(), [7, 8]);
+    await new Promise((resolve) => setTimeout(resolve, 10));
+    assert.deepEqual([told, native.takeReleased()], [[], []]);
+    await allGone();
   });
 
   test("a worker thread that is terminated leaves no mapping", async () => {
