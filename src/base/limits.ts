@@ -25,7 +25,8 @@ export const MAX_WAITERS_PER_OBJECT = 10_000;
 export const DECLARATION_WAIT_MS = 2_000;
 /**
  * Processes that are asked for the holds they have not sent yet may be in synchronous code: so long those who wait for an
- * object of a dead owner wait for them, too. What they may still hold is not freed before they have answered.
+ * object of a dead owner, or for one that is lost and whose task is not known yet, wait for them, too. What they may still
+ * hold is not freed before they have answered.
  */
 export const HOLD_FLUSH_PATIENCE_MS = 2_000;
 /** Objects that one raylet is bringing to its node, or waits for. */

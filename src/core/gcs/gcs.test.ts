@@ -536,6 +536,10 @@ test("a node that is silent for its time is dead, and takes its processes, copie
   w.gcs.nodeDied(node("N2"), "again");
   assert.deepEqual(w.asked(), []);
   w.send(N1, { type: "subscribeObject", objectId: object("c"), forTask: undefined, fetch: true, failedAt: undefined });
+  assert.deepEqual(w.asked(), ["d: flushHolds 2"]); // it may know how the object is made, and has not said so yet
+  w.send(N1, { type: "subscribeObject", objectId: object("c"), forTask: undefined, fetch: true, failedAt: undefined });
+  assert.deepEqual(w.asked(), []);
+  w.send(D, { type: "holdsFlushed", epoch: 2 });
   assert.deepEqual(w.asked(), ["N1: objectGone c OBJECT_LOST"]);
   assert.equal(w.gcs.nodeCount, 1);
 });

@@ -124,6 +124,7 @@ export class Gcs {
         placeTask: (request) => this.scheduler.placeTask(request),
         cancelLease: (leaseId) => this.#cancelLease(leaseId),
         returnLease: ({ nodeId }, leaseId) => port.send(rayletOf(nodeId), { type: "returnLease", leaseId }),
+        askForSpec: (object) => this.#desk.askForSpec(object),
       },
       this.objects,
     );
@@ -134,7 +135,10 @@ export class Gcs {
       isNodeAlive: (node) => this.#nodes.has(node),
       isAlive: (process) => this.#isAlive(process),
       isJobAlive: (id) => this.#jobs.isAlive(id),
-      hearAll: (heard) => this.#flush.begin(this.#refsOf(hasJob), { heard, ended: () => {} }),
+      hear: (isAsked, heard) => {
+        const isHeard = ({ ref, jobId }: ProcessRecord) => jobId !== undefined && isAsked(ref.processId); // others have no holds
+        this.#flush.begin(this.#refsOf(isHeard), { heard, ended: () => {} });
+      },
     });
   }
 
@@ -390,9 +394,4 @@ export class Gcs {
     }
     this.#port.stop("the cluster was stopped");
   }
-}
-
-/** Only those have holds. */
-function hasJob(process: ProcessRecord): boolean {
-  return process.jobId !== undefined;
 }

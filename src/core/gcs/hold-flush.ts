@@ -5,6 +5,8 @@
  * object table holds what the result names.) When a driver dies its own job ends with it, and is not asked. Each is asked to flush; connections keep order, so the answer comes
  * after every hold.
  *
+ * In the same way those who hold a lost object are asked for the spec of its task, which may be under way.
+ *
  * A process in synchronous code answers late, perhaps in an hour. So long holds are kept. What does not end anything
  * waits for `HOLD_FLUSH_PATIENCE_MS` and no longer: what a process says goes out before what relies on it, so a silent
  * one has said what others know of it.

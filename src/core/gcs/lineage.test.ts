@@ -55,6 +55,7 @@ class World {
         },
         cancelLease: (id) => say(`cancel ${id}`),
         returnLease: (worker, id) => say(`${worker.nodeId}: return ${id}`),
+        askForSpec: (id) => say(`who makes ${id}?`),
       },
       this.table,
       maxBytes,
@@ -235,6 +236,8 @@ test("what cannot be made again is gone with its reason: a put, an argument that
   w.made("b", [resultOf("c")]);
   w.lose();
   w.want("c");
+  assert.deepEqual(w.asked(), ["who makes c?"]);
+  w.lineage.noSpec(resultOf("c"));
   assert.match(w.asked().join(), /^N1: c is gone, OBJECT_LOST: .*node N2/);
   w.want("a");
   w.lineage.leaseGranted(w.lease("a", 1), W);
@@ -247,15 +250,22 @@ test("what cannot be made again is gone with its reason: a put, an argument that
   assert.match(w.asked().join(), /^run b as b.1, run 1,N1: b is gone, OBJECT_RECONSTRUCTION: .*could not run again/);
 });
 
-test("a spec that comes after the question still helps", () => {
-  const w = new World();
-  w.table.register(node("N2"), resultOf("a"), 10, D.processId, []);
-  w.lose();
-  w.want("a");
-  assert.match(w.asked().join(), /OBJECT_LOST/);
-  w.hand("a");
-  w.want("a");
-  assert.deepEqual(w.asked(), ["run a as a.1, run 1"]);
+test("a spec that comes after the question is in time, and helps even after the answer", () => {
+  for (const isTold of [false, true]) {
+    const w = new World();
+    w.table.register(node("N2"), resultOf("a"), 10, D.processId, []);
+    w.lose();
+    w.want("a");
+    assert.deepEqual(w.asked(), ["who makes a?"]);
+    if (isTold) w.lineage.noSpec(resultOf("a"));
+    assert.equal(/OBJECT_LOST/.test(w.asked().join()), isTold);
+    w.hand("a");
+    if (isTold) w.want("a");
+    w.lineage.settle();
+    assert.deepEqual(w.asked(), ["run a as a.1, run 1"]);
+    w.lineage.noSpec(resultOf("a"));
+    assert.deepEqual(w.asked(), []);
+  }
 });
 
 test("the first result stands: a late first copy ends the waiting, and the second is freed", () => {

@@ -34,7 +34,9 @@ import { MAX_EVICTED_LINEAGE, MAX_LINEAGE_BYTES } from "../../base/limits.js";
 import type { Failure, LeaseRequest, LineageSpec, MessageBody } from "../../protocol/messages.js";
 import { MISSING } from "../executor/executor.js";
 import { Recent } from "../recent.js";
+import type { LineageRecord, Rebuild } from "./lineage-record.js";
 import { argumentsOf, evicted, exhausted, nameOf, noRoom, sizeOf } from "./lineage-spec.js";
+import { NeededTasks } from "./needed-tasks.js";
 import type { HolderId } from "./object-port.js";
 import type { ObjectTable } from "./object-table.js";
 
@@ -43,31 +45,8 @@ export interface LineagePort {
   /** The lease is not wanted any more, wherever its request is. */
   cancelLease(leaseId: LeaseId): void;
   returnLease(worker: ProcessRef, leaseId: LeaseId): void;
-}
-
-/** A run of the task that is under way. */
-interface Rebuild {
-  readonly leaseId: LeaseId;
-  /** What its arguments name, held in the task's name until it has ended. */
-  readonly held: readonly ObjectId[];
-  worker: ProcessRef | undefined;
-}
-
-interface LineageRecord {
-  readonly spec: LineageSpec;
-  readonly sizeBytes: number;
-  /** Returns that have an entry in the object table. */
-  readonly live: Set<number>;
-  /** Tasks whose results this one takes. */
-  readonly needs: ReadonlySet<TaskId>;
-  /** Who has it run, while it has not ended there. */
-  owner: ProcessId | undefined;
-  lostAttempts: number;
-  /** Every run has a number of its own: it tells the children of two runs apart. */
-  run: number;
-  rebuild: Rebuild | undefined;
-  /** Why the last run is no more. */
-  lastLoss: string;
+  /** The spec of its task may be under way: `noSpec` follows when whoever could have it has been heard. */
+  askForSpec(object: ObjectId): void;
 }
 
 export class Lineage {
@@ -78,8 +57,7 @@ export class Lineage {
   readonly #records = new Map<TaskId, LineageRecord>();
   /** Tasks that their owners still have run. */
   readonly #unfinished = new Map<ProcessId, Set<TaskId>>();
-  /** How many records need results of a task, whether or not its own record is here. */
-  readonly #neededBy = new Map<TaskId, number>();
+  readonly #needed = new NeededTasks();
   readonly #rebuilding = new Map<LeaseId, LineageRecord>();
   readonly #evicted = new Recent<TaskId>(MAX_EVICTED_LINEAGE);
   #bytes = 0;
@@ -99,12 +77,12 @@ export class Lineage {
     if (this.#records.has(taskId)) return;
     const live = new Set<number>();
     for (let i = 0; i < spec.task.numReturns; i++) if (this.#objects.lookUp(objectIdOf(taskId, i))) live.add(i);
-    if (live.size === 0 && !this.#neededBy.has(taskId)) return; // nobody holds a result any more
+    if (live.size === 0 && !this.#needed.has(taskId)) return; // nobody holds a result any more
     if (!this.#objects.hasRoomFor(spec.promoted)) return; // it cannot be made again
     const needs = new Set(argumentsOf(spec).map(taskOfObject));
     needs.delete(taskId); // its promoted arguments
     for (const id of spec.promoted) this.#objects.addHold(holderOf(taskId), id);
-    for (const task of needs) this.#neededBy.set(task, (this.#neededBy.get(task) ?? 0) + 1);
+    this.#needed.add(needs);
     const { attempt: run } = spec.task;
     const { lostAttempts } = spec;
     const sizeBytes = sizeOf(spec);
@@ -114,6 +92,7 @@ export class Lineage {
     if (owner !== undefined) this.#unfinished.set(owner, (this.#unfinished.get(owner) ?? new Set()).add(taskId));
     this.#bytes += sizeBytes;
     for (const index of live) this.#objects.canBeRebuilt(objectIdOf(taskId, index));
+    if (owner === undefined) this.#wantAwaited(record);
     this.#evictBeyondLimit(taskId);
   }
 
@@ -138,6 +117,11 @@ export class Lineage {
   /** Somebody waits for an object without a copy. */
   wanted(object: ObjectId): void {
     this.#wanted.push(object);
+  }
+
+  /** Whoever could have its spec has been heard. */
+  noSpec(object: ObjectId): void {
+    if (this.#recordOf(object) === undefined) this.#objects.failLost(object, undefined);
   }
 
   /** The object has no entry any more. */
@@ -223,15 +207,14 @@ export class Lineage {
     for (const [taskId, record] of this.#records) {
       bytes += record.sizeBytes;
       assert(
-        record.live.size > 0 || this.#neededBy.has(taskId) || record.rebuild !== undefined,
+        record.live.size > 0 || this.#needed.has(taskId) || record.rebuild !== undefined,
         "a spec is kept for somebody",
       );
       assert(
         record.owner === undefined || record.rebuild === undefined,
         "a task that its owner has run is not rebuilt",
       );
-      for (const needed of record.needs)
-        assert((this.#neededBy.get(needed) ?? 0) > 0, "what a record needs is counted");
+      for (const needed of record.needs) assert(this.#needed.has(needed), "what a record needs is counted");
     }
     assert(bytes === this.#bytes, "the bytes of all specs add up");
     for (const [leaseId, { rebuild }] of this.#rebuilding) {
@@ -242,14 +225,19 @@ export class Lineage {
   /** An object is wanted that has no copy: run its task again, or say why that cannot be. */
   #make(object: ObjectId): void {
     if (!this.#objects.isLost(object)) return; // it came back meanwhile, or nobody holds it any more
-    const record = this.#records.get(taskOfObject(object));
-    const index = indexOfObject(object);
-    if (record === undefined || index >= record.spec.task.numReturns) {
-      const wasEvicted = this.#evicted.has(taskOfObject(object));
-      return this.#objects.failLost(object, wasEvicted ? evicted(object) : undefined);
+    const record = this.#recordOf(object);
+    if (record === undefined) {
+      if (!this.#evicted.has(taskOfObject(object))) return this.#port.askForSpec(object);
+      return this.#objects.failLost(object, evicted(object));
     }
-    record.live.add(index); // its ref may have left its owner after the spec had
+    record.live.add(indexOfObject(object)); // its ref may have left its owner after the spec had
     if (record.rebuild === undefined && record.owner === undefined) this.#start(record);
+  }
+
+  /** Of an object that its task makes. */
+  #recordOf(object: ObjectId): LineageRecord | undefined {
+    const record = this.#records.get(taskOfObject(object));
+    return record !== undefined && indexOfObject(object) < record.spec.task.numReturns ? record : undefined;
   }
 
   /** Its owner is done with it: what has a copy or had one is made again from here on. */
@@ -352,7 +340,7 @@ export class Lineage {
     const candidates = [first];
     for (let taskId = candidates.pop(); taskId !== undefined; taskId = candidates.pop()) {
       const record = this.#records.get(taskId);
-      if (record === undefined || record.live.size > 0 || this.#neededBy.has(taskId)) continue;
+      if (record === undefined || record.live.size > 0 || this.#needed.has(taskId)) continue;
       const { rebuild } = record;
       if (rebuild?.worker !== undefined) continue; // it runs: what its code does is done to the end
       if (rebuild !== undefined) {
@@ -375,12 +363,7 @@ export class Lineage {
     this.#forgetOwner(record);
     this.#bytes -= sizeBytes;
     for (const id of spec.promoted) this.#objects.release(holderOf(taskId), id);
-    return [...needs].filter((task) => {
-      const count = (this.#neededBy.get(task) ?? 1) - 1;
-      if (count > 0) this.#neededBy.set(task, count);
-      else this.#neededBy.delete(task);
-      return count === 0;
-    });
+    return this.#needed.remove(needs);
   }
 
   #evictBeyondLimit(newest: TaskId): void {

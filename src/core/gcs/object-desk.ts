@@ -12,6 +12,7 @@ import {
   type NodeId,
   OBJECT_ID_DIGITS,
   type ObjectId,
+  type ProcessId,
   type ProcessRef,
   rayletOf,
   TASK_ID_DIGITS,
@@ -30,10 +31,10 @@ export interface ObjectDeskPort {
   isAlive(process: ProcessRef): boolean;
   isJobAlive(job: JobId): boolean;
   /**
-   * Call `heard` when every living process has sent what it had to say of its holds when this was called, at the latest
-   * after `HOLD_FLUSH_PATIENCE_MS`.
+   * Call `heard` when every living process among these has sent what it had to say of its holds and its tasks when this
+   * was called, at the latest after `HOLD_FLUSH_PATIENCE_MS`.
    */
-  hearAll(heard: () => void): void;
+  hear(isAsked: (process: ProcessId) => boolean, heard: () => void): void;
 }
 
 export class ObjectDesk {
@@ -44,6 +45,8 @@ export class ObjectDesk {
   /** Since when objects are known to be without a maker. */
   readonly #strayMs = new Map<ObjectId, number>();
   #flushing = false;
+  /** Lost objects whose holders are being heard. */
+  readonly #asking = new Set<ObjectId>();
   /** Who holds most, in words: looked at once between two heartbeats, however many objects are refused. */
   #mostHolding: string | undefined;
 
@@ -112,9 +115,24 @@ export class ObjectDesk {
     const overdue = [...this.#strayMs].filter(([, sinceMs]) => nowMs - sinceMs >= DECLARATION_WAIT_MS);
     if (overdue.length === 0 || this.#flushing) return;
     this.#flushing = true;
-    this.#port.hearAll(() => {
+    const everybody = () => true;
+    this.#port.hear(everybody, () => {
       this.#flushing = false;
       for (const [object] of overdue) if (strays.has(object)) this.#objects.fail(object, nobodys(object));
+    });
+  }
+
+  /**
+   * An object without a copy is wanted, and how it is made is not known. Its owner hands that over with the answer, and may
+   * have asked for the object in the same turn, or before it had sealed large arguments of the task: it holds the object.
+   */
+  askForSpec(object: ObjectId): void {
+    if (this.#asking.has(object)) return;
+    this.#asking.add(object);
+    const isHolder = (process: ProcessId) => this.#objects.isHeldBy(process, object);
+    this.#port.hear(isHolder, () => {
+      this.#asking.delete(object);
+      this.#lineage.noSpec(object);
     });
   }
 

@@ -175,6 +175,10 @@ export class ObjectTable {
     if (row !== undefined && row.locations.size === 0) this.#fail(object, row, reason);
   }
 
+  isHeldBy(holder: HolderId, object: ObjectId): boolean {
+    return this.#heldBy.get(holder)?.has(object) === true;
+  }
+
   /** A holder let go. The last one to go frees every copy, and lets go of what the object contained. */
   release(holder: HolderId, object: ObjectId): void {
     const letGo: [HolderId, ObjectId][] = [[holder, object]];

@@ -26,6 +26,8 @@ export class Holds {
   #nextSequence = 1;
   /** Holds asked for and not confirmed yet, oldest first; whoever needs them confirmed waits in `#onSettled`. */
   readonly #unconfirmed = new Set<number>();
+  /** Of these, what has not even been sent. */
+  readonly #expected = new Set<number>();
   #onSettled: { readonly upTo: number; readonly action: () => void }[] = [];
 
   constructor(port: HoldsPort) {
@@ -57,12 +59,15 @@ export class Holds {
    * again may still be on its way when this process dies, and must not be when its answer has left.
    */
   expect(): number {
-    return this.#ask();
+    const sequence = this.#ask();
+    this.#expected.add(sequence);
+    return sequence;
   }
 
   /** The object table has registered a batch. */
   added(sequence: number): void {
     if (!this.#unconfirmed.delete(sequence)) return;
+    this.#expected.delete(sequence);
     const [oldest = this.#nextSequence] = this.#unconfirmed;
     const settled = this.#onSettled.filter(({ upTo }) => upTo < oldest);
     this.#onSettled = this.#onSettled.filter(({ upTo }) => upTo >= oldest);
@@ -88,10 +93,12 @@ export class Holds {
     for (const objects of takeBatches(this.#toRelease)) this.#port.sendToGcs({ type: "releaseHolds", objects });
   }
 
-  /** A process of the job died: everything so far has been sent. */
+  /** A process died, or an object was lost: answered when everything so far has been sent. */
   flushFor(epoch: number): void {
     this.flush();
-    this.#port.sendToGcs({ type: "holdsFlushed", epoch });
+    const answer = () => this.#port.sendToGcs({ type: "holdsFlushed", epoch });
+    if (this.#expected.size === 0) answer();
+    else this.whenSettled(answer);
   }
 
   check(): void {

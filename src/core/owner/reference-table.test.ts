@@ -480,6 +480,15 @@ test("an action waits for the holds asked for before it, and for no later ones",
   assert.equal(w.table.holds.areSettled, true);
 });
 
+test("asked to flush while something is on its way that others rely on, it answers after that", () => {
+  const w = world();
+  const spec = w.table.holds.expect();
+  w.table.holds.flushFor(7);
+  assert.deepEqual(w.asked(), []);
+  w.table.holds.added(spec);
+  assert.deepEqual(w.asked(), ["holdsFlushed 7"]);
+});
+
 test("asked to flush, it sends what it has gathered before it says so", () => {
   const w = world();
   w.borrowed("b");
