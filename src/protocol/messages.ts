@@ -120,7 +120,7 @@ export const MESSAGES = {
   returnLease: message(["driver", "worker", "gcs"], ["raylet"], struct({ leaseId })),
   /** Others wait for what this lease holds: its owner gives it back as soon as nothing is in flight. */
   leaseWanted: message(["raylet"], OWNERS, struct({ leaseId })),
-  /** `bystander`: the worker was killed because of another lease that shared it. */
+  /** `bystander`: the worker was killed because of another lease that shared it, and this one's task had not begun. */
   leaseLost: message(
     ["raylet", "gcs"],
     ["driver", "worker", "gcs"],

@@ -16,6 +16,8 @@ export interface Granted {
   /** What it holds of the node now. */
   held: Amounts;
   blocked: boolean;
+  /** A task of it has waited in `get`: it runs, or has run. */
+  hasBegun: boolean;
   /** Its worker is being killed: nothing of it is free before that. */
   doomed: boolean;
 }

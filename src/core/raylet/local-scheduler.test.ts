@@ -45,7 +45,8 @@ class World {
       killWorker: (worker) => say(`kill ${this.#workers.get(worker.processId)}`),
       leaseCancelled: ({ leaseId }) => say(`${leaseId} is cancelled`),
       leaseRefused: ({ leaseId }, reason) => say(`${leaseId} is refused: ${reason.code}`),
-      leaseLost: ({ leaseId }, reason) => say(`${leaseId} is lost: ${reason.code}`),
+      leaseLost: ({ leaseId }, reason, bystander) =>
+        say(`${leaseId} is lost${bystander ? " as a bystander" : ""}: ${reason.code}`),
       leaseWanted: ({ leaseId }) => say(`${leaseId} is wanted back`),
     };
     this.scheduler = new LocalScheduler(N1, port, this.resources, this.pool, this.journey, maxQueued);
@@ -315,6 +316,40 @@ test("when a worker dies, the tasks that it owned end with their workers, and no
   w.pool.remove(worker, failure("WORKER_CRASHED"));
   w.scheduler.workerDied(worker, failure("WORKER_CRASHED"));
   assert.equal(w.freeCpus(), 1);
+});
+
+test("who shared a worker that was killed for another's sake is a bystander, unless its task has begun (seed 2804)", () => {
+  for (const isResumed of [false, true]) {
+    const w = new World({ cpus: 1, workers: 1 });
+    w.submit("outer", { owner: process("d2") });
+    w.submit("inner", { depth: 1 });
+    w.asked();
+    w.scheduler.taskBlocked(lease("outer"));
+    assert.deepEqual(w.asked(), ["inner gets w1"]);
+    if (isResumed) w.scheduler.taskResumed(lease("outer"));
+    w.scheduler.workerOwnerDied(processId("d2"));
+    const worker = w.scheduler.grantOf(lease("inner"))?.worker?.processId ?? processId("");
+    w.pool.remove(worker, failure("WORKER_CRASHED"));
+    w.asked();
+    w.scheduler.workerDied(worker, failure("WORKER_CRASHED"));
+    // While the outer one waits, nobody keeps the inner one from beginning.
+    const inner = isResumed ? "inner is lost as a bystander" : "inner is lost";
+    assert.deepEqual(w.asked(), ["outer is lost: WORKER_CRASHED", `${inner}: WORKER_CRASHED`]);
+  }
+});
+
+test("what waits in get has begun, whoever keeps the worker when it is killed", () => {
+  const w = new World({ cpus: 1, workers: 1 });
+  w.submit("outer");
+  w.submit("inner", { depth: 1, owner: process("d2") });
+  w.scheduler.taskBlocked(lease("outer"));
+  w.scheduler.taskResumed(lease("outer"));
+  w.scheduler.workerOwnerDied(processId("d2"));
+  const worker = w.scheduler.grantOf(lease("inner"))?.worker?.processId ?? processId("");
+  w.pool.remove(worker, failure("WORKER_CRASHED"));
+  w.asked();
+  w.scheduler.workerDied(worker, failure("WORKER_CRASHED"));
+  assert.deepEqual(w.asked(), ["outer is lost: WORKER_CRASHED", "inner is lost: WORKER_CRASHED"]);
 });
 
 test("a job's end takes its requests out of the queue", () => {

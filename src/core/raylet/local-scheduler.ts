@@ -136,6 +136,7 @@ export class LocalScheduler {
     const granted = this.#granted.get(leaseId);
     if (granted === undefined || granted.blocked) return;
     granted.blocked = true;
+    granted.hasBegun = true;
     this.#resources.giveBack(cpuOf(granted.held));
     this.#pool.setBlocked(granted.worker.processId, leaseId, true);
     this.dispatch();
@@ -163,13 +164,16 @@ export class LocalScheduler {
     this.dispatch();
   }
 
-  /** A worker process ended: its leases are lost, their owners are told why. */
+  /**
+   * A worker process ended: its leases are lost, their owners are told why. Where it was killed because of a task that kept
+   * its thread, those of other leases are bystanders, which had not begun.
+   */
   workerDied(worker: ProcessId, reason: Failure): void {
     const lost = [...this.#granted.values()].filter((granted) => granted.worker.processId === worker);
-    const wasKilled = lost.some(({ doomed }) => doomed);
+    const wasKept = lost.some(({ doomed, blocked }) => doomed && !blocked);
     for (const granted of lost) {
       this.#end(granted);
-      this.#port.leaseLost(granted.request, reason, wasKilled && !granted.doomed);
+      this.#port.leaseLost(granted.request, reason, wasKept && !granted.doomed && !granted.hasBegun);
     }
     this.dispatch();
   }
@@ -352,7 +356,7 @@ export class LocalScheduler {
     this.#queued.delete(request.leaseId);
     this.#ready.remove(request);
     this.#resources.take(request.demand);
-    const granted = { request, worker: slot.ref, held: request.demand, blocked: false, doomed: false };
+    const granted = { request, worker: slot.ref, held: request.demand, blocked: false, hasBegun: false, doomed: false };
     this.#granted.set(request.leaseId, granted);
     if (request.task !== undefined) this.#journey.record("dispatchTask", request.taskId);
     this.#port.grantLease(request, slot);
