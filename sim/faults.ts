@@ -95,6 +95,7 @@ const NODE_LOSS = [...WORKER_LOSS, "NODE_DIED", "OBJECT_LOST", "OBJECT_RECONSTRU
 export function excusedBy(kind: FaultKind): readonly string[] {
   if (kind === "link") return [...WORKER_LOSS, "ACTOR_UNAVAILABLE"];
   if (kind === "worker") return WORKER_LOSS;
-  if (kind === "copies") return ["OBJECT_RECONSTRUCTION"]; // its retries may come to an end
+  // Its retries may come to an end, and another run may be given what was let go and has no spec (seed 4497).
+  if (kind === "copies") return ["OBJECT_RECONSTRUCTION", "OBJECT_LOST"];
   return kind === "node" ? NODE_LOSS : [];
 }
