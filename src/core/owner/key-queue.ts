@@ -13,6 +13,7 @@ import {
   MAX_PIPELINE_DEPTH,
   MAX_PUSHES_PER_LEASE,
   MAX_REDIAL_MS,
+  MAX_REFUSED_DIALS,
   PIPELINE_AHEAD_MS,
   PIPELINE_BELOW_MS,
   RECALL_AFTER_MS,
@@ -199,10 +200,32 @@ export function lostLease(
   nowMs: number,
 ): Lease {
   const lease = newLease(id, queue, worker, address, false, nowMs);
-  lease.state = "broken";
-  lease.brokenSinceMs = nowMs;
+  breakLease(lease, nowMs);
   lease.inFlight.set(0, first);
   return lease;
+}
+
+/** Its connection is lost, or will be: it gets no task any more, and its raylet says what became of its worker. */
+export function breakLease(lease: Lease, nowMs: number): void {
+  if (lease.state === "broken") return;
+  lease.state = "broken";
+  lease.brokenSinceMs = nowMs;
+}
+
+/** Of these leases those of one worker, or of one node. Says which. */
+export function breakAll(leases: Iterable<Lease>, isLost: (lease: Lease) => boolean, nowMs: number): readonly Lease[] {
+  const lost = [...leases].filter(isLost);
+  for (const lease of lost) breakLease(lease, nowMs);
+  return lost;
+}
+
+/** `isBusy`: it may be in synchronous code of the task. */
+export function dialFailed(lease: Lease, isBusy: boolean, nowMs: number): void {
+  if (lease.state !== "connecting") return;
+  if (isBusy) lease.dials.succeeded();
+  else lease.dials.failed(nowMs);
+  lease.state = "unreached";
+  if (lease.dials.failures >= MAX_REFUSED_DIALS) breakLease(lease, nowMs);
 }
 
 /** Its connection is lost, and its raylet has had its time to say why. */

@@ -541,6 +541,31 @@ test("bystanders of a crash run again in their order, without losing an attempt,
   }
 });
 
+test("what is tried again does not go to another lease of the dead worker, or node: one death is one attempt (seed 8413)", () => {
+  const worker = process("w");
+  const deaths: readonly ((pool: LeasePool) => void)[] = [
+    (pool) => ["d.1", "d.2"].map((id) => pool.leaseLost(lease(id), failure("WORKER_CRASHED"))),
+    (pool) => pool.nodeLost(worker.nodeId, failure("NODE_DIED")),
+  ];
+  for (const die of deaths) {
+    const w = new World();
+    const [t1, t2] = [namedTask("t1", { maxRetries: 1 }), namedTask("t2", { maxRetries: 1 })];
+    for (const task of [t1, t2]) w.pool.submit(task);
+    for (const number of ["1", "2"]) {
+      w.pool.leaseGranted(leaseGranted(`d.${number}`, worker));
+      w.pool.connected(w.lease(number));
+    }
+    w.answer("2"); // it is idle
+    w.asked();
+    die(w.pool);
+    assert.deepEqual([t1.attempt, t1.state], [1, "requested"]);
+    assert.deepEqual(
+      w.asked().filter((line) => !line.startsWith("leave")),
+      ["ask 3 for t1"],
+    );
+  }
+});
+
 test("bystanders of a forced kill lose no attempt: the task that was killed had ended before", () => {
   const w = World.warm();
   const [t1, t2] = w.submit("t1", "t2");

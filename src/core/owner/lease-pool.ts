@@ -13,13 +13,16 @@
  */
 import { assert } from "../../base/assert.js";
 import { type LeaseId, type NodeId, type ProcessRef, rayletOf } from "../../base/ids.js";
-import { LEASE_IDLE_MS, MAX_OPEN_REQUESTS_PER_KEY, MAX_REFUSED_DIALS } from "../../base/limits.js";
+import { LEASE_IDLE_MS, MAX_OPEN_REQUESTS_PER_KEY } from "../../base/limits.js";
 import type { Failure } from "../../protocol/messages.js";
 import type { Amounts } from "../resources.js";
 import { GivenUpRuns } from "./given-up-runs.js";
 import {
+  breakAll,
+  breakLease,
   checkLease,
   describeQueue,
+  dialFailed,
   type Grant,
   isForsaken,
   isSpent,
@@ -144,14 +147,14 @@ export class LeasePool {
   leaseLost(leaseId: LeaseId, reason: Failure, bystander = false): void {
     const lease = this.#leases.get(leaseId);
     if (lease === undefined) return this.#givenUp.over(leaseId);
-    this.#forget(lease);
-    if (lease.first?.state === "queued") this.#requeue(lease.first);
-    this.#retryAll(lease, reason, bystander);
-    this.#pump(lease.queue);
+    // What is tried again must not go to another lease of the same worker, whose end follows.
+    breakAll(this.#leases.values(), ({ worker }) => worker.processId === lease.worker.processId, this.#nowMs);
+    this.#lose(lease, reason, bystander);
   }
 
   nodeLost(nodeId: NodeId, reason: Failure): void {
-    for (const { id, worker } of [...this.#leases.values()]) if (worker.nodeId === nodeId) this.leaseLost(id, reason);
+    const there = breakAll(this.#leases.values(), ({ worker }) => worker.nodeId === nodeId, this.#nowMs);
+    for (const lease of there) this.#lose(lease, reason, false);
     this.#givenUp.nodeLost(nodeId);
   }
 
@@ -177,18 +180,12 @@ export class LeasePool {
 
   /** The connection was lost: the raylet will say why the worker died. */
   disconnected(lease: Lease): void {
-    if (this.#leases.get(lease.id) !== lease || lease.state === "broken") return;
-    lease.state = "broken";
-    lease.brokenSinceMs = this.#nowMs;
+    if (this.#leases.get(lease.id) === lease) breakLease(lease, this.#nowMs);
   }
 
   /** It is dialled again: its raylet would say if it had died. `isBusy`: it may be in synchronous code of the task. */
   unreached(lease: Lease, isBusy: boolean): void {
-    if (this.#leases.get(lease.id) !== lease || lease.state !== "connecting") return;
-    if (isBusy) lease.dials.succeeded();
-    else lease.dials.failed(this.#nowMs);
-    lease.state = "unreached";
-    if (lease.dials.failures >= MAX_REFUSED_DIALS) this.disconnected(lease);
+    if (this.#leases.get(lease.id) === lease) dialFailed(lease, isBusy, this.#nowMs);
   }
 
   /** Hot path: one call for each answered task. */
@@ -271,7 +268,7 @@ export class LeasePool {
     for (const lease of [...this.#leases.values()]) {
       if (isForsaken(lease, nowMs)) {
         this.#givenUp.add(lease.id, lease.worker, lease.inFlight.values(), { type: "giveUpLease", leaseId: lease.id });
-        this.leaseLost(lease.id, lostConnection(lease));
+        this.#lose(lease, lostConnection(lease), false);
       } else if (lease.state === "unreached" && lease.dials.isOver(nowMs)) {
         lease.state = "connecting";
         this.#port.connect(lease);
@@ -373,8 +370,10 @@ export class LeasePool {
     this.#port.disconnect(lease);
   }
 
-  /** The oldest was running, or its time was over; the others had not started, or were lost by another's fault. */
-  #retryAll(lease: Lease, reason: Failure, bystander: boolean): void {
+  /** The oldest task was running, or its time was over; the others had not started, or were lost by another's fault. */
+  #lose(lease: Lease, reason: Failure, bystander: boolean): void {
+    this.#forget(lease);
+    if (lease.first?.state === "queued") this.#requeue(lease.first);
     const lost = [...lease.inFlight.values()];
     lease.inFlight.clear();
     if (lost.length > 1) lease.queue.forgetRunTimes();
@@ -382,6 +381,7 @@ export class LeasePool {
       if (task.state === "pushed" && mayRunAgain(task, i === 0 && !bystander, this.#port)) this.#requeue(task);
       else this.#finish(task, { kind: "failed", code: reason.code, message: lostMessage(task, reason) });
     }
+    this.#pump(lease.queue);
   }
 
   /** It starts anew: on the next lease, or, with stored arguments, where the schedulers can have them. */
