@@ -26,7 +26,8 @@ export class ProcessRuntime implements Runtime {
   #nextQuestion = 1;
   #holds = 0;
   #ended: Promise<void> | undefined;
-  lostWith: Error | undefined;
+  /** How the connection to the raylet ended. */
+  #lostBy: string | undefined;
 
   constructor(options: RuntimeOptions) {
     this.core = options.core;
@@ -46,7 +47,7 @@ export class ProcessRuntime implements Runtime {
       onMessage(message, from);
     };
     if (options.role === "driver") {
-      options.core.onRayletLost = (error) => this.#lost(error);
+      options.core.onRayletLost = (error) => this.#connectionLost(error);
       options.core.raylet.setAlive(false);
     }
   }
@@ -74,13 +75,21 @@ export class ProcessRuntime implements Runtime {
     if (--this.#holds === 0 && this.role === "driver") this.core.raylet.setAlive(false);
   }
 
+  lost(): Error | undefined {
+    if (this.#lostBy === undefined) return undefined;
+    if (this.#ended !== undefined) return shutdownError();
+    const message = `the connection to the cluster at ${this.address} was lost: ${this.#lostBy}. Call shutdown(), then init() to join a cluster again`;
+    return new ConnectionError(message);
+  }
+
   shutdown(): Promise<void> {
     this.#ended ??= this.#end();
     return this.#ended;
   }
 
   #ask(question: (query: number) => Message): Promise<Message> {
-    if (this.lostWith !== undefined) return Promise.reject(this.lostWith);
+    const lost = this.lost();
+    if (lost !== undefined) return Promise.reject(lost);
     const query = this.#nextQuestion++;
     this.hold();
     const answer = new Promise<Message>((resolve, reject) => {
@@ -91,21 +100,19 @@ export class ProcessRuntime implements Runtime {
   }
 
   async #end(): Promise<void> {
-    this.#failAll(shutdownError());
+    this.#failAll(shutdownError);
     await this.#shutdown();
   }
 
-  #lost(error: Error | undefined): void {
-    const why = error?.message ?? "it closed the connection";
-    const message = `the connection to the cluster at ${this.address} was lost: ${why}. Call shutdown(), then init() to join a cluster again`;
-    const lost = new ConnectionError(message);
-    this.lostWith = this.#ended === undefined ? lost : shutdownError();
-    this.#failAll(this.lostWith);
+  #connectionLost(error: Error | undefined): void {
+    this.#lostBy = error?.message ?? "it closed the connection";
+    this.#failAll(() => this.lost() ?? shutdownError());
   }
 
-  #failAll(error: Error): void {
-    for (const fail of [...this.pending]) fail(error);
-    for (const { failed } of [...this.#questions.values()]) failed(error);
+  /** Each gets an error of its own. */
+  #failAll(newError: () => Error): void {
+    for (const fail of [...this.pending]) fail(newError());
+    for (const { failed } of [...this.#questions.values()]) failed(newError());
     this.#questions.clear();
   }
 }

@@ -33,7 +33,8 @@ export abstract class PendingCall<T> {
   /** After the first look at the refs: wait for the rest, as the options say. */
   protected startWaiting({ timeoutMs, signal }: GetOptions): void {
     if (this.#settled) return;
-    if (this.runtime.lostWith !== undefined) return this.fail(this.runtime.lostWith);
+    const lost = this.runtime.lost();
+    if (lost !== undefined) return this.fail(lost);
     if (timeoutMs !== undefined) this.#startTimer(timeoutMs);
     this.#signal = signal;
     signal?.addEventListener("abort", this.#onAbort);

@@ -20,8 +20,8 @@ export interface Runtime {
   shutdown(): Promise<void>;
   /** Pending gets: rejected at shutdown. */
   readonly pending: Set<(error: Error) => void>;
-  /** Why nothing comes from the cluster any more. */
-  readonly lostWith: Error | undefined;
+  /** A new error that says why nothing comes from the cluster any more, if that is so. */
+  lost(): Error | undefined;
 }
 
 let current: Runtime | undefined;
@@ -60,7 +60,8 @@ export function requireRuntime(what: string): Runtime {
  */
 export function requireCluster(what: string): Runtime {
   const runtime = requireRuntime(what);
-  if (runtime.lostWith !== undefined) throw runtime.lostWith;
+  const lost = runtime.lost();
+  if (lost !== undefined) throw lost;
   return runtime;
 }
 

@@ -46,6 +46,8 @@ test("calls that wait are told, and so is whatever is asked for later; values th
   await assert.rejects(waiting, isLost);
 
   await assert.rejects(get(gated), isLost);
+  const [one, other] = await Promise.allSettled([get(gated), get(gated)]);
+  assert.notEqual(Reflect.get(one, "reason"), Reflect.get(other, "reason"));
   await assert.rejects(wait([gated]), isLost);
   assert.throws(() => add.remote(1, 2), isLost);
   assert.throws(() => counter.next.remote(1), isLost);
