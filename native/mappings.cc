@@ -89,8 +89,8 @@ void EndMapping(void* data) {
   pthread_mutex_lock(&lock);
   Listener* listener = mapping->listener;
   // Nothing of JavaScript can run when the thread has ended: the process of the pins is told by their connection then.
-  bool is_told = mapping->token >= 0 && listener->waker != nullptr;
-  if (is_told) {
+  bool is_kept = mapping->token >= 0 && listener->waker != nullptr;
+  if (is_kept) {
     mapping->next = listener->gone;
     listener->gone = mapping;
     // Who finds others in the list has been woken up, or will take all.
@@ -98,7 +98,7 @@ void EndMapping(void* data) {
   }
   LeaveLocked(listener);
   pthread_mutex_unlock(&lock);
-  if (!is_told) free(mapping);
+  if (!is_kept) free(mapping);
 }
 
 Mapping* TakeGoneLocked(Listener* listener) {

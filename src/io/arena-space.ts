@@ -58,7 +58,7 @@ export class ArenaSpace implements Space {
   }
 
   /**
-   * The kernel fills what it takes with zeros, 0.1 to 2.5 s for each GiB, and for so long the raylet would answer
+   * The kernel fills what it takes with zeros, 0.06 to 2.4 s for each GiB, and for so long the raylet would answer
    * nobody. So much at once is only promised, where more than as much again is left for whoever else takes space there:
    * who writes there takes it, a raylet piece by piece. Should there be none after all, that is an error to the writer.
    */

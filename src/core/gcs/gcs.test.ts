@@ -544,6 +544,27 @@ test("a node that is silent for its time is dead, and takes its processes, copie
   assert.equal(w.gcs.nodeCount, 1);
 });
 
+test("of many lost objects whose tasks are not known the holders are asked together, one question at a time", () => {
+  const w = new World();
+  const want = (name: string) =>
+    w.send(N1, {
+      type: "subscribeObject",
+      objectId: object(name),
+      forTask: undefined,
+      fetch: true,
+      failedAt: undefined,
+    });
+  for (const name of ["e", "f", "g"]) w.register(name);
+  w.gcs.nodeDied(node("N2"), "gone");
+  w.asked();
+  for (const name of ["e", "f", "g"]) want(name);
+  assert.deepEqual(w.asked(), ["d: flushHolds 2"]);
+  w.send(D, { type: "holdsFlushed", epoch: 2 });
+  assert.deepEqual(w.asked(), ["N1: objectGone e OBJECT_LOST", "d: flushHolds 3"]);
+  w.send(D, { type: "holdsFlushed", epoch: 3 });
+  assert.deepEqual(w.asked(), ["N1: objectGone f OBJECT_LOST", "N1: objectGone g OBJECT_LOST"]);
+});
+
 test("what is not for the GCS is ignored: the shell has refused it", () => {
   const w = new World();
   w.send(D, { type: "nodeDrained" });

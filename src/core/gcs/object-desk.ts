@@ -45,8 +45,9 @@ export class ObjectDesk {
   /** Since when objects are known to be without a maker. */
   readonly #strayMs = new Map<ObjectId, number>();
   #flushing = false;
-  /** Lost objects whose holders are being heard. */
-  readonly #asking = new Set<ObjectId>();
+  /** Lost objects without a known spec: those whose holders are being heard, and those whose turn comes then. */
+  #asked: ReadonlySet<ObjectId> = new Set();
+  #unasked = new Set<ObjectId>();
   /** Who holds most, in words: looked at once between two heartbeats, however many objects are refused. */
   #mostHolding: string | undefined;
 
@@ -127,12 +128,21 @@ export class ObjectDesk {
    * have asked for the object in the same turn, or before it had sealed large arguments of the task: it holds the object.
    */
   askForSpec(object: ObjectId): void {
-    if (this.#asking.has(object)) return;
-    this.#asking.add(object);
-    const isHolder = (process: ProcessId) => this.#objects.isHeldBy(process, object);
-    this.#port.hear(isHolder, () => {
-      this.#asking.delete(object);
-      this.#lineage.noSpec(object);
+    if (this.#asked.has(object)) return;
+    this.#unasked.add(object);
+    if (this.#asked.size === 0) this.#askHolders();
+  }
+
+  /** One question at a time, for all that were asked for meanwhile: a node may take thousands of objects along. */
+  #askHolders(): void {
+    const asked = [...this.#unasked];
+    this.#asked = this.#unasked;
+    this.#unasked = new Set();
+    const holdsAny = (process: ProcessId) => asked.some((object) => this.#objects.isHeldBy(process, object));
+    this.#port.hear(holdsAny, () => {
+      this.#asked = new Set();
+      for (const object of asked) this.#lineage.noSpec(object);
+      if (this.#unasked.size > 0) this.#askHolders();
     });
   }
 
