@@ -364,7 +364,7 @@ export abstract class OwnerProcess extends VirtualProcess {
     const writer: ObjectWriter = new ObjectWriter({
       send: (message) => this.sendToRaylet(message),
       ask: (request, before) => this.#node.ask(this, [...before, request]),
-      collect: () => {}, // virtual programs drop every ref themselves
+      collect: () => false, // virtual programs drop every ref themselves
       announce: ({ owner }) => {
         if (owner instanceof ObjectEntry) this.owner.references.announce(owner);
       },

@@ -118,14 +118,14 @@ test("a request whose node died may have been granted: it is placed again withou
 
 test("an object that is sealed twice is registered once: its holder may have let go in between (seed 123)", () => {
   const { raylet, sent } = rayletWorld();
-  raylet.receive(D, { type: "leaseExtent", request: 1, minBytes: kib(4), last: false });
+  raylet.receive(D, { type: "leaseExtent", request: 1, minBytes: kib(4), last: false, letGo: false });
   for (let i = 0; i < 2; i++) raylet.receive(D, sealObject("c"));
   assert.equal(sent.filter(({ type }) => type === "registerObject").length, 1);
 });
 
 test("the result of a run that its owner waits for outlives that of one which he gave up (seed 972, busy)", () => {
   const { raylet, sent } = rayletWorld();
-  raylet.receive(D, { type: "leaseExtent", request: 1, minBytes: kib(8), last: false });
+  raylet.receive(D, { type: "leaseExtent", request: 1, minBytes: kib(8), last: false, letGo: false });
   raylet.receive(D, sealObject("c", { holder: undefined }));
   raylet.receive(D, sealObject("c", { attempt: 1, offset: kib(4) }));
   raylet.receive(GCS, { type: "freeObject", objectId: object("c") }); // nobody holds it

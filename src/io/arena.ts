@@ -250,9 +250,9 @@ export class Arena {
     }
   }
 
-  /** The mappings that a collection has ended are released now; else that takes a turn of the event loop. */
-  releaseCollected(): void {
-    if (this.#native !== undefined) tellReleased(this.#native);
+  /** The mappings that a collection has ended are released now, so many; else that takes a turn of the event loop. */
+  releaseCollected(): number {
+    return this.#native === undefined ? 0 : tellReleased(this.#native);
   }
 
   /** Make the private mappings of this process independent of the file: its blocks will be others' soon. */

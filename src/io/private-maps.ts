@@ -41,11 +41,13 @@ export function mapPrivately(
   }
 }
 
-/** Mappings of which the last view has been collected end now, also in the middle of synchronous code. */
-export function tellReleased(native: Native): void {
-  for (const token of native.takeReleased()) {
+/** Mappings of which the last view has been collected end now, also in the middle of synchronous code. Says how many. */
+export function tellReleased(native: Native): number {
+  const tokens = native.takeReleased();
+  for (const token of tokens) {
     const onReleased = released.get(token);
     released.delete(token);
     onReleased?.();
   }
+  return tokens.length;
 }

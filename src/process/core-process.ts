@@ -352,12 +352,14 @@ export class CoreProcess {
     });
   }
 
-  /** Let go of what user code cannot name any more, in the middle of that code. */
-  #collect(): void {
-    for (const tracker of this.#weakHandles.collect()) this.dropTracked(tracker);
-    this.#arena?.releaseCollected();
+  /** Let go of what user code cannot name any more, in the middle of that code. True when there was any. */
+  #collect(): boolean {
+    const gone = this.#weakHandles.collect();
+    for (const tracker of gone) this.dropTracked(tracker);
+    const mappings = this.#arena?.releaseCollected() ?? 0;
     this.owner.references.flush();
     this.raylet.flush();
+    return gone.length + mappings > 0;
   }
 
   async #dial(address: Address, worker: ProcessRef): Promise<Connection> {

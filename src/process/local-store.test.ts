@@ -39,7 +39,7 @@ class World {
     port: {
       send: () => {},
       ask: ({ request, minBytes }) => this.#give(request, minBytes),
-      collect: () => {},
+      collect: () => false,
       announce: () => {},
       nowMs: () => 0,
     },

@@ -17,7 +17,7 @@ test("where the raylet cannot be asked there is no answer, at last the reason, a
     unsent: (messages) => unsent.push(...messages),
   });
   const before: Message[] = [{ type: "returnExtent", offset: 4096, sizeBytes: 4096 }];
-  const question = { type: "leaseExtent", request: 1, minBytes: 1 } as const;
+  const question = { type: "leaseExtent", request: 1, minBytes: 1, letGo: false } as const;
   assert.equal(channel.ask({ ...question, last: false }, before), undefined);
   assert.deepEqual(unsent, before);
   const reason = channel.ask({ ...question, last: true }, []);

@@ -157,7 +157,7 @@ export const MESSAGES = {
 
   // ── Store of the own node ────────────────────────────────────────────────────────────────────────────────────────
   /** Room to make objects in. `last`: nothing more can be given or announced; the raylet may take its time. */
-  leaseExtent: message(OWNERS, ["raylet"], struct({ request: u32, minBytes: size, last: flag })),
+  leaseExtent: message(OWNERS, ["raylet"], struct({ request: u32, minBytes: size, last: flag, letGo: flag })),
   extentLeased: message(["raylet"], OWNERS, struct({ request: u32, offset: size, sizeBytes: size })),
   extentRefused: message(["raylet"], OWNERS, struct({ request: u32, reason: failure })),
   /** A block of the sender's extents is an object from here on. `pins`: readers of its own, each to be released. */

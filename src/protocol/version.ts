@@ -1,2 +1,2 @@
 /** The version of everything that crosses a connection. Peers of different versions refuse each other by name. */
-export const PROTOCOL_VERSION = 10;
+export const PROTOCOL_VERSION = 11;

@@ -89,6 +89,29 @@ test("what a process has read and dropped makes room for it in the middle of syn
   });
 });
 
+test("without disk garbage is looked for before an error, whatever earlier collections have found", async () => {
+  const program = async (): Promise<number> => {
+    const make = remote({ numCpus: 0 }, (i: number) => new Float64Array(200_000).fill(i));
+    const readAndDrop = async (count: number) => {
+      const read: Float64Array[] = []; // no collection comes too early
+      for (let i = 0; i < count; i++) read.push(await get(make.remote(i)));
+      assert.equal(read.length, count);
+    };
+    const kept: ray.ObjectRef<Float64Array>[] = [];
+    for (const count of [40, 35, 30]) {
+      await readAndDrop(count); // with what is kept the store is full
+      kept.push(put(new Float64Array(1_048_576).fill(kept.length)));
+    }
+    let total = 0;
+    for (const ref of kept) total += (await get(ref))[1_048_575] as number;
+    return total;
+  };
+  await withoutDisk(async () => {
+    assert.equal(await program(), 3);
+    assert.equal(await get(remote(program).remote()), 3);
+  });
+});
+
 async function withoutDisk(test: () => Promise<void>): Promise<void> {
   await ray.shutdown();
   process.env["MOBULA_SPILL_BYTES"] = "0";

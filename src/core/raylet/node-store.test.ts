@@ -76,7 +76,7 @@ class World {
     if (this.waiting.some((each) => each.name === name && each.what === "create")) return;
     this.waiting.push({ name, who, what: "create" });
     const request = this.#requests.push(name) - 1;
-    this.send(who, { type: "leaseExtent", request, minBytes: sizeOf(name), last: true });
+    this.send(who, { type: "leaseExtent", request, minBytes: sizeOf(name), last: true, letGo: false });
   }
 
   seal(index: number): void {
@@ -304,7 +304,7 @@ test("a promoted replica is written to disk instead of being evicted", () => {
   store.receive(gcs, { type: "becomePrimary", objectId: object("c") });
   store.receive(process("p"), { type: "releaseBlock", objectId: object("c"), offset: 0 });
   sent.length = 0;
-  store.receive(process("p"), { type: "leaseExtent", request: 1, minBytes: kib(8), last: true });
+  store.receive(process("p"), { type: "leaseExtent", request: 1, minBytes: kib(8), last: true, letGo: false });
   assert.deepEqual(sent, ["garbageWanted", "write 1"]);
   store.written(1, undefined);
   assert.deepEqual(sent, ["garbageWanted", "write 1", "extentLeased"]);
@@ -485,7 +485,7 @@ function fetching(): { readonly store: NodeStore; readonly said: Message[] } {
 
 test("a result that is sealed while an older copy is fetched is registered with its holder, and outlives the fetch", () => {
   const { store, said } = fetching();
-  store.receive(process("w"), { type: "leaseExtent", request: 1, minBytes: kib(4), last: false });
+  store.receive(process("w"), { type: "leaseExtent", request: 1, minBytes: kib(4), last: false, letGo: false });
   const leased = said.find((message) => message.type === "extentLeased") ?? assert.fail();
   said.length = 0;
   store.receive(process("w"), sealObject("c", { offset: leased.offset, attempt: 1, holder: process("d") }));
@@ -511,7 +511,7 @@ test("two who sealed an object are both told, although the first one's copy was 
     ["v", 1],
     ["w", 2],
   ] as const) {
-    store.receive(process(who), { type: "leaseExtent", request, minBytes: kib(4), last: false });
+    store.receive(process(who), { type: "leaseExtent", request, minBytes: kib(4), last: false, letGo: false });
     const leased = said.find((message) => message.type === "extentLeased" && message.request === request);
     assert.ok(leased?.type === "extentLeased");
     store.receive(process(who), sealObject("c", { offset: leased.offset }));

@@ -232,7 +232,7 @@ test("an owner that gives calls up hears when their actor's process has read tha
 
 /** The driver has an extent that begins with the store; it makes the object at this offset. */
 function seal(w: World, name: string, offset = 0): void {
-  w.send(D, { type: "leaseExtent", request: 1, minBytes: kib(4), last: false });
+  w.send(D, { type: "leaseExtent", request: 1, minBytes: kib(4), last: false, letGo: false });
   w.send(D, sealObject(name, { offset }));
 }
 
@@ -264,7 +264,7 @@ test("two attempts of one task that seal at the same time both hear when the GCS
   const w = new World();
   w.running("L1");
   seal(w, "c");
-  w.send(w.worker(1), { type: "leaseExtent", request: 1, minBytes: kib(4), last: false });
+  w.send(w.worker(1), { type: "leaseExtent", request: 1, minBytes: kib(4), last: false, letGo: false });
   w.send(w.worker(1), sealObject("c", { offset: kib(4) }));
   w.asked();
   w.send(GCS, { type: "objectRegistered", objectId: object("c") });
@@ -284,12 +284,12 @@ test("who seals or returns what it does not hold is cut off", () => {
 test("a store without room refuses with the sizes; a last request waits, and others are asked to make room", () => {
   const w = new World({ storeBytes: kib(8) });
   w.running("L1");
-  w.send(D, { type: "leaseExtent", request: 1, minBytes: kib(12), last: true }); // never
-  w.send(w.worker(1), { type: "leaseExtent", request: 1, minBytes: kib(8), last: false });
+  w.send(D, { type: "leaseExtent", request: 1, minBytes: kib(12), last: true, letGo: false }); // never
+  w.send(w.worker(1), { type: "leaseExtent", request: 1, minBytes: kib(8), last: false, letGo: false });
   w.asked();
-  w.send(D, { type: "leaseExtent", request: 2, minBytes: kib(8), last: false });
+  w.send(D, { type: "leaseExtent", request: 2, minBytes: kib(8), last: false, letGo: false });
   assert.deepEqual(w.asked(), ["d: extentRefused OBJECT_STORE_FULL"]);
-  w.send(D, { type: "leaseExtent", request: 3, minBytes: kib(8), last: true });
+  w.send(D, { type: "leaseExtent", request: 3, minBytes: kib(8), last: true, letGo: false });
   assert.deepEqual(w.asked(), ["d: garbageWanted", "w1: garbageWanted", "GCS: garbageWanted", "w1: extentsWanted"]);
   w.send(w.worker(1), { type: "returnExtent", offset: 0, sizeBytes: kib(8) });
   assert.deepEqual(w.asked(), ["d: extentLeased"]);
@@ -299,8 +299,12 @@ test("a writer for which nothing gives way is refused when there is no disk; one
   const w = new World({ storeBytes: kib(8) });
   w.running("L1");
   w.raylet.storage.diskHas(0);
-  w.send(w.worker(1), { type: "leaseExtent", request: 1, minBytes: kib(8), last: false });
-  const ask = (request: number) => w.send(D, { type: "leaseExtent", request, minBytes: kib(8), last: true });
+  w.send(w.worker(1), { type: "leaseExtent", request: 1, minBytes: kib(8), last: false, letGo: false });
+  w.asked();
+  w.send(D, { type: "leaseExtent", request: 0, minBytes: kib(8), last: false, letGo: false });
+  assert.deepEqual(w.asked(), ["d: extentRefused OUT_OF_DISK"]); // before it asks for the last time it tries what it can
+  const ask = (request: number) =>
+    w.send(D, { type: "leaseExtent", request, minBytes: kib(8), last: true, letGo: false });
   ask(1);
   w.asked();
   for (let round = 0; round < ROUNDS_BEFORE_REFUSAL; round++) w.raylet.storage.wakeUp();
@@ -383,14 +387,14 @@ test("a lease's missing argument is fetched before the grant; a lost one refuses
 
 test("a driver that is refused is heard no more; what it may still write to, or reads in place, is its own until it is dead", () => {
   const w = new World();
-  w.send(D, { type: "leaseExtent", request: 1, minBytes: kib(8), last: true });
+  w.send(D, { type: "leaseExtent", request: 1, minBytes: kib(8), last: true, letGo: false });
   w.send(D, sealObject("c", { offset: 0, sizeBytes: kib(4), pins: 1 }));
   w.send(GCS, { type: "objectRegistered", objectId: object("c") });
   w.send(D, { type: "getObject", objectId: object("wanted"), fetch: true, waits: false, mustBeHere: false });
   w.asked();
   w.raylet.processDied(D, failure("CONNECTION"), true);
   assert.deepEqual(w.asked(), ["GCS: unsubscribeObject wanted", "GCS: processDied d CONNECTION"]);
-  w.send(D, { type: "leaseExtent", request: 2, minBytes: kib(8), last: true });
+  w.send(D, { type: "leaseExtent", request: 2, minBytes: kib(8), last: true, letGo: false });
   w.send(GCS, { type: "freeObject", objectId: object("c") });
   assert.deepEqual(w.asked(), []);
   assert.equal(w.raylet.store.usedBytes, kib(8));
@@ -403,7 +407,7 @@ test("a worker's death is told once, with its leases; its extents, pins and wish
   const w = new World();
   w.running("L1");
   const w1 = w.worker(1);
-  w.send(w1, { type: "leaseExtent", request: 1, minBytes: kib(4), last: false });
+  w.send(w1, { type: "leaseExtent", request: 1, minBytes: kib(4), last: false, letGo: false });
   w.send(w1, { type: "getObject", objectId: object("c"), fetch: true, waits: false, mustBeHere: false });
   w.asked();
   w.raylet.processDied(w1, failure("WORKER_CRASHED"));
@@ -420,7 +424,7 @@ test("an object that the object table has no room for is not kept, and all who s
   const w = new World();
   w.running("L1");
   seal(w, "c");
-  w.send(w.worker(1), { type: "leaseExtent", request: 1, minBytes: kib(4), last: false });
+  w.send(w.worker(1), { type: "leaseExtent", request: 1, minBytes: kib(4), last: false, letGo: false });
   w.send(w.worker(1), sealObject("c", { offset: kib(4) }));
   w.asked();
   w.send(GCS, { type: "objectRefused", objectId: object("c"), reason: failure("OBJECT_STORE_FULL") });
@@ -431,7 +435,7 @@ test("an object that the object table has no room for is not kept, and all who s
 test("a writer that dies before it seals leaves the object to others: to one that makes it too, or to a fetch", () => {
   const w = new World();
   w.running("L1");
-  w.send(w.worker(1), { type: "leaseExtent", request: 1, minBytes: kib(4), last: false });
+  w.send(w.worker(1), { type: "leaseExtent", request: 1, minBytes: kib(4), last: false, letGo: false });
   w.send(D, { type: "getObject", objectId: object("c"), fetch: true, waits: false, mustBeHere: false });
   w.raylet.processDied(w.worker(1), failure("WORKER_CRASHED"));
   w.asked();
@@ -444,7 +448,7 @@ test("a writer that dies before it seals leaves the object to others: to one tha
     width: 1,
   });
   assert.deepEqual(w.asked(), ["fetch c from N2"]);
-  w.send(D, { type: "leaseExtent", request: 1, minBytes: kib(4), last: false });
+  w.send(D, { type: "leaseExtent", request: 1, minBytes: kib(4), last: false, letGo: false });
   w.send(D, sealObject("e", { offset: kib(4) }));
   assert.deepEqual(w.asked(), ["d: extentLeased", "GCS: registerObject e"]);
 });
@@ -545,10 +549,10 @@ test("the error of a full store names the largest objects in use, their readers 
   w.running("train");
   w.raylet.storage.diskHas(0);
   const reader = w.worker(1);
-  w.send(reader, { type: "leaseExtent", request: 1, minBytes: kib(8), last: false });
+  w.send(reader, { type: "leaseExtent", request: 1, minBytes: kib(8), last: false, letGo: false });
   w.send(reader, sealObject("c", { sizeBytes: kib(8), holder: reader }));
   w.send(reader, { type: "getObject", objectId: object("c"), fetch: true, waits: false, mustBeHere: false });
-  w.send(D, { type: "leaseExtent", request: 1, minBytes: kib(4), last: true });
+  w.send(D, { type: "leaseExtent", request: 1, minBytes: kib(4), last: true, letGo: false });
   for (let round = 0; round < ROUNDS_BEFORE_REFUSAL; round++) w.raylet.storage.wakeUp();
   const words = `c of 8192 bytes, read by worker ${reader.processId} (train)`;
   assert.ok(w.refusal.includes(words), w.refusal);

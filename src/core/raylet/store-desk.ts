@@ -31,6 +31,7 @@ interface Sealing {
 }
 
 const NOT_NOW: Failure = { code: "OBJECT_STORE_FULL", message: "no room is free now" };
+const NOR_ON_DISK: Failure = { code: "OUT_OF_DISK", message: "no room is free now, nor on disk" };
 
 export class StoreDesk {
   readonly #store: StoreIndex;
@@ -118,17 +119,21 @@ export class StoreDesk {
     this.#objects.want(objectId, { kind: "get", process, fetch, waits, mustBeHere });
   }
 
-  /** Room that is free is given at once. For more than that the writer, which has tried all it can, waits its turn. */
-  #leaseExtent(from: ProcessRef, { request, minBytes, last }: MessageBody<"leaseExtent">): void {
+  /**
+   * Room that is free is given at once. For more than that the writer, which has tried all it can, waits its turn: before
+   * that it is told whether there is disk.
+   */
+  #leaseExtent(from: ProcessRef, { request, minBytes, last, letGo }: MessageBody<"leaseExtent">): void {
     const asked: RoomRequest = {
       process: from.processId,
       objectId: undefined,
       sizeBytes: minBytes,
+      hasLetGo: letGo,
       take: (place) => this.#lease(from, request, minBytes, place),
       refuse: (reason) => this.#port.send(from, { type: "extentRefused", request, reason }),
     };
     if (last) this.#room.ask(asked);
-    else if (!this.#room.askNow(asked)) asked.refuse(NOT_NOW);
+    else if (!this.#room.askNow(asked)) asked.refuse(this.#spilling.diskFits(minBytes) ? NOT_NOW : NOR_ON_DISK);
   }
 
   #lease(writer: ProcessRef, request: number, minBytes: number, place: Place): boolean {

@@ -23,13 +23,15 @@ class Writer {
   /** Requests for extents, in words. */
   readonly asked: string[] = [];
   readonly blocks = new Set<LocalBlock>();
-  /** What a collection finds. */
+  /** What a collection finds, and other objects of the store that this process has dropped. */
   garbage: LocalBlock[] = [];
+  dropped: ObjectId[] = [];
   collections = 0;
   /** What the raylet does for a last question: it makes room, if it can. */
   spill: () => void = () => {};
   /** The raylet answers. */
   answers = true;
+  hasDisk = true;
   nowMs = 1;
   wakeMs = 0;
 
@@ -38,18 +40,24 @@ class Writer {
     this.store = store;
     this.writer = new ObjectWriter({
       send: (message) => this.said.push(message),
-      ask: ({ request, minBytes, last }, before) => {
-        this.asked.push([...before.map(({ type }) => type), `${minBytes}${last ? " at last" : ""}`].join(", "));
+      ask: ({ request, minBytes, last, letGo }, before) => {
+        const words = `${minBytes}${last ? " at last" : ""}${letGo ? " after letting go" : ""}`;
+        this.asked.push([...before.map(({ type }) => type), words].join(", "));
         for (const message of before) this.#take(message);
         if (last) this.spill();
         if (!this.answers) return undefined;
         const extent = store.leaseExtent(this.id, minBytes);
-        if (extent === undefined) return { type: "extentRefused", request, reason: REASON };
+        const reason = last || this.hasDisk ? REASON : { ...REASON, code: "OUT_OF_DISK" };
+        if (extent === undefined) return { type: "extentRefused", request, reason };
         return { type: "extentLeased", request, ...extent };
       },
       collect: () => {
         this.collections++;
-        for (const block of this.garbage.splice(0)) this.free(block);
+        const dropped = this.dropped.splice(0);
+        for (const id of dropped) store.free(id);
+        const garbage = this.garbage.splice(0);
+        for (const block of garbage) this.free(block);
+        return dropped.length + garbage.length > 0;
       },
       announce: (block) => this.handOver(block, object(`o${block.offset}`)),
       nowMs: () => this.nowMs,
@@ -258,6 +266,40 @@ test("in a full store that gives room one by one, garbage is not looked for at e
     while (w.deliver());
   }
   assert.ok(w.collections < 20, `${w.collections} collections`);
+});
+
+/** A full store of four objects that others may know, and whose writer's collections have found nothing. */
+function fullOfOthers(): Writer {
+  const w = writerOf(kib(16));
+  for (const name of ["a", "b", "c", "d"]) w.handOver(made(w), object(name));
+  while (w.deliver());
+  assert.equal(w.make(kib(4)), undefined);
+  w.asked.length = 0;
+  w.collections = 0;
+  return w;
+}
+
+test("without disk garbage is looked for at each object, whatever earlier collections have found; the raylet is told of it", () => {
+  const w = fullOfOthers();
+  w.hasDisk = false;
+  for (const name of ["a", "b"]) {
+    w.dropped = [object(name)];
+    w.handOver(made(w), object(`instead of ${name}`));
+    while (w.deliver());
+  }
+  const each = [`${kib(4)}`, `${kib(4)} at last after letting go`];
+  assert.deepEqual(w.asked, [...each, ...each]);
+  assert.equal(w.make(kib(4)), undefined);
+  assert.deepEqual([w.asked.slice(4), w.collections], [[`${kib(4)}`, `${kib(4)} at last`], 3]);
+});
+
+test("where the disk turns out to be full, garbage is looked for, and room asked for once more if there was any", () => {
+  const w = fullOfOthers();
+  w.dropped = [object("a")];
+  w.handOver(made(w), object("e"));
+  assert.deepEqual(w.asked, [`${kib(4)}`, `${kib(4)} at last`, `${kib(4)} at last after letting go`]);
+  assert.equal(w.make(kib(4)), undefined);
+  assert.equal(w.asked.length, 5);
 });
 
 test("who is asked for room gives back what it does not use, and announces the rest", () => {

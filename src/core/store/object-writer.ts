@@ -30,8 +30,11 @@ export interface ObjectWriterPort {
    * the same way. Undefined when no answer came in time: a late one is given to `receive`. Or why there will be none.
    */
   ask(request: Message & { readonly type: "leaseExtent" }, before: readonly Message[]): Message | Failure | undefined;
-  /** Let go of objects whose refs are garbage: their blocks come back by `free`. */
-  collect(): void;
+  /**
+   * Let go of objects whose refs are garbage: their blocks come back by `free`. True when there was anything in the store
+   * that this process has let go of, its own or not.
+   */
+  collect(): boolean;
   /** The raylet must be able to move this block's object out of the way: `handOver` follows. */
   announce(block: LocalBlock): void;
   nowMs(): number;
@@ -63,6 +66,8 @@ export class ObjectWriter {
   #collectAfterBytes = COLLECT_AFTER_BYTES;
   /** When the store is full it is worth while earlier. */
   #collectUnderPressureAfterBytes = 1;
+  /** What was found is under way to the raylet: a question may come before it. */
+  #hasLetGo = false;
   #usedAtMs = 0;
   #sleeping = false;
 
@@ -73,11 +78,13 @@ export class ObjectWriter {
 
   /** A block to write into: `written` or `free` follows, in the same turn. Or why there is no room. */
   allocate(sizeBytes: number): LocalBlock | Failure {
+    this.#hasLetGo = false;
     const room =
       this.#space.allocate(sizeBytes) ??
       this.#allocateAfterCollect(sizeBytes, this.#collectAfterBytes) ??
       this.#allocateFromLease(sizeBytes, false);
-    const block = room instanceof LocalBlock ? room : this.#allocateUnderPressure(sizeBytes);
+    const block =
+      room instanceof LocalBlock ? room : this.#allocateUnderPressure(sizeBytes, room?.code !== "OUT_OF_DISK");
     if (block instanceof LocalBlock) this.#bytesSinceCollect += sizeBytes;
     this.#used();
     return block;
@@ -182,7 +189,7 @@ export class ObjectWriter {
   #allocateAfterCollect(sizeBytes: number, afterBytes: number): LocalBlock | undefined {
     if (this.#bytesSinceCollect < afterBytes) return undefined;
     const before = this.#space.blockBytes;
-    this.#port.collect();
+    this.#hasLetGo = this.#port.collect();
     const found = before - this.#space.blockBytes;
     // Nothing is not half of nothing: a process whose blocks have all been handed over would collect for each further one.
     this.#collectUnderPressureAfterBytes =
@@ -201,7 +208,9 @@ export class ObjectWriter {
     const request = this.#nextRequest++;
     const before = this.#before ?? [];
     this.#before = undefined;
-    const answer = this.#port.ask({ type: "leaseExtent", request, minBytes, last }, before);
+    const letGo = last && this.#hasLetGo;
+    if (last) this.#hasLetGo = false;
+    const answer = this.#port.ask({ type: "leaseExtent", request, minBytes, last, letGo }, before);
     if (answer === undefined || !("type" in answer)) return answer;
     if (answer.type === "extentLeased") {
       this.#space.add(answer);
@@ -210,16 +219,26 @@ export class ObjectWriter {
     return answer.type === "extentRefused" ? answer.reason : undefined;
   }
 
-  /** The store is full: give everything that can be given, then ask for the last time. */
-  #allocateUnderPressure(sizeBytes: number): LocalBlock | Failure {
-    const found = this.#allocateAfterCollect(sizeBytes, this.#collectUnderPressureAfterBytes);
+  /**
+   * The store is full. Garbage is looked for when it is worth while; without disk the next answer may be an error, and
+   * nobody else can find what this process has dropped: then always.
+   */
+  #allocateUnderPressure(sizeBytes: number, hasDisk: boolean): LocalBlock | Failure {
+    const found = this.#allocateAfterCollect(sizeBytes, hasDisk ? this.#collectUnderPressureAfterBytes : 0);
     if (found !== undefined) return found;
+    const room = this.#allocateAtLast(sizeBytes);
+    if (room instanceof LocalBlock || !hasDisk) return room;
+    // There was disk when this was asked first, and none in the end.
+    return this.#allocateAfterCollect(sizeBytes, 0) ?? (this.#hasLetGo ? this.#allocateAtLast(sizeBytes) : room);
+  }
+
+  /** Give everything that can be given, then ask for the last time. */
+  #allocateAtLast(sizeBytes: number): LocalBlock | Failure {
     const ownBytes = this.#space.blockBytes;
     this.#before = [];
     for (const block of this.#space.local()) this.#port.announce(block);
     this.#before.push(...this.#space.takeFree().map(returned));
-    const room = this.#allocateFromLease(sizeBytes, true) ?? noAnswer(sizeBytes, ownBytes);
-    return room instanceof LocalBlock ? room : (this.#allocateAfterCollect(sizeBytes, 1) ?? room);
+    return this.#allocateFromLease(sizeBytes, true) ?? noAnswer(sizeBytes, ownBytes);
   }
 
   #end(objectId: ObjectId, failure: Failure | undefined): void {

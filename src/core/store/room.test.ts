@@ -44,10 +44,11 @@ class World {
   }
 
   /** `urgency` of a pull, which may change; absent: a writer's. */
-  ask(name: string, sizeBytes = kib(4), process = w, urgency?: () => number): void {
+  ask(name: string, sizeBytes = kib(4), process = w, urgency?: () => number, hasLetGo = false): void {
     const pull = urgency && { urgency, postponed: () => this.#lines.add(`${name} is postponed`) };
     this.room.ask({
       ...(pull === undefined ? {} : { pull }),
+      hasLetGo,
       process,
       objectId: object(name),
       sizeBytes,
@@ -228,6 +229,18 @@ test("what one request has waited for in vain the next ones do not wait for: unt
   for (const nowMs of [1, 2 + GARBAGE_AGAIN_MS]) later.room.tick(nowMs);
   later.ask("y");
   assert.deepEqual(later.asked(), ["wake up later"]);
+});
+
+test("news of what the asker itself has let go of is waited for, whatever others have waited for in vain", () => {
+  const w = refusing();
+  w.ask("y", kib(4), processId("p"), undefined, true);
+  assert.deepEqual(w.asked(), ["wake up later"]);
+  collect(w, "a");
+  assert.deepEqual(w.asked(), ["y in memory"]);
+  const later = refusing();
+  later.ask("y", kib(4), processId("p"), undefined, true);
+  later.waitInVain();
+  assert.deepEqual(later.asked(), ["y: OBJECT_STORE_FULL"]);
 });
 
 test("one round that was in vain is enough for the fallback file, not for a refusal", () => {

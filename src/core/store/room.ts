@@ -45,6 +45,8 @@ export interface RoomRequest {
   readonly sizeBytes: number;
   /** Absent: a writer's, which keeps its turn. */
   readonly pull?: PullRequest;
+  /** Its process has just let go of something here, and waits: a round is waited for the news of that in any case. */
+  readonly hasLetGo?: boolean;
   /** Take the block there, if it fits. True when nothing more is wanted. */
   take(place: Place): boolean;
   refuse(reason: Failure): void;
@@ -289,9 +291,9 @@ export class Room {
     return true;
   }
 
-  /** What others write or hold now may be sealed, or given back, soon. */
-  #mayGiveWay({ process }: RoomRequest): boolean {
-    if (this.#store.unsealedBlocks > 0) return true;
+  /** What others write or hold now may be sealed, or given back, soon; so may what the asker has let go of. */
+  #mayGiveWay({ process, hasLetGo }: RoomRequest): boolean {
+    if (hasLetGo === true || this.#store.unsealedBlocks > 0) return true;
     for (const [writer] of this.#store.holdings()) if (writer !== process) return true;
     return false;
   }
