@@ -293,6 +293,16 @@ test("without disk garbage is looked for at each object, whatever earlier collec
   assert.deepEqual([w.asked.slice(4), w.collections], [[`${kib(4)}`, `${kib(4)} at last`], 3]);
 });
 
+test("who has only read so far looks for garbage, too, when it first finds the store full", () => {
+  const w = writerOf(kib(16));
+  const other = new Writer(w.store, "other");
+  for (const name of ["a", "b", "c", "d"]) other.handOver(made(other), object(name));
+  while (other.deliver());
+  w.dropped = [object("a")];
+  made(w);
+  assert.deepEqual(w.asked, [`${kib(4)}`, `${kib(4)} at last after letting go`]);
+});
+
 test("where the disk turns out to be full, garbage is looked for, and room asked for once more if there was any", () => {
   const w = fullOfOthers();
   w.dropped = [object("a")];

@@ -220,11 +220,12 @@ export class ObjectWriter {
   }
 
   /**
-   * The store is full. Garbage is looked for when it is worth while; without disk the next answer may be an error, and
-   * nobody else can find what this process has dropped: then always.
+   * The store is full. Garbage is looked for when it is worth while, with this object; without disk the next answer may be
+   * an error, and nobody else can find what this process has dropped: then always.
    */
   #allocateUnderPressure(sizeBytes: number, hasDisk: boolean): LocalBlock | Failure {
-    const found = this.#allocateAfterCollect(sizeBytes, hasDisk ? this.#collectUnderPressureAfterBytes : 0);
+    const afterBytes = hasDisk ? this.#collectUnderPressureAfterBytes - sizeBytes : 0;
+    const found = this.#allocateAfterCollect(sizeBytes, afterBytes);
     if (found !== undefined) return found;
     const room = this.#allocateAtLast(sizeBytes);
     if (room instanceof LocalBlock || !hasDisk) return room;
