@@ -303,6 +303,18 @@ test("who has only read so far looks for garbage, too, when it first finds the s
   assert.deepEqual(w.asked, [`${kib(4)}`, `${kib(4)} at last after letting go`]);
 });
 
+test("what one collection has let go of is under way, although the next one finds nothing more", () => {
+  const w = writerOf(COLLECT_AFTER_BYTES);
+  w.hasDisk = false;
+  for (const name of ["a", "b"]) w.handOver(made(w, COLLECT_AFTER_BYTES / 2), object(name));
+  while (w.deliver());
+  w.asked.length = 0;
+  w.dropped = [object("of another node")];
+  w.spill = () => w.store.free(object("a")); // the news has come
+  made(w);
+  assert.deepEqual([w.collections, w.asked], [2, [`${kib(4)}`, `${kib(4)} at last after letting go`]]);
+});
+
 test("where the disk turns out to be full, garbage is looked for, and room asked for once more if there was any", () => {
   const w = fullOfOthers();
   w.dropped = [object("a")];

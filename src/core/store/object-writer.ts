@@ -189,7 +189,7 @@ export class ObjectWriter {
   #allocateAfterCollect(sizeBytes: number, afterBytes: number): LocalBlock | undefined {
     if (this.#bytesSinceCollect < afterBytes) return undefined;
     const before = this.#space.blockBytes;
-    this.#hasLetGo = this.#port.collect();
+    this.#hasLetGo = this.#port.collect() || this.#hasLetGo;
     const found = before - this.#space.blockBytes;
     // Nothing is not half of nothing: a process whose blocks have all been handed over would collect for each further one.
     this.#collectUnderPressureAfterBytes =
