@@ -1,8 +1,7 @@
 /** How virtual owners hand specs over; the counterpart of `src/process/lineage-writer.ts`. */
 import { GCS, type ObjectId, type ProcessRef, promotedIdOf, SEALED_BY_OWNER } from "../src/base/ids.js";
 import { MAX_LINEAGE_ARGUMENT_BYTES } from "../src/base/limits.js";
-import type { Owner } from "../src/core/owner/owner.js";
-import { type Held, ObjectEntry, type Task } from "../src/core/owner/records.js";
+import { ObjectEntry, type Task } from "../src/core/owner/records.js";
 import type { Argument, Failure, Message } from "../src/protocol/messages.js";
 import { inlineSize, type OwnedArgument, wireArgument } from "./arguments.js";
 import type { DirectLinks } from "./direct-links.js";
@@ -12,7 +11,6 @@ import type { SimValue } from "./values.js";
 export interface LineageOwner {
   readonly ref: ProcessRef;
   readonly links: Pick<DirectLinks, "specOf">;
-  readonly owner: Owner;
   send(to: ProcessRef, message: Message): void;
   sealValue(
     objectId: ObjectId,
@@ -20,17 +18,12 @@ export interface LineageOwner {
     attempt: number,
     holder: ProcessRef | undefined,
     done: (failure: Failure | undefined) => void,
-  ): void;
-  keep(held: Held): void;
-  letGo(held: Held): void;
+  ): boolean;
 }
-
-/** Their specs follow when arguments of theirs have been sealed, with what is true then. */
-const sealing = new WeakSet<Task>();
 
 export function updateLineage(process: LineageOwner, task: Task): void {
   const { id: taskId, attempt: lostAttempts, run, lineage } = task;
-  if (lineage === "untold" || sealing.has(task)) return;
+  if (lineage === "untold") return;
   process.send(GCS, { type: "updateLineage", taskId, lostAttempts, run, state: lineage });
 }
 
@@ -50,7 +43,10 @@ export function registerLineage(process: LineageOwner, task: Task): void {
   });
   const { template } = task;
   const promoted = large.map(({ objectId }) => objectId);
-  const send = () =>
+  const isSealed = large.every(({ objectId, value }) =>
+    process.sealValue(objectId, value, SEALED_BY_OWNER, process.ref, () => {}),
+  );
+  if (isSealed)
     process.send(GCS, {
       type: "registerLineage",
       task: { ...process.links.specOf(task), arguments: args, storeResult: true },
@@ -62,23 +58,5 @@ export function registerLineage(process: LineageOwner, task: Task): void {
       promoted,
       running: task.lineage === "running",
     });
-  if (large.length === 0) return send();
-  sealing.add(task);
-  const kept = [...task.dependencies, ...task.nested];
-  for (const held of kept) process.keep(held);
-  const { holds } = process.owner.references;
-  const expected = holds.expect();
-  let missing = large.length;
-  let failed = false;
-  for (const { objectId, value } of large) {
-    process.sealValue(objectId, value, SEALED_BY_OWNER, process.ref, (failure) => {
-      failed ||= failure !== undefined;
-      if (--missing > 0) return;
-      sealing.delete(task);
-      if (!failed && task.lineage !== "void") send();
-      process.send(GCS, { type: "releaseHolds", objects: promoted });
-      for (const held of kept) process.letGo(held);
-      holds.added(expected);
-    });
-  }
+  if (large.length > 0) process.send(GCS, { type: "releaseHolds", objects: promoted });
 }

@@ -188,15 +188,17 @@ export abstract class OwnerProcess extends VirtualProcess {
     attempt: number,
     holder: ProcessRef | undefined,
     done: (failure: Failure | undefined) => void,
-  ): void {
+  ): boolean {
     let local: LocalValue;
     try {
       local = this.place(objectId, value, []);
     } catch (error) {
       if (!(error instanceof SimError)) throw error;
-      return done({ code: error.code, message: error.message });
+      done({ code: error.code, message: error.message });
+      return false;
     }
     this.handOver(local, objectId, attempt, holder, done);
+    return true;
   }
 
   freeLocal({ block, held }: LocalValue): void {

@@ -125,9 +125,8 @@ export class CoreProcess {
       get jobId() {
         return process.jobId;
       },
-      owner: this.owner,
       send: (to, message) => this.raylet.send(to, message),
-      sealArgument: (objectId, value, done) => this.sealValue(objectId, value, false, SEALED_BY_OWNER, this.self, done),
+      sealArgument: (objectId, value) => this.sealValue(objectId, value, false, SEALED_BY_OWNER, this.self, () => {}),
     });
     this.#links = new DirectLinks({
       self: options.self,
@@ -179,7 +178,7 @@ export class CoreProcess {
     return this.store.place(storedPieces(value, isError), value instanceof EncodedBytes ? value : NAMES_NOTHING);
   }
 
-  /** Such a value, sealed at once. `done` is called once: when the object table has it, or with the reason why not. */
+  /** The same, sealed at once. `done` is called once: when the object table has it, or why not; within if this says false. */
   sealValue(
     objectId: ObjectId,
     value: StoredValue,
@@ -187,14 +186,16 @@ export class CoreProcess {
     attempt: number,
     holder: ProcessRef | undefined,
     done: (failure: Failure | undefined) => void,
-  ): void {
+  ): boolean {
     let placed: LocalValue;
     try {
       placed = this.placeValue(value, isError);
     } catch (error) {
-      return done(noRoom(error));
+      done(noRoom(error));
+      return false;
     }
     this.store.handOver(placed, objectId, attempt, holder, done);
+    return true;
   }
 
   /** The user's ref object names an object that lives elsewhere: its end must be noticed. */

@@ -4,9 +4,8 @@
  */
 import { GCS, type JobId, OBJECT_ID_DIGITS, type ObjectId, type ProcessRef, promotedIdOf } from "../base/ids.js";
 import { MAX_LINEAGE_ARGUMENT_BYTES, MAX_LINEAGE_INLINE_BYTES, MAX_PROMOTED_ARGUMENTS } from "../base/limits.js";
-import type { Owner } from "../core/owner/owner.js";
-import { type Held, ObjectEntry, type Task } from "../core/owner/records.js";
-import type { Argument, Failure, Message } from "../protocol/messages.js";
+import { ObjectEntry, type Task } from "../core/owner/records.js";
+import type { Argument, Message, MessageBody } from "../protocol/messages.js";
 import { EncodedBytes } from "./encoded-bytes.js";
 import { encodedValue } from "./encoded-value.js";
 import type { StoredValue } from "./stored-value.js";
@@ -14,12 +13,10 @@ import type { StoredValue } from "./stored-value.js";
 export interface LineageHost {
   readonly self: ProcessRef;
   readonly jobId: JobId;
-  readonly owner: Owner;
   send(to: ProcessRef, message: Message): void;
-  sealArgument(objectId: ObjectId, value: StoredValue, done: (error: Failure | undefined) => void): void;
+  /** Send it to the node's store, held in our name. False when there is no room. */
+  sealArgument(objectId: ObjectId, value: StoredValue): boolean;
 }
-
-type Spec = Message & { readonly type: "registerLineage" };
 
 interface Inline {
   readonly index: number;
@@ -29,14 +26,16 @@ interface Inline {
 
 export class LineageWriter {
   readonly #host: LineageHost;
-  /** Their specs follow when arguments of theirs have been sealed, with what is true then. */
-  readonly #sealing = new Set<Task>();
 
   constructor(host: LineageHost) {
     this.#host = host;
   }
 
-  /** At once, or after its large inline arguments have been sealed: what it names is kept until then. */
+  /**
+   * What it promotes, the spec, and the end of our own holds leave here in this order, and by one way. So nothing waits for
+   * an answer: whoever learns of the task's result, by whatever way, learns it after the GCS has the spec, even if this
+   * process keeps its thread busy, or is killed, right after. The GCS takes no spec whose objects it had to refuse.
+   */
   register(task: Task): void {
     const args = task.args as readonly unknown[];
     const inline = args.flatMap((arg, index): readonly Inline[] => {
@@ -47,39 +46,22 @@ export class LineageWriter {
     const large = tooLarge(inline);
     if (large.size > MAX_PROMOTED_ARGUMENTS) return; // it cannot be made again: docs/ARCHITECTURE.md
     const spec = this.#specOf(task, inline, large);
-    if (large.size === 0) return this.#host.send(GCS, spec);
-    this.#sealThenSend(task, [...large], spec);
+    if (this.#sealAll(task, large)) this.#host.send(GCS, spec);
+    if (large.size > 0) this.#host.send(GCS, { type: "releaseHolds", objects: spec.promoted });
   }
 
-  update(task: Task): void {
-    const { id: taskId, attempt: lostAttempts, run, lineage } = task;
-    if (lineage === "untold" || this.#sealing.has(task)) return;
+  update({ id: taskId, attempt: lostAttempts, run, lineage }: Task): void {
+    if (lineage === "untold") return;
     this.#host.send(GCS, { type: "updateLineage", taskId, lostAttempts, run, state: lineage });
   }
 
-  #sealThenSend(task: Task, large: readonly Inline[], spec: Spec): void {
-    this.#sealing.add(task);
-    const { owner } = this.#host;
-    const kept: readonly Held[] = [...task.dependencies, ...task.nested];
-    for (const held of kept) owner.keep(held);
-    const { holds } = owner.references;
-    const expected = holds.expect();
-    let missing = large.length;
-    let failed = false;
-    const sealed = (error: Failure | undefined) => {
-      failed ||= error !== undefined;
-      if (--missing > 0) return;
-      this.#sealing.delete(task);
-      if (!failed && task.lineage !== "void") this.#host.send(GCS, { ...spec, ...progressOf(task, spec) });
-      // After the spec, on the same way: from here on the spec's record holds them.
-      this.#host.send(GCS, { type: "releaseHolds", objects: spec.promoted });
-      for (const held of kept) owner.letGo(held);
-      holds.added(expected);
-    };
-    for (const { index, value } of large) this.#host.sealArgument(promotedIdOf(task.id, index), value, sealed);
+  /** False when there is no room for one: the task cannot be made again. */
+  #sealAll({ id }: Task, large: Iterable<Inline>): boolean {
+    for (const { index, value } of large) if (!this.#host.sealArgument(promotedIdOf(id, index), value)) return false;
+    return true;
   }
 
-  #specOf(task: Task, inline: readonly Inline[], large: ReadonlySet<Inline>): Spec {
+  #specOf(task: Task, inline: readonly Inline[], large: ReadonlySet<Inline>): Message & MessageBody<"registerLineage"> {
     const { template, depth } = task;
     const byIndex = new Map(inline.map((each) => [each.index, each]));
     const nested: ObjectId[] = [];
@@ -118,12 +100,6 @@ export class LineageWriter {
       running: task.lineage === "running",
     };
   }
-}
-
-/** It may have been tried again, or be done, since its spec was written. */
-function progressOf(task: Task, spec: Spec): Pick<Spec, "task" | "lostAttempts" | "running"> {
-  const running = task.lineage === "running";
-  return { task: { ...spec.task, attempt: task.run }, lostAttempts: task.attempt, running };
 }
 
 /** Those that must become objects: each that is large by itself, and the largest until the rest fit. */

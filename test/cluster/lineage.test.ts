@@ -170,6 +170,32 @@ test("the owner has died: its object is made again for the driver, with the larg
   assert.deepEqual([(await get(ref, TIMEOUT))[5], runsOf(file)], [4, 2]);
 });
 
+test("an owner keeps its thread as soon as its result is known, and dies: how its object is made was said before", async () => {
+  await start(3);
+  const file = join(directory, "said before");
+  const parent = remote(async (path: string, length: number, nodeId: string) => {
+    const seed = new Uint8Array(20_000).fill(4);
+    const child = remote((mark: string, bytes: Uint8Array, count: number) => {
+      appendFileSync(mark, "run\n");
+      return new Float64Array(count).fill(bytes[19_999] ?? 0);
+    });
+    const ref = child.options({ schedulingStrategy: { nodeId, soft: true } }).remote(path, seed, length);
+    await wait([ref], { fetchLocal: false });
+    // The result goes to the store, and leaves at the end of this turn. Nothing that is answered to that is read.
+    setImmediate(() =>
+      setImmediate(() => {
+        for (;;);
+      }),
+    );
+    return { ref, pid: process.pid };
+  });
+  const result = parent.options(on(1)).remote(file, LENGTH, cluster.nodes[2]?.nodeId ?? "");
+  const { ref, pid } = await get(result, TIMEOUT);
+  process.kill(pid, "SIGKILL");
+  await kill(2);
+  assert.deepEqual([(await get(ref, TIMEOUT))[5], runsOf(file)], [4, 2]);
+});
+
 test("an owner is killed that had not read the answer yet: its object is made again all the same", async () => {
   await start(2);
   const [file, go, busy] = [join(directory, "unread"), join(directory, "go"), join(directory, "busy")];

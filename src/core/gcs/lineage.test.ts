@@ -68,6 +68,13 @@ class World {
     this.hand(name, takes, changes);
   }
 
+  /** The same, and what it promoted for that has come before. */
+  madeWith(name: string, promoted: ObjectId): void {
+    this.table.register(node("N2"), promoted, 10, D.processId, []);
+    this.made(name, [promoted], { promoted: [promoted] });
+    this.table.release(D.processId, promoted);
+  }
+
   hand(name: string, takes: readonly ObjectId[] = [], changes: Partial<LineageSpec> = {}): void {
     this.lineage.register({ ...this.spec(name, takes), ...changes });
   }
@@ -281,7 +288,7 @@ test("the first result stands: a late first copy ends the waiting, and the secon
 
 test("specs go with the last result, and with the job; a lease that was not granted is cancelled", () => {
   const w = new World();
-  w.made("a", [], { promoted: [promotedIdOf(taskOf("a"), 1)] });
+  w.madeWith("a", promotedIdOf(taskOf("a"), 1));
   w.made("b", [resultOf("a")]);
   w.made("c", [resultOf("b")]);
   w.drop("b");
@@ -299,6 +306,18 @@ test("specs go with the last result, and with the job; a lease that was not gran
   w.lineage.jobEnded(job("j1"));
   assert.deepEqual(w.asked(), ["run a as a.1, run 1", "cancel a.1"]);
   assert.equal(w.lineage.size, 0);
+});
+
+test("a spec keeps what was promoted for it, and is not taken when that was refused", () => {
+  const w = new World();
+  const promoted = promotedIdOf(taskOf("a"), 0);
+  w.made("a", [promoted], { promoted: [promoted] });
+  assert.deepEqual([w.lineage.size, w.table.size], [0, 1]);
+  w.madeWith("a", promoted);
+  assert.deepEqual([w.lineage.size, w.table.size], [1, 2]);
+  w.drop("a");
+  assert.deepEqual([w.lineage.size, w.table.size], [0, 0]);
+  assert.deepEqual(w.asked(), ["N2: free a", `N2: free ${short(promoted)}`]);
 });
 
 test("a result whose ref leaves its owner after the spec is made again as well", () => {

@@ -78,7 +78,8 @@ export class Lineage {
     const live = new Set<number>();
     for (let i = 0; i < spec.task.numReturns; i++) if (this.#objects.lookUp(objectIdOf(taskId, i))) live.add(i);
     if (live.size === 0 && !this.#needed.has(taskId)) return; // nobody holds a result any more
-    if (!this.#objects.hasRoomFor(spec.promoted)) return; // it cannot be made again
+    // They came before it, by the same way. One that is not there was refused: it cannot be made again.
+    if (spec.promoted.some((id) => this.#objects.lookUp(id) === undefined)) return;
     const needs = new Set(argumentsOf(spec).map(taskOfObject));
     needs.delete(taskId); // its promoted arguments
     for (const id of spec.promoted) this.#objects.addHold(holderOf(taskId), id);

@@ -125,7 +125,7 @@ export class ObjectDesk {
 
   /**
    * An object without a copy is wanted, and how it is made is not known. Its owner hands that over with the answer, and may
-   * have asked for the object in the same turn, or before it had sealed large arguments of the task: it holds the object.
+   * have asked for the object before, in the same turn: it holds the object.
    */
   askForSpec(object: ObjectId): void {
     if (this.#asked.has(object)) return;

@@ -26,8 +26,6 @@ export class Holds {
   #nextSequence = 1;
   /** Holds asked for and not confirmed yet, oldest first; whoever needs them confirmed waits in `#onSettled`. */
   readonly #unconfirmed = new Set<number>();
-  /** Of these, what has not even been sent. */
-  readonly #expected = new Set<number>();
   #onSettled: { readonly upTo: number; readonly action: () => void }[] = [];
 
   constructor(port: HoldsPort) {
@@ -54,20 +52,9 @@ export class Holds {
     this.#port.sendToGcs({ type: "addHolds", sequence: this.#ask(), objects: [id], declare: true, runner });
   }
 
-  /**
-   * Something else that others rely on who get a ref from here, until `added` is told the number: how the object is made
-   * again may still be on its way when this process dies, and must not be when its answer has left.
-   */
-  expect(): number {
-    const sequence = this.#ask();
-    this.#expected.add(sequence);
-    return sequence;
-  }
-
   /** The object table has registered a batch. */
   added(sequence: number): void {
     if (!this.#unconfirmed.delete(sequence)) return;
-    this.#expected.delete(sequence);
     const [oldest = this.#nextSequence] = this.#unconfirmed;
     const settled = this.#onSettled.filter(({ upTo }) => upTo < oldest);
     this.#onSettled = this.#onSettled.filter(({ upTo }) => upTo >= oldest);
@@ -96,9 +83,7 @@ export class Holds {
   /** A process died, or an object was lost: answered when everything so far has been sent. */
   flushFor(epoch: number): void {
     this.flush();
-    const answer = () => this.#port.sendToGcs({ type: "holdsFlushed", epoch });
-    if (this.#expected.size === 0) answer();
-    else this.whenSettled(answer);
+    this.#port.sendToGcs({ type: "holdsFlushed", epoch });
   }
 
   check(): void {

@@ -449,19 +449,6 @@ test("an actor's handle is held like an object's ref", () => {
 
 // ── Confirmations ───────────────────────────────────────────────────────────────────────────────────────────────────
 
-test("an action waits for what else is under way for those who get a ref, like for a hold", () => {
-  const w = world();
-  const { holds } = w.table;
-  const done: string[] = [];
-  const spec = holds.expect();
-  assert.equal(holds.areSettled, false);
-  holds.whenSettled(() => done.push("answer"));
-  assert.deepEqual(done, []);
-  holds.added(spec);
-  assert.deepEqual(done, ["answer"]);
-  assert.equal(holds.areSettled, true);
-});
-
 test("an action waits for the holds asked for before it, and for no later ones", () => {
   const w = world();
   const done: string[] = [];
@@ -478,15 +465,6 @@ test("an action waits for the holds asked for before it, and for no later ones",
   w.table.holds.added(2);
   assert.deepEqual(done, ["none", "a"]);
   assert.equal(w.table.holds.areSettled, true);
-});
-
-test("asked to flush while something is on its way that others rely on, it answers after that", () => {
-  const w = world();
-  const spec = w.table.holds.expect();
-  w.table.holds.flushFor(7);
-  assert.deepEqual(w.asked(), []);
-  w.table.holds.added(spec);
-  assert.deepEqual(w.asked(), ["holdsFlushed 7"]);
 });
 
 test("asked to flush, it sends what it has gathered before it says so", () => {
