@@ -6,6 +6,7 @@ import type { ActorLink, Outcome, TaskTemplate } from "../core/owner/records.js"
 import { ObjectEntry, upstreamFailure } from "../core/owner/records.js";
 import { type Amounts, NOTHING } from "../core/resources.js";
 import { ActorNotFoundError, InvalidOptionError, ReferenceReleasedError } from "../errors.js";
+import { functionFieldsOf } from "../functions/index.js";
 import { callOrigins, noteArguments } from "../process/call-sites.js";
 import type { CoreProcess } from "../process/core-process.js";
 import { EncodedBytes } from "../process/encoded-bytes.js";
@@ -32,8 +33,8 @@ const HANDLE_STATE = Symbol.for("mobula.actorHandle");
 export interface ClassState {
   readonly cell: FunctionCell;
   readonly options: ActorOptions;
-  /** Names of public methods; absent where the class itself is not here. */
-  readonly methods: readonly string[] | undefined;
+  /** Names of public methods; undefined where the class itself is not here. Asked when an actor is made: reading takes time. */
+  readonly methods: () => readonly string[] | undefined;
 }
 
 export interface HandleState {
@@ -58,7 +59,12 @@ export function makeActorClass(type: ConcreteClass, options: ActorOptions): unkn
   const name = type.name === "" ? "anonymous" : type.name;
   checkText("the class's name", name);
   const cell = newCell(name, type as unknown as AnyFunction, options.runtimeEnv);
-  return classOf({ cell, options, methods: methodsOf(type) });
+  let names: readonly string[] | undefined;
+  const methods = () => {
+    names ??= methodsOf(type);
+    return names;
+  };
+  return classOf({ cell, options, methods });
 }
 
 export function classOf(state: ClassState): object {
@@ -129,7 +135,7 @@ function createActor(state: ClassState, args: readonly unknown[]): object {
     }
     core.raylet.send(GCS, { type: "registerActor", ...spec(inline, large) });
   };
-  const handle = handleFor(core, link, cell.name, state.methods);
+  const handle = handleFor(core, link, cell.name, state.methods());
   whenSendable(core, link, prepared.args, register, failed);
   // What the constructor's arguments name lives as long as the actor may still be about to read it.
   core.owner.keepFor(link, prepared.nested);
@@ -201,8 +207,12 @@ function errorOrWhyNot(decode: () => unknown): unknown {
   }
 }
 
+/** Also fields that hold functions, of the class and of those that it extends. */
 function methodsOf(type: ConcreteClass): readonly string[] {
   const names = new Set<string>();
+  for (let at: unknown = type; typeof at === "function"; at = Object.getPrototypeOf(at)) {
+    for (const name of functionFieldsOf(at)) names.add(name);
+  }
   for (let at: object | null = type.prototype; at !== null && at !== Object.prototype; at = Object.getPrototypeOf(at)) {
     for (const [name, property] of Object.entries(Object.getOwnPropertyDescriptors(at))) {
       if (typeof property.value === "function" && name !== "constructor") names.add(name);

@@ -110,7 +110,7 @@ function describeCallable(value: object): Description | undefined {
   const type = classStateOf(value);
   if (type === undefined) return undefined;
   const { cell, options, methods } = type;
-  return { kind: "class", id: idOf(cell), name: cell.name, options: plain(options), methods: methods ?? null };
+  return { kind: "class", id: idOf(cell), name: cell.name, options: plain(options), methods: methods() ?? null };
 }
 
 /** A function that is being captured right now and names itself is known by an alias. */
@@ -147,7 +147,7 @@ function classStateFrom(description: Extract<Description, { kind: "class" }>, ru
   return {
     cell: cellOf(description, runtime),
     options: description.options,
-    methods: description.methods ?? undefined,
+    methods: () => description.methods ?? undefined,
   };
 }
 

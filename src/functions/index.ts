@@ -5,6 +5,7 @@
  */
 export type { CapturedFunction } from "./capture.js";
 export { capture } from "./capture.js";
+export { functionFieldsOf } from "./function-fields.js";
 export type { CaptureHooks } from "./graph.js";
 export { hashOf } from "./origins.js";
 export type { External, JsonValue } from "./payload.js";

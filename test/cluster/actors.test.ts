@@ -44,6 +44,31 @@ const Holder = remote(
   },
 );
 
+class Stepper {
+  step = (by: number): number => by;
+}
+
+const Walker = remote(
+  class Walker extends Stepper {
+    #at = 0;
+    readonly walk = async (steps: number) => {
+      this.#at += this.step(steps);
+      return this.#at;
+    };
+    readonly at = 0;
+  },
+);
+
+test("fields that hold functions are methods: of the class, of its parent, here and elsewhere", async () => {
+  const walker = Walker.remote();
+  assert.deepEqual([await get(walker.step.remote(3)), await get(walker.walk.remote(4))], [3, 4]);
+  assert.equal(Reflect.get(walker, "at"), undefined);
+  const elsewhere = remote(async (handle: typeof walker) => get(handle.walk.remote(5)));
+  assert.equal(await get(elsewhere.remote(walker)), 9);
+  const make = remote(async () => get(Walker.remote().walk.remote(6)));
+  assert.equal(await get(make.remote()), 6);
+});
+
 test("tasks and actors are in the namespace of their driver", async () => {
   const counter = Counter.options({ name: "known" }).remote();
   assert.equal(await get(counter.namespace.remote()), NAMESPACE);
