@@ -33,7 +33,7 @@ export {
   VersionMismatchError,
   WorkerCrashedError,
 } from "../errors.js";
-export { getActor, kill } from "./actors.js";
+export { getActor, kill } from "./actor-handles.js";
 export { get, put, wait } from "./get.js";
 export { init, shutdown } from "./init.js";
 export { inspectSerializability } from "./inspect-serializability.js";

@@ -2,7 +2,8 @@
 import { MobulaError, ObjectTooLargeError, SerializationError } from "../errors.js";
 import { type CaptureHooks, inspectCapture } from "../functions/index.js";
 import { type AnyFunction, type Handle, inspectValue, type ValueHooks } from "../io/values/index.js";
-import { classStateOf, handleStateOf } from "./actors.js";
+import { classStateOf } from "./actor-classes.js";
+import { handleStateOf } from "./actor-handles.js";
 import { nameOfExport } from "./handles.js";
 import { ObjectRefImpl } from "./object-ref.js";
 import { functionStateOf } from "./remote-function.js";

@@ -1,6 +1,6 @@
 /** `remote`: functions and classes become remote functions and actor classes. */
 import { InvalidOptionError } from "../errors.js";
-import { makeActorClass } from "./actors.js";
+import { makeActorClass } from "./actor-classes.js";
 import { functionStateOf, isClass, makeRemoteFunction, refuseNonFunction } from "./remote-function.js";
 import type {
   ActorClass,

@@ -7,9 +7,13 @@ import { type AnyNode, type Class, isClassNode, isFunctionNode, parseFunction } 
 type Member = Class["body"]["body"][number];
 type Key = Exclude<Member, { type: "StaticBlock" }>["key"];
 
+const MAY_HOLD_FUNCTIONS = /=>|\bfunction\b/;
+
 /** Names of public fields of a class's instances that plainly hold functions. Without those of the class that it extends. */
 export function functionFieldsOf(type: CallableFunction | NewableFunction): readonly string[] {
-  const node = parseFunction(Function.prototype.toString.call(type))?.node;
+  const text = Function.prototype.toString.call(type);
+  if (!MAY_HOLD_FUNCTIONS.test(text)) return []; // the parser takes some 10 ms to load
+  const node = parseFunction(text)?.node;
   if (node === undefined || !isClassNode(node)) return [];
   return node.body.body.flatMap((member) => [...namesIn(member)]);
 }
