@@ -2,7 +2,6 @@
  * A worker: runs the tasks of its leases, or becomes an actor. Connections on one side, the executor machines on the
  * other; user code in between.
  */
-import { ByteReader, MalformedBytes } from "../base/bytes.js";
 import { type ConnectionId, GCS, type LeaseId, type NodeId, type ProcessId, type ProcessRef } from "../base/ids.js";
 import { PIPELINE_BELOW_MS } from "../base/limits.js";
 import type { Call } from "../core/executor/actor-executor.js";
@@ -18,22 +17,10 @@ import { receiveSockets } from "../io/pass-socket.js";
 import { startWatchdog } from "../io/watchdog.js";
 import type { Message } from "../protocol/messages.js";
 import { ActorHost } from "./actor-host.js";
+import { type Caller, Callers, forgetLease } from "./callers.js";
 import { nowMs } from "./clock.js";
 import type { WorkerConfig } from "./config.js";
 import { CoreProcess } from "./core-process.js";
-import {
-  CALL_HEADER_BYTES,
-  type IncomingTemplate,
-  NO_LEASE,
-  PUSH_HEADER_BYTES,
-  readArguments,
-  readTemplate,
-  storesResult,
-  writeAnswerHeader,
-  writeOutcome,
-} from "./direct-frames.js";
-import { bufferOf } from "./direct-links.js";
-import { FRAME } from "./frame-types.js";
 import { markOutput } from "./output-marks.js";
 import { currentTask } from "./task-context.js";
 import { type RunHost, TaskRunner, taskOfSpec, type WorkerTask } from "./task-runner.js";
@@ -56,19 +43,11 @@ async function dialPatiently(...how: Parameters<typeof dial>): Promise<Connectio
   }
 }
 
-/** An owner's connection, as the executor's caller. */
-export interface CallerConnection {
-  readonly connection: Connection;
-  readonly templates: IncomingTemplate[];
-  /** By the numbers that their owner has given them, which are their routes. */
-  readonly leases: Map<number, LeaseSlot>;
-}
-
 export class WorkerProcess {
   readonly core: CoreProcess;
   readonly #executor: Executor;
   readonly #runner: TaskRunner;
-  readonly #callers = new Map<ConnectionId, CallerConnection>();
+  readonly #callers: Callers;
   readonly #host: RunHost = {
     ownerOf: (run) => (run as Run).lease.owner,
     holderOf: (run) => holderOf(run as Run),
@@ -76,7 +55,7 @@ export class WorkerProcess {
     block: (run) => this.#executor.block(run as Run),
     resume: (run) => this.#executor.resume(run as Run),
     finished: (run, outcome) => this.#executor.finished(run as Run, outcome),
-    flush: (run) => this.#flush((run as Run).lease.caller as CallerConnection | undefined),
+    flush: (run) => this.#flush((run as Run).lease.caller as Caller | undefined),
   };
   #actor: ActorHost | undefined;
   #actorName: string | undefined;
@@ -111,7 +90,7 @@ export class WorkerProcess {
     const acceptor = new Acceptor({
       identity: { role: "worker", ...identity, clusterId: config.clusterId },
       secret,
-      accept: (connection) => started.#accept(connection),
+      accept: (connection) => started.#callers.accept(connection),
     });
     await listen({ unixPath: config.socketPath }, acceptor);
     receiveSockets((socket, bytes) => acceptor.take(socket, bytes));
@@ -141,17 +120,24 @@ export class WorkerProcess {
           () => this.#executor.argumentMissing(run),
         ),
       execute: (run) => this.#runner.execute(run.task as WorkerTask, this.#host, run),
-      answer: (caller, run, outcome, runTimeMs) =>
-        this.#answer(caller as CallerConnection, run.lease, run, outcome, runTimeMs),
+      answer: (caller, run, outcome, runTimeMs) => this.#answer(caller as Caller, run.lease, run, outcome, runTimeMs),
       promoteUnread: (run, outcome, promoted) =>
         this.#runner.results.promote(run.task as WorkerTask, outcome, holderOf(run), promoted),
       rebuilt: (lease, _run, outcome) => this.#rebuilt(lease.id, outcome),
       handBack: (caller, lease, sequences, blocked) =>
-        this.#handBack(caller as CallerConnection, numberOf(lease), sequences, blocked),
-      leaseOver: (lease) => forget(lease),
+        this.#callers.handBack(caller as Caller, lease, sequences, blocked),
+      leaseOver: forgetLease,
       wakeUpAfter: (delayMs) => this.#wakeUpAfter(delayMs),
     };
     this.#executor = new Executor(port, claimWords);
+    const worker = this;
+    this.#callers = new Callers({
+      executor: this.#executor,
+      get actor() {
+        return worker.#actor?.executor;
+      },
+      runner: this.#runner,
+    });
   }
 
   /** Whose output this process writes, if it is an actor: its name, or that of its class. */
@@ -200,13 +186,8 @@ export class WorkerProcess {
     this.core.store.whenAnnounced(() => this.core.raylet.sendToRaylet({ type: "leaseDisowned", leaseId }));
   }
 
-  /** Their caller has lost the connection; its end may not have been read here, nor even all that came before it. */
   #disownCalls(connection: ConnectionId): void {
-    const caller = this.#callers.get(connection);
-    if (caller !== undefined) {
-      caller.connection.destroy(); // what is still unread is read no more
-      this.#detach(caller);
-    }
+    this.#callers.disown(connection);
     this.core.store.whenAnnounced(() => this.core.raylet.sendToRaylet({ type: "callsDisowned", connection }));
   }
 
@@ -218,7 +199,7 @@ export class WorkerProcess {
     this.core.actorName = this.#actorName;
     try {
       this.#actor = await ActorHost.create(this.core, this.#runner, leaseId, spec, {
-        answer: (caller, call, outcome) => this.#answer(caller as CallerConnection, undefined, call, outcome, 0),
+        answer: (caller, call, outcome) => this.#answer(caller as Caller, undefined, call, outcome, 0),
       });
       this.core.raylet.send(GCS, { type: "actorCreated", actorId, leaseId, failure: undefined });
     } catch (error) {
@@ -229,102 +210,11 @@ export class WorkerProcess {
     }
   }
 
-  // ── Owners' connections ───────────────────────────────────────────────────────────────────────────────────────────
-
-  #accept(connection: Connection): void {
-    if (connection.peer.role !== "driver" && connection.peer.role !== "worker") {
-      connection.destroy();
-      return;
-    }
-    const caller: CallerConnection = { connection, templates: [], leases: new Map() };
-    this.#callers.set(connection.id, caller);
-    connection.start({
-      frame: (type, bytes, start, end) => this.#frame(caller, type, bytes, start, end),
-      closed: () => this.#detach(caller),
-    });
-  }
-
-  /** Nothing more comes by the connection. */
-  #detach(caller: CallerConnection): void {
-    this.#callers.delete(caller.connection.id);
-    this.#executor.detach(caller);
-    this.#actor?.executor.detach(caller);
-  }
-
-  /** Hot path: one call for each frame. */
-  #frame(caller: CallerConnection, type: number, chunk: Uint8Array, start: number, end: number): void {
-    const bytes = bufferOf(chunk);
-    if (type === FRAME.push) return this.#push(caller, bytes, start, end);
-    if (type === FRAME.call) return this.#call(caller, bytes, start, end);
-    const reader = new ByteReader(bytes, start, end);
-    if (type === FRAME.template) {
-      const { index, template } = readTemplate(reader);
-      caller.templates[index] = template;
-    } else if (type === FRAME.attach) {
-      this.#attach(caller, reader);
-    } else if (type === FRAME.abort) {
-      this.#abort(caller, reader.u16(), reader.u32());
-    } else {
-      throw new MalformedBytes(`frame type ${type} from an owner`);
-    }
-  }
-
-  /** A call that waits here will not start; of what runs the signal is told. */
-  #abort(caller: CallerConnection, number: number, sequence: number): void {
-    if (number !== NO_LEASE) return this.#runner.abort(caller.leases.get(number)?.id, sequence);
-    this.#actor?.executor.withdraw(caller, sequence);
-    this.#runner.abort(caller, sequence);
-  }
-
-  #attach(caller: CallerConnection, reader: ByteReader): void {
-    const number = reader.u16();
-    const leaseId = reader.text(64) as LeaseId;
-    const { nodeId, processId } = caller.connection.peer;
-    const owner = { nodeId: nodeId as NodeId, processId: processId as ProcessId };
-    this.#executor.attach(leaseId, owner, caller, (lease) => {
-      caller.leases.set(number, lease);
-      lease.route = number;
-    });
-  }
-
-  #push(caller: CallerConnection, bytes: Buffer, start: number, end: number): void {
-    if (end - start < PUSH_HEADER_BYTES) throw new MalformedBytes("a task that is too short");
-    const number = bytes.readUInt16LE(start);
-    const sequence = bytes.readUInt32LE(start + 2);
-    const lease = caller.leases.get(number);
-    if (lease === undefined) return this.#handBack(caller, number, [sequence], false);
-    const template = caller.templates[bytes.readUInt16LE(start + 6)];
-    if (template === undefined) throw new MalformedBytes("a task of an unknown template");
-    this.#executor.push(lease, sequence, {
-      template,
-      counter: bytes.readUInt32LE(start + 8),
-      attempt: bytes[start + 12],
-      storeResult: storesResult(bytes[start + 13] as number),
-      args: readArguments(bytes, start + PUSH_HEADER_BYTES, end),
-      origin: lease.id,
-      sequence,
-    } as WorkerTask);
-  }
-
-  #call(caller: CallerConnection, bytes: Buffer, start: number, end: number): void {
-    if (end - start < CALL_HEADER_BYTES) throw new MalformedBytes("a call that is too short");
-    const template = caller.templates[bytes.readUInt16LE(start + 4)];
-    if (template === undefined || this.#actor === undefined) throw new MalformedBytes("a call of nothing");
-    const sequence = bytes.readUInt32LE(start);
-    this.#actor.executor.push(caller, sequence, {
-      template,
-      counter: bytes.readUInt32LE(start + 6),
-      attempt: 0,
-      storeResult: storesResult(bytes[start + 10] as number),
-      args: readArguments(bytes, start + CALL_HEADER_BYTES, end),
-      origin: caller,
-      sequence,
-    } as WorkerTask);
-  }
+  // ── Answers ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
   /** The answer leaves when every ref that the task received is held in this process's own name. */
   #answer(
-    caller: CallerConnection,
+    caller: Caller,
     lease: LeaseSlot | undefined,
     { task, sequence }: Run | Call,
     outcome: Outcome,
@@ -333,8 +223,8 @@ export class WorkerProcess {
     const { references } = this.core.owner;
     if (runTimeMs >= PIPELINE_BELOW_MS) this.#runner.ranLong(task as WorkerTask, runTimeMs);
     this.#runner.results.keep(task as WorkerTask, outcome);
-    if (references.holds.areSettled) this.#writeAnswer(caller, lease, sequence, outcome, runTimeMs);
-    else references.holds.whenSettled(() => this.#writeAnswer(caller, lease, sequence, outcome, runTimeMs));
+    if (references.holds.areSettled) this.#callers.answer(caller, lease, sequence, outcome, runTimeMs);
+    else references.holds.whenSettled(() => this.#callers.answer(caller, lease, sequence, outcome, runTimeMs));
   }
 
   /** The same for a task that the GCS had run again. */
@@ -345,29 +235,7 @@ export class WorkerProcess {
     );
   }
 
-  #writeAnswer(
-    { connection }: CallerConnection,
-    lease: LeaseSlot | undefined,
-    sequence: number,
-    outcome: Outcome,
-    runTimeMs: number,
-  ): void {
-    const writer = connection.beginFrame(FRAME.answer);
-    writeAnswerHeader(writer, lease === undefined ? NO_LEASE : numberOf(lease), sequence, runTimeMs);
-    writeOutcome(writer, outcome);
-    connection.endFrame();
-  }
-
-  #handBack(caller: CallerConnection, number: number, sequences: readonly number[], blocked: boolean): void {
-    const writer = caller.connection.beginFrame(FRAME.handBack);
-    writer.u16(number);
-    writer.u8(blocked ? 1 : 0);
-    writer.u32(sequences.length);
-    for (const sequence of sequences) writer.u32(sequence);
-    caller.connection.endFrame();
-  }
-
-  #flush(caller: CallerConnection | undefined): void {
+  #flush(caller: Caller | undefined): void {
     caller?.connection.flush();
     this.core.raylet.flush();
   }
@@ -382,15 +250,4 @@ export class WorkerProcess {
       this.#executor.tick();
     }, delayMs);
   }
-}
-
-/** A lease's number on its owner's connection. */
-function numberOf({ route }: LeaseSlot): number {
-  return (route as number | undefined) ?? NO_LEASE;
-}
-
-/** A lease that is over is found by its number no more, which may be another's by now. */
-function forget(lease: LeaseSlot): void {
-  const leases = (lease.caller as CallerConnection | undefined)?.leases;
-  if (leases?.get(numberOf(lease)) === lease) leases.delete(numberOf(lease));
 }
