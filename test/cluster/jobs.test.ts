@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, test } from "node:test";
@@ -42,23 +42,38 @@ const Keeper = ray.remote(
   },
 );
 
-const file = (name: string) => join(directory, name);
-
-async function exists(name: string): Promise<void> {
-  await waitForCondition(() => existsSync(file(name)), { timeoutMs: LIMIT_MS });
+/** Ends with the error of a worker that was killed under its task. */
+async function loseWorker(): Promise<void> {
+  const pidFile = join(directory, "pid");
+  const lost = ray.remote({ maxRetries: 0 }, async (path: string) => {
+    writeFileSync(path, String(process.pid));
+    await new Promise(() => {});
+  });
+  const result = assert.rejects(ray.get(lost.remote(pidFile)), ray.WorkerCrashedError);
+  await waitForCondition(() => existsSync(pidFile) && readFileSync(pidFile, "utf8") !== "", { timeoutMs: LIMIT_MS });
+  process.kill(Number(readFileSync(pidFile, "utf8")), "SIGKILL");
+  await result;
 }
 
-test("what a driver passed to another job's actor before it was killed is there when the actor comes to read it", async () => {
-  await using cluster = await TestCluster.start({ nodes: [{ numCpus: 1, objectStoreMemory: 64 * 1024 * 1024 }] });
+/** `disturb` happens while the actor is busy, before the other job's driver calls it. */
+async function passesToBusyActor(disturb: () => Promise<void>): Promise<void> {
+  const steps = mkdtempSync(join(directory, "steps-"));
+  const file = (name: string) => join(steps, name);
+  const exists = (name: string) => waitForCondition(() => existsSync(file(name)), { timeoutMs: LIMIT_MS });
+  await using cluster = await TestCluster.start({ nodes: [{ numCpus: 2, objectStoreMemory: 64 * 1024 * 1024 }] });
   const { address } = cluster;
   await ray.init({ address, namespace: NAMESPACE });
   const tool = await cluster.tool();
   const keeper = Keeper.options({ name: "keeper" }).remote();
   assert.equal(await ray.get(keeper.read.remote()), 0);
-  const args = [DRIVER, address, NAMESPACE, directory, String(LARGE_BYTES)];
-  const driver = spawn(process.execPath, args, { stdio: "inherit" });
+  const driver = spawn(process.execPath, [DRIVER, address, NAMESPACE, steps, String(LARGE_BYTES)], {
+    stdio: "inherit",
+  });
   await exists("connected");
-  const looped = keeper.loop.remote(file("started"), file("go"), LIMIT_MS);
+  const looped = keeper.loop.remote(file("busy"), file("go"), LIMIT_MS);
+  await exists("busy");
+  await disturb();
+  writeFileSync(file("started"), "");
   await exists("called");
   assert.ok((await usedBytes()) >= LARGE_BYTES);
   driver.kill("SIGKILL");
@@ -69,4 +84,12 @@ test("what a driver passed to another job's actor before it was killed is there 
   await ray.get(looped);
   await waitForCondition(async () => (await ray.get(keeper.read.remote())) === LARGE_BYTES, { timeoutMs: LIMIT_MS });
   await ray.shutdown();
-});
+}
+
+test("what a driver passed to another job's actor before it was killed is there when the actor comes to read it", () =>
+  passesToBusyActor(async () => {}));
+
+// The actor's process has had something to read from its raylet before the call: it comes to that first, and finds there
+// that the driver has died.
+test("the same when the actor learns of the driver's death before it reads the call", () =>
+  passesToBusyActor(loseWorker));

@@ -3,7 +3,8 @@
  * processes of its job have sent theirs, and the actors of other jobs that it could call: one of them may have received a
  * ref from the dead process whose new hold is still under way, or has not read the ref yet. (To whom it answered, the
  * object table holds what the result names.) When a driver dies its own job ends with it, and is not asked. Each is
- * asked to flush; connections keep order, so the answer comes after every hold.
+ * asked to flush, and answers when it has read what had come by its other connections; connections keep order, so the
+ * answer comes after every hold.
  *
  * In the same way those who hold a lost object are asked for the spec of its task, which may be under way.
  *
