@@ -265,8 +265,6 @@ export class CoreProcess {
   }
 
   #receive(message: Message, from: ProcessRef): void {
-    // After all that has come by other connections: a call of whoever has died may be read in this turn, behind this.
-    if (message.type === "flushHolds") return void setImmediate(() => this.owner.receive(message));
     if (this.owner.receive(message) || this.store.receive(message)) return;
     if (message.type === "functionFound") this.functions.functionFound(message.functionId, message.payload);
     else if (message.type === "garbageWanted") this.#wantedCollections.wanted();

@@ -19,3 +19,14 @@ export const FROM_STORES: ReadonlySet<MessageType> = new Set<MessageType>([
   "returnExtent",
 ]);
 export const TO_STORES: ReadonlySet<MessageType> = new Set<MessageType>(["extentLeased", "extentRefused"]);
+
+/**
+ * Control messages that speak of somebody's end. What he had said before by connections of his own is heard before them:
+ * answers, and calls whose arguments name refs.
+ */
+export const AFTER_LAST_WORDS: ReadonlySet<MessageType> = new Set<MessageType>([
+  "actorState",
+  "flushHolds",
+  "leaseLost",
+  "nodeLost",
+]);
