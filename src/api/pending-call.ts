@@ -1,5 +1,6 @@
 /** What waits for objects: `get` and `wait` are two kinds of it. */
 import { MAX_TIMER_MS, STORE_ANSWER_MS } from "../base/limits.js";
+import { afterReading } from "../process/clock.js";
 import { currentTask, type TaskContext } from "../process/task-context.js";
 import type { Runtime } from "./runtime.js";
 import type { GetOptions } from "./types.js";
@@ -68,15 +69,19 @@ export abstract class PendingCall<T> {
     this.#reject(error);
   }
 
-  /** A value that exists is not late because the store takes a turn to give it: else a poll would never find it. */
+  /**
+   * A value that exists is not late because the store takes a turn to give it: else a poll would never find it. Nor is one
+   * that arrived while this process was in synchronous code.
+   */
   #startTimer(timeoutMs: number): void {
     this.#timeoutMs = timeoutMs;
     const limitReached = () => {
+      if (this.#settled) return;
       if (!this.isAsking) return this.timedOut(timeoutMs);
       this.#isOverdue = true;
       this.#timer = setTimeout(() => this.timedOut(timeoutMs), STORE_ANSWER_MS);
     };
-    this.#timer = setTimeout(limitReached, Math.min(timeoutMs, MAX_TIMER_MS));
+    this.#timer = setTimeout(() => afterReading(limitReached), Math.min(timeoutMs, MAX_TIMER_MS));
   }
 
   /** A task gives its CPU back when its wait outlasts the turn in which it began. */

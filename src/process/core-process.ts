@@ -17,7 +17,7 @@ import type { Failure, Message, Role } from "../protocol/messages.js";
 import { BlockReader } from "./block-reader.js";
 import { noteArguments, originNow } from "./call-sites.js";
 import { fetchBytes } from "./captured-data.js";
-import { nowMs } from "./clock.js";
+import { afterReading, nowMs } from "./clock.js";
 import { ControlLink } from "./control-link.js";
 import { DirectLinks } from "./direct-links.js";
 import { EncodedBytes } from "./encoded-bytes.js";
@@ -386,10 +386,11 @@ export class CoreProcess {
     }
     if (this.#ticker !== undefined || this.#closed) return;
     this.owner.tick(nowMs());
-    this.#ticker = setInterval(() => this.#tick(), TICK_MS).unref();
+    this.#ticker = setInterval(() => afterReading(() => this.#tick()), TICK_MS).unref();
   }
 
   #tick(): void {
+    if (this.#closed) return;
     this.owner.tick(nowMs());
     if (this.owner.isBusy) return;
     clearInterval(this.#ticker);

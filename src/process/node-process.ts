@@ -18,7 +18,7 @@ import { sweepSessions } from "../io/session.js";
 import { TransferClient, TransferServer } from "../io/transfer.js";
 import { type Envelope, mayReceive } from "../protocol/codec.js";
 import type { Message, OutputLine, Role } from "../protocol/messages.js";
-import { nowMs } from "./clock.js";
+import { AwakeClock, afterReading, nowMs } from "./clock.js";
 import { type NodeConfig, type NodePlaces, nodeInfoOf } from "./config.js";
 import { failureOf, NodeDisk } from "./node-disk.js";
 import { NodeLinks } from "./node-links.js";
@@ -33,6 +33,7 @@ export class NodeProcess {
   readonly #log: Logger;
   readonly #secret: Uint8Array;
   readonly #self: ProcessRef;
+  readonly #clock = new AwakeClock(2 * HEARTBEAT_MS);
   readonly #journey: Journey;
   readonly #arena: Arena;
   readonly #disk: NodeDisk;
@@ -115,12 +116,12 @@ export class NodeProcess {
     this.#raylet = new Raylet(info, config.objectStoreBytes, warm, this.#rayletPort(), this.#journey);
     this.#enter(() => {
       this.#raylet?.start();
-      this.#raylet?.tick(nowMs()); // what it is told from here on has a time
+      this.#raylet?.tick(this.#clock.look()); // what it is told from here on has a time
       this.#raylet?.pool.prestart(1); // the others follow when it is ready: on few cores they would only slow it down
     });
     this.#links.open();
     this.#disk.tick();
-    setInterval(() => this.#tick(), HEARTBEAT_MS);
+    setInterval(() => afterReading(() => this.#tick()), HEARTBEAT_MS);
     this.#log.info(`node ${config.nodeId} listens on ${formatAddress(tcp.address)} and ${this.#places.rayletPath}`);
     return tcp.address;
   }
@@ -179,8 +180,9 @@ export class NodeProcess {
 
   #tick(): void {
     this.#enter(() => {
-      this.#raylet?.tick(nowMs());
-      this.#gcs?.tick(nowMs());
+      const awakeMs = this.#clock.look();
+      this.#raylet?.tick(awakeMs);
+      this.#gcs?.tick(awakeMs);
     });
     this.#disk.tick();
   }
@@ -225,12 +227,12 @@ export class NodeProcess {
     const port = {
       send: (to: ProcessRef, message: Message) => this.#links.route({ to, from: GCS, message }),
       wakeUpAfter: (delayMs: number) => {
-        setTimeout(() => this.#enter(() => this.#gcs?.tick(nowMs())), delayMs + 1);
+        setTimeout(() => this.#enter(() => this.#gcs?.tick(this.#clock.look())), delayMs + 1);
       },
       stop: (reason: string) => this.#stopSoon(reason),
     };
     const gcs = new Gcs(port, new Journey(this.#config.nodeId, nowMs));
-    gcs.tick(nowMs());
+    gcs.tick(this.#clock.look());
     return gcs;
   }
 

@@ -3,6 +3,7 @@
 import assert from "node:assert/strict";
 import { afterEach, test } from "node:test";
 import * as ray from "../../src/api/index.js";
+import { NODE_TIMEOUT_MS } from "../../src/base/limits.js";
 import { TestCluster, waitForCondition } from "../../src/testing/index.js";
 import { nothingLeftBehind } from "../support/left-behind.js";
 
@@ -201,6 +202,20 @@ test("a dead node stays listed as dead, offers nothing, and a node that was remo
   await later.remove();
   await waitForCondition(async () => (await ray.clusterResources())["CPU"] === 1);
   assert.deepEqual(await states(), [head, dead, [later.nodeId, false, false]]);
+});
+
+test("a head that was stopped for a while takes no node for dead: it had not listened", async () => {
+  await start(1, 1);
+  const [head, other] = cluster.nodes;
+  assert.ok(head !== undefined && other !== undefined);
+  process.kill(head.pid, "SIGSTOP");
+  await new Promise((resolve) => setTimeout(resolve, NODE_TIMEOUT_MS + 1_000));
+  process.kill(head.pid, "SIGCONT");
+  assert.equal(await get(where.options({ schedulingStrategy: { nodeId: other.nodeId } }).remote()), other.nodeId);
+  assert.deepEqual(
+    (await ray.nodes()).map(({ alive }) => alive),
+    [true, true],
+  );
 });
 
 test("remove() lets running tasks finish", async () => {
