@@ -460,6 +460,17 @@ test("a wanted lease goes back when it is idle; a busy one after its tenure, how
   assert.deepEqual(idle.asked(), ["leave 1", "N1: returnLease 1"]);
 });
 
+test("a lease that another node grants as well goes back there: its first node has died, and nobody has said so yet", () => {
+  const w = new World(1);
+  w.submit("t");
+  w.grant("1");
+  assert.deepEqual(w.asked(), ["ask 1 for t", "dial 1"]);
+  w.pool.leaseGranted(leaseGranted("d.1", process("w2", "N2"), { dispatched: false }));
+  assert.deepEqual(w.asked(), ["N2: returnLease 1"]);
+  w.pool.nodeLost(node("N1"), failure("NODE_DIED"));
+  assert.deepEqual(w.asked(), ["leave 1", "ask 2 for t"]);
+});
+
 test("messages that come twice change nothing", () => {
   const w = new World();
   w.submit("t1");

@@ -92,9 +92,9 @@ export class LeasePool {
     return task;
   }
 
-  /** Idempotent: a second grant of a lease that is known changes nothing. */
+  /** Idempotent. One by a second worker goes back: the first one's node has died, and the GCS had the request placed again. */
   leaseGranted({ leaseId, worker, address, dispatched, recallable }: Grant): void {
-    if (this.#leases.has(leaseId)) return;
+    if (this.#leases.get(leaseId)?.worker.processId === worker.processId) return;
     const { queue, task, late } = this.#requests.answered(leaseId);
     if (queue === undefined || task === undefined) {
       if (late !== undefined && dispatched)
