@@ -215,7 +215,8 @@ export class NodeProcess {
     if (error !== undefined) this.#log.warn(`${role} ${process.processId}: ${error.message}`);
     if (this.#stopping) return;
     // A worker's end is known by its exit, with code and last words.
-    if (role === "worker" && this.#spawner.kill(process.processId)) return;
+    if (role === "worker" && this.#spawner.kill(process.processId))
+      return this.#enter(() => this.#raylet?.pool.retire(process.processId));
     const how = mayStillWrite ? `was refused: ${error?.message}` : "closed its connection";
     const message = `${role} ${process.processId} on node ${process.nodeId} ${how}`;
     this.#enter(() => this.#raylet?.processDied(process, { code: "CONNECTION", message }, mayStillWrite));

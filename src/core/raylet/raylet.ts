@@ -271,12 +271,12 @@ export class Raylet {
   #killProcess({ process, reason }: MessageBody<"killProcess">): void {
     const jobId = this.pool.get(process.processId)?.jobId;
     if (jobId !== undefined && this.#ending.has(jobId)) return; // it ends with its job, after its last words
-    this.#port.killWorker(process, reason.message);
+    this.pool.kill(process, reason.message);
   }
 
   #killLeased({ leaseId, why }: MessageBody<"killLeasedWorker">): void {
     const worker = this.scheduler.doom(leaseId);
-    if (worker !== undefined) this.#port.killWorker(worker, why);
+    if (worker !== undefined) this.pool.kill(worker, why);
   }
 
   #setCluster(nodes: readonly NodeInfo[]): void {
@@ -373,7 +373,7 @@ export class Raylet {
       hasObject: (objectId) => this.store.has(objectId),
       grantLease: (request, slot) => this.#desk.grant(request, slot),
       closeLease: (worker, leaseId) => this.#port.send(worker, { type: "closeLease", leaseId }),
-      killWorker: (worker, why) => this.#port.killWorker(worker, why),
+      killWorker: (worker, why) => this.pool.kill(worker, why),
       leaseCancelled: ({ owner, leaseId }, placed) => {
         const told = [...(isRebuild({ owner }) ? [] : [owner]), ...(placed ? [GCS] : [])];
         for (const to of told) this.#port.send(to, { type: "leaseCancelled", leaseId });

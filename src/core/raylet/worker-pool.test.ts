@@ -250,3 +250,19 @@ test("a lease waits for a worker that can become free, also while none can be st
   w.pool.remove(w.slot("w1").ref.processId, failure("WORKER_CRASHED"));
   assert.equal(code(), "WORKER_CRASHED");
 });
+
+test("a worker that has been killed gets no lease before its exit is known, be it idle or blocked (seed 13711)", () => {
+  const w = new World();
+  w.ready(2);
+  assert.equal(w.take("a"), "w1");
+  w.setBlocked("w1", "a", true);
+  assert.equal(w.take("b", { jobId: "j2" }), "w2");
+  w.giveBack("w2", "b");
+  w.pool.kill(w.slot("w2").ref, "it was idle");
+  w.pool.retire(w.slot("w1").ref.processId); // its connection is lost
+  assert.deepEqual([w.take("c"), w.take("d", { jobId: "j2" })], [undefined, undefined]);
+  w.pool.needWorkers(2);
+  assert.deepEqual(w.asked(), ["kill w2: it was idle", "start", "start"]);
+  w.allReady();
+  assert.deepEqual([w.take("c"), w.take("d", { jobId: "j2" })], ["w3", "w4"]);
+});

@@ -55,6 +55,8 @@ export interface WorkerSlot {
   asked: boolean;
   /** It is an actor, or about to be: it will never be free for another lease. */
   isActor: boolean;
+  /** It has been killed, or has lost its connection: its exit follows. */
+  isEnding: boolean;
   /** Workers of one round were started under the same circumstances: they fail as one. */
   readonly round: number;
 }
@@ -126,7 +128,7 @@ export class WorkerPool {
   needWorkers(waiting: number): void {
     const most = this.#starts.failures > 0 ? 1 : MAX_STARTING_WORKERS;
     if (!this.#starts.isOver(this.#nowMs)) return;
-    let starting = [...this.#slots.values()].filter((slot) => slot.state === "starting").length;
+    let starting = [...this.#slots.values()].filter(isStarting).length;
     while (starting < Math.min(waiting, most) && this.#start()) starting++;
   }
 
@@ -167,6 +169,17 @@ export class WorkerPool {
     else slot.blocked.delete(leaseId);
   }
 
+  /** Its process ends soon. From here on it gets no lease: what ran there would have lost an attempt. */
+  retire(worker: ProcessId): void {
+    const slot = this.#slots.get(worker);
+    if (slot !== undefined) slot.isEnding = true;
+  }
+
+  kill(worker: ProcessRef, why: string): void {
+    this.retire(worker.processId);
+    this.#port.killWorker(worker, why);
+  }
+
   get(worker: ProcessId): WorkerSlot | undefined {
     return this.#slots.get(worker);
   }
@@ -189,7 +202,7 @@ export class WorkerPool {
   /** Why no lease can have a worker here, now: none can be started, and none is there that could become free. */
   get startFailure(): Failure | undefined {
     if (this.#starts.failures < MAX_FAILED_STARTS || this.#starts.isOver(this.#nowMs)) return undefined;
-    for (const slot of this.#slots.values()) if (slot.state === "starting" || !slot.isActor) return undefined;
+    for (const slot of this.#slots.values()) if (!slot.isEnding && !slot.isActor) return undefined;
     const last = this.#lastFailure?.message ?? "";
     return {
       code: "WORKER_CRASHED",
@@ -199,7 +212,7 @@ export class WorkerPool {
 
   jobEnded(jobId: JobId): void {
     for (const slot of this.#slots.values()) {
-      if (slot.jobId === jobId) this.#port.killWorker(slot.ref, "its job ended");
+      if (slot.jobId === jobId) this.kill(slot.ref, "its job ended");
     }
   }
 
@@ -209,7 +222,7 @@ export class WorkerPool {
     if (slot === undefined || !slot.asked || !isIdle(slot)) return;
     slot.asked = false;
     slot.sinceMs = this.#nowMs;
-    if (!inUse && this.#spare() > this.#warm) this.#port.killWorker(slot.ref, "it was idle");
+    if (!inUse && this.#spare() > this.#warm) this.kill(slot.ref, "it was idle");
   }
 
   tick(nowMs: number): void {
@@ -218,11 +231,11 @@ export class WorkerPool {
     for (const slot of [...this.#slots.values()]) {
       if (slot.sinceMs === 0) slot.sinceMs = nowMs;
       const age = nowMs - slot.sinceMs;
-      if (slot.state === "starting" && age > WORKER_START_TIMEOUT_MS) {
-        this.#port.killWorker(slot.ref, `it did not register within ${WORKER_START_TIMEOUT_MS} ms`);
+      if (isStarting(slot) && age > WORKER_START_TIMEOUT_MS) {
+        this.kill(slot.ref, `it did not register within ${WORKER_START_TIMEOUT_MS} ms`);
       } else if (isIdle(slot) && age > WORKER_IDLE_MS && idle > this.#warm) {
         idle--;
-        if (slot.jobId === undefined) this.#port.killWorker(slot.ref, "it was idle");
+        if (slot.jobId === undefined) this.kill(slot.ref, "it was idle");
         else if (!slot.asked) this.#port.send(slot.ref, { type: "askUse" });
         slot.asked = true;
       }
@@ -256,6 +269,7 @@ export class WorkerPool {
       sinceMs: this.#nowMs,
       asked: false,
       isActor: false,
+      isEnding: false,
       round: this.#round,
     };
     this.#slots.set(ref.processId, slot);
@@ -265,7 +279,7 @@ export class WorkerPool {
 
   #spare(): number {
     let spare = 0;
-    for (const slot of this.#slots.values()) if (slot.state === "starting" || isIdle(slot)) spare++;
+    for (const slot of this.#slots.values()) if (isStarting(slot) || isIdle(slot)) spare++;
     return spare;
   }
 
@@ -286,12 +300,17 @@ export class WorkerPool {
   #blockedIn(jobId: JobId): WorkerSlot | undefined {
     for (const slot of this.#slots.values()) {
       const allBlocked = slot.leases.size > 0 && slot.blocked.size === slot.leases.size;
-      if (slot.jobId === jobId && !slot.exclusive && allBlocked && slot.unread.size === 0) return slot;
+      const isFit = !slot.exclusive && !slot.isEnding && slot.unread.size === 0;
+      if (slot.jobId === jobId && allBlocked && isFit) return slot;
     }
     return undefined;
   }
 }
 
-function isIdle(slot: WorkerSlot): boolean {
-  return slot.state === "ready" && slot.leases.size === 0 && slot.unread.size === 0;
+function isStarting({ state, isEnding }: WorkerSlot): boolean {
+  return state === "starting" && !isEnding;
+}
+
+function isIdle({ state, isEnding, leases, unread }: WorkerSlot): boolean {
+  return state === "ready" && !isEnding && leases.size === 0 && unread.size === 0;
 }
