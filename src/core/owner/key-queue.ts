@@ -23,7 +23,7 @@ import { SequenceMap } from "../../base/sequence-map.js";
 import type { Failure, Message, MessageBody, ProcessAddress } from "../../protocol/messages.js";
 import { Backoff } from "../backoff.js";
 import type { Amounts } from "../resources.js";
-import { hasStoredArguments, type Task, type TaskTemplate } from "./records.js";
+import type { Task, TaskTemplate } from "./records.js";
 
 const MEAN_OVER_TASKS = 16;
 const MIN_PIPELINE_DEPTH = 2;
@@ -67,6 +67,8 @@ export class KeyQueue {
   readonly tasks = new Deque<Task>();
   readonly leases: Lease[] = [];
   readonly requests = new Map<LeaseId, Task>();
+  /** Of these, what waits for large arguments too: for how long, nobody here knows. */
+  readonly requestsWithArguments = new Set<LeaseId>();
   /** The last 32 run times, one bit each: set when it was below `PIPELINE_BELOW_MS`. */
   #history = 0;
   #samples = 0;
@@ -118,10 +120,15 @@ export class KeyQueue {
     for (const lease of this.leases) if (lease.first === task) lease.first = undefined;
   }
 
+  /** Requests that wait for nothing but a worker. */
+  get plainRequests(): number {
+    return this.requests.size - this.requestsWithArguments.size;
+  }
+
   /** A request whose task could as well run on a lease that is there: nothing waits for that. */
   surplusRequest(): LeaseId | undefined {
     if (this.tasks.length > 0) return undefined;
-    for (const [leaseId, task] of this.requests) if (!hasStoredArguments(task)) return leaseId;
+    for (const leaseId of this.requests.keys()) if (!this.requestsWithArguments.has(leaseId)) return leaseId;
     return undefined;
   }
 

@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Lines, leaseGranted, leaseRequest } from "../../../test/support/messages.js";
-import { failure, lease, node, process } from "../../../test/support/names.js";
+import { context, failure, lease, node, object, process } from "../../../test/support/names.js";
 import { namedTask, outcomeLine, RETURNED } from "../../../test/support/owner.js";
 import {
   FIRST_REDIAL_MS,
@@ -22,7 +22,7 @@ import type { Message } from "../../protocol/messages.js";
 import { amountsOf } from "../resources.js";
 import type { Grant, Lease } from "./key-queue.js";
 import { LeasePool } from "./lease-pool.js";
-import type { Task } from "./records.js";
+import { ObjectEntry, type Task } from "./records.js";
 
 const FAST_MS = 0.001;
 const SLOW_MS = 5;
@@ -469,6 +469,19 @@ test("a lease that another node grants as well goes back there: its first node h
   assert.deepEqual(w.asked(), ["N2: returnLease 1"]);
   w.pool.nodeLost(node("N1"), failure("NODE_DIED"));
   assert.deepEqual(w.asked(), ["leave 1", "ask 2 for t"]);
+});
+
+test("who waits for a large argument keeps nobody waiting: it may be made by one of those (seed 18039)", () => {
+  const w = new World(1);
+  const borrowed = new ObjectEntry(context("of another"), 0, 0, undefined, object("to come"));
+  w.pool.submitAlone(namedTask("waits", {}, [borrowed]));
+  w.submit("makes");
+  assert.deepEqual(w.asked(), ["ask 1 for waits", "ask 2 for makes"]);
+  w.submit("next");
+  assert.deepEqual(w.asked(), []);
+  w.open("2");
+  w.answer("2");
+  assert.deepEqual(w.asked(), ["dial 2", "makes returned", "push next to 2"]);
 });
 
 test("messages that come twice change nothing", () => {

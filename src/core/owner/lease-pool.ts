@@ -327,7 +327,7 @@ export class LeasePool {
   #requestMore(queue: KeyQueue): void {
     const usable = queue.leases.filter((lease) => !lease.blocked && lease.state !== "broken").length;
     const room = Math.max(1, queue.capacity) - usable;
-    while (queue.tasks.length > 0 && queue.requests.size < Math.min(room, MAX_OPEN_REQUESTS_PER_KEY)) {
+    while (queue.tasks.length > 0 && queue.plainRequests < Math.min(room, MAX_OPEN_REQUESTS_PER_KEY)) {
       const task = queue.tasks.shift();
       if (task !== undefined && task.state === "queued") this.#request(queue, task);
     }

@@ -2,7 +2,7 @@
 import { assert } from "../../base/assert.js";
 import type { LeaseId } from "../../base/ids.js";
 import type { KeyQueue } from "./key-queue.js";
-import type { Task } from "./records.js";
+import { hasStoredArguments, type Task } from "./records.js";
 
 /** A request that has been answered. Empty when that was before, or nobody had asked. */
 interface Answered {
@@ -20,6 +20,7 @@ export class OpenRequests {
 
   open(leaseId: LeaseId, queue: KeyQueue, task: Task): void {
     queue.requests.set(leaseId, task);
+    if (hasStoredArguments(task)) queue.requestsWithArguments.add(leaseId);
     this.#queues.set(leaseId, queue);
   }
 
@@ -33,6 +34,7 @@ export class OpenRequests {
     const queue = this.#queues.get(leaseId);
     const task = queue?.requests.get(leaseId);
     queue?.requests.delete(leaseId);
+    queue?.requestsWithArguments.delete(leaseId);
     this.#queues.delete(leaseId);
     return task === undefined ? { late } : { queue, task };
   }
