@@ -46,7 +46,7 @@ export class LocalStream<F> implements Stream<F> {
   cut(): void {
     const sent = this.#queue.filter(({ departMs }) => departMs <= this.#world.nowMs);
     this.#queue = sent.slice(0, this.#network.survivors(sent.length));
-    this.#lastMs = this.#world.nowMs;
+    this.#lastMs = this.#queue.at(-1)?.atMs ?? 0; // the end comes behind what is left, and not before its time
     this.#add(END, this.#world.nowMs, this.#world.nowMs + this.#network.endDelayMs());
   }
 

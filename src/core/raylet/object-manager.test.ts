@@ -430,6 +430,18 @@ test("a pull that waits for room and that nobody wants any more makes way; one w
   assert.deepEqual(giveRoom(w, "y"), ["fetch got1 from N2", ...others]);
 });
 
+test("a pull that waits for room passes its turn on as soon as nobody is in get for it", () => {
+  const w = fullStore();
+  w.want("large", get("p"));
+  w.large("large", kib(400), "N2");
+  w.want("small", argument("L1"));
+  w.available("small", "N2");
+  assert.deepEqual(giveRoom(w, "x"), []);
+  w.manager.cancel(object("large"), (want) => want.kind === "get");
+  assert.deepEqual(w.asked(), ["fetch small from N2", "unsubscribe large"]);
+  w.room.check();
+});
+
 test("a large get that does not fit beside arguments which wait for room comes before them", () => {
   const w = new World(MAX_FETCHING_BYTES);
   w.store.create(object("x"), MAX_FETCHING_BYTES, processId("w"));

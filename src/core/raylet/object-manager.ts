@@ -57,7 +57,6 @@ export class ObjectManager {
   readonly #evicted = new Recent<ObjectId>(MAX_REMEMBERED_EVICTIONS);
   /** What came from other nodes' stores so far. */
   fetchedBytes = 0;
-  /** When time last passed. */
   #nowMs = 0;
   /** What went from here to other nodes' stores so far; the shell counts it. */
   servedBytes = 0;
@@ -103,7 +102,7 @@ export class ObjectManager {
     if (pull === undefined) return;
     const left = pull.wants.filter((want) => !who(want));
     pull.wants.splice(0, pull.wants.length, ...left);
-    if (pull.state === "fetching") return this.#startFetches(); // others may be more urgent now
+    if (pull.state === "fetching") return this.#isLessUrgent();
     if (left.length === 0) this.#abandon(object);
   }
 
@@ -140,7 +139,7 @@ export class ObjectManager {
     if (pull === undefined) return;
     if (pull.state === "fetching") {
       for (const want of pull.wants.splice(0)) this.#deliver(object, want); // the fetch ends in vain, or never begins
-      return this.#startFetches();
+      return this.#isLessUrgent();
     }
     if (pull.state === "subscribed") this.#port.unsubscribeObject(object);
     this.#finish(object, pull);
@@ -254,6 +253,12 @@ export class ObjectManager {
     }
   }
 
+  /** A pull that waits for room, perhaps: others may begin now, or take their blocks before it. */
+  #isLessUrgent(): void {
+    this.#startFetches();
+    this.#room.pump();
+  }
+
   /** Whoever waits in `get` comes before who waits in `wait`, and both before a task that has not started. */
   #next(): [ObjectId, Pull] | undefined {
     let first: [ObjectId, Pull] | undefined;
@@ -295,7 +300,6 @@ export class ObjectManager {
     if (pull.wants.length === 0) this.#abandon(object);
   }
 
-  /** Everybody left. */
   #abandon(object: ObjectId): void {
     this.#pulls.delete(object);
     this.#port.unsubscribeObject(object);
