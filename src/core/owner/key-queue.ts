@@ -313,6 +313,15 @@ export function lostConnection({ worker }: Lease): Failure {
   return { code: "WORKER_CRASHED", message };
 }
 
+/**
+ * It went with its request, and is not where that was granted: a node had been given both, may have begun, and died. The
+ * GCS had the request placed again, without its task.
+ */
+export function lostWithNode(task: Task): Failure {
+  const reason = { code: "NODE_DIED", message: "the node that had been given it died" };
+  return { code: reason.code, message: lostMessage(task, reason) };
+}
+
 export function lostMessage(task: Task, reason: Failure): string {
   const attempts = task.attempt + 1;
   const tried = attempts === 1 ? "1 attempt" : `${attempts} attempts`;

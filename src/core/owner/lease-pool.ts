@@ -31,6 +31,7 @@ import {
   lostConnection,
   lostLease,
   lostMessage,
+  lostWithNode,
   mayRunAgain,
   newLease,
   recallOf,
@@ -46,7 +47,7 @@ export class LeasePool {
   readonly #port: LeasePoolPort;
   readonly #queues = new Map<string, KeyQueue>();
   readonly #leases = new Map<LeaseId, Lease>();
-  readonly #requests = new OpenRequests();
+  readonly requests = new OpenRequests();
   readonly #givenUp: GivenUpRuns<LeaseId>;
   #nextLease = 1;
   #total: Amounts = new Map();
@@ -82,24 +83,22 @@ export class LeasePool {
   // ── What the schedulers say ───────────────────────────────────────────────────────────────────────────────────────
 
   leaseForwarded(leaseId: LeaseId): void {
-    const task = this.#requests.taskOf(leaseId);
+    const task = this.requests.taskOf(leaseId);
     if (task !== undefined) this.#port.taskForwarded(task);
-  }
-
-  leaseInfeasible(leaseId: LeaseId, reason: string): Task | undefined {
-    const task = this.#requests.taskOf(leaseId);
-    if (task !== undefined) task.infeasible = reason;
-    return task;
   }
 
   /** Idempotent. One by a second worker goes back: the first one's node has died, and the GCS had the request placed again. */
   leaseGranted({ leaseId, worker, address, dispatched, recallable }: Grant): void {
     if (this.#leases.get(leaseId)?.worker.processId === worker.processId) return;
-    const { queue, task, late } = this.#requests.answered(leaseId);
+    const { queue, task, late, wasSent } = this.requests.answered(leaseId);
     if (queue === undefined || task === undefined) {
       if (late !== undefined && dispatched)
         this.#add(lostLease(leaseId, this.#queueOf(late.template), worker, address, late, this.#nowMs));
       return this.#port.send(rayletOf(worker.nodeId), refusalOf(leaseId, dispatched));
+    }
+    if (wasSent && !dispatched && !mayRunAgain(task, true, this.#port)) {
+      this.#finish(task, { kind: "failed", ...lostWithNode(task) });
+      return this.#port.send(rayletOf(worker.nodeId), refusalOf(leaseId, false));
     }
     // What is behind a task in this very process nobody can recall: the task would keep us from it, too.
     const mayRecall = recallable && worker.processId !== this.#self.processId;
@@ -119,14 +118,14 @@ export class LeasePool {
   }
 
   leaseRefused(leaseId: LeaseId, reason: Failure): void {
-    const { queue, task } = this.#requests.answered(leaseId);
+    const { queue, task } = this.requests.answered(leaseId);
     if (queue === undefined || task === undefined) return;
     this.#finish(task, { kind: "failed", ...reason });
     this.#pump(queue);
   }
 
   leaseCancelled(leaseId: LeaseId): void {
-    const { queue, task } = this.#requests.answered(leaseId);
+    const { queue, task } = this.requests.answered(leaseId);
     if (queue === undefined || task === undefined) return;
     if (task.state === "requested") this.#requeue(task);
     this.#pump(queue);
@@ -245,7 +244,7 @@ export class LeasePool {
     if (task.state === "queued") queue.remove(task);
     if (task.state === "requested") {
       const cancel = (leaseId: LeaseId) => this.#port.sendToRaylet({ type: "cancelLease", leaseId });
-      this.#requests.withdraw(task, queue).forEach(cancel);
+      this.requests.withdraw(task, queue).forEach(cancel);
       this.#pump(queue);
     }
     return queue.leaseOf(task);
@@ -291,7 +290,7 @@ export class LeasePool {
   }
 
   check(): void {
-    this.#requests.check();
+    this.requests.check();
     for (const lease of this.#leases.values()) checkLease(lease);
   }
 
@@ -337,12 +336,13 @@ export class LeasePool {
   #request(queue: KeyQueue, task: Task): void {
     const leaseId = `${this.#self.processId}.${(this.#nextLease++).toString(16)}` as LeaseId;
     task.state = "requested";
-    this.#requests.open(leaseId, queue, task);
+    const request = this.#port.leaseRequest(leaseId, task);
+    this.requests.open(leaseId, queue, task, request.task !== undefined);
     // This process waits for a lease of another kind: its idle ones may hold what that needs.
     for (const lease of [...this.#leases.values()]) {
       if (lease.queue !== queue && lease.inFlight.size === 0 && lease.state === "open") this.#return(lease);
     }
-    this.#port.sendToRaylet({ ...this.#port.leaseRequest(leaseId, task), type: "requestLease" });
+    this.#port.sendToRaylet({ ...request, type: "requestLease" });
   }
 
   #add(lease: Lease): Lease {
@@ -353,7 +353,7 @@ export class LeasePool {
 
   #returnIfIdle(lease: Lease): void {
     if (lease.inFlight.size > 0 || lease.state !== "open") return;
-    const isWanted = lease.wantedSinceMs > 0 || this.#requests.hasOthersThan(lease.queue);
+    const isWanted = lease.wantedSinceMs > 0 || this.requests.hasOthersThan(lease.queue);
     if (isWanted || isSpent(lease)) this.#return(lease);
   }
 

@@ -8,6 +8,8 @@ import { hasStoredArguments, type Task } from "./records.js";
 interface Answered {
   readonly queue?: KeyQueue | undefined;
   readonly task?: Task | undefined;
+  /** It went with the request. */
+  readonly wasSent?: boolean;
   /** Its time was over before the answer. */
   readonly late?: Task | undefined;
 }
@@ -15,13 +17,24 @@ interface Answered {
 export class OpenRequests {
   /** The queue of each open request. */
   readonly #queues = new Map<LeaseId, KeyQueue>();
+  /** Their tasks went with them. */
+  readonly #sent = new Set<LeaseId>();
   /** The task may have begun when it was withdrawn. An answer comes all the same, and ends this. */
   readonly #withdrawn = new Map<LeaseId, Task>();
 
-  open(leaseId: LeaseId, queue: KeyQueue, task: Task): void {
+  /** `isSent`: the task goes with the request, and begins where that is granted. */
+  open(leaseId: LeaseId, queue: KeyQueue, task: Task, isSent: boolean): void {
     queue.requests.set(leaseId, task);
     if (hasStoredArguments(task)) queue.requestsWithArguments.add(leaseId);
     this.#queues.set(leaseId, queue);
+    if (isSent) this.#sent.add(leaseId);
+  }
+
+  /** No node can ever take the task; for an empty reason, one can. Says which task. */
+  infeasible(leaseId: LeaseId, reason: string): Task | undefined {
+    const task = this.taskOf(leaseId);
+    if (task !== undefined) task.infeasible = reason;
+    return task;
   }
 
   taskOf(leaseId: LeaseId): Task | undefined {
@@ -36,7 +49,8 @@ export class OpenRequests {
     queue?.requests.delete(leaseId);
     queue?.requestsWithArguments.delete(leaseId);
     this.#queues.delete(leaseId);
-    return task === undefined ? { late } : { queue, task };
+    const wasSent = this.#sent.delete(leaseId);
+    return task === undefined ? { late } : { queue, task, wasSent };
   }
 
   /** Nobody waits for the task any more. Says which requests are to be cancelled. */

@@ -346,7 +346,7 @@ export class Owner {
   }
 
   #leaseInfeasible(leaseId: LeaseId, reason: string): void {
-    const waiting = this.leases.leaseInfeasible(leaseId, reason) ?? this.actors.leaseInfeasible(leaseId, reason);
+    const waiting = this.leases.requests.infeasible(leaseId, reason) ?? this.actors.leaseInfeasible(leaseId, reason);
     if (waiting === undefined || reason === "") return;
     this.#infeasible.set(waiting, 0); // from the next tick on
     this.#port.wakeUp();
