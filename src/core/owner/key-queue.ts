@@ -46,8 +46,11 @@ export interface Lease {
   wantedSinceMs: number;
   brokenSinceMs: number;
   readonly dials: Backoff;
-  /** Its task waits in `get`: the lease does not count when it is asked whether more are needed. */
-  blocked: boolean;
+  /**
+   * What runs there waits in `get`: this task, or one before it. Until it has answered the lease does not count when it is
+   * asked whether more are needed, though others answer that had ended before: their results were on the way to a store.
+   */
+  blockedBy: number | undefined;
   /** The shell's way to the worker. */
   route: unknown;
   /** Its task takes long: nothing more is pushed until that has answered. */
@@ -189,7 +192,7 @@ export function newLease(
     wantedSinceMs: 0,
     brokenSinceMs: 0,
     dials: new Backoff(FIRST_REDIAL_MS, MAX_REDIAL_MS),
-    blocked: false,
+    blockedBy: undefined,
     route: undefined,
     stalled: false,
     recallable,
@@ -252,6 +255,14 @@ export function checkLease(lease: Lease): void {
   }
 }
 
+/** Of what is in flight, without these, the task that was pushed last. */
+export function newestBut({ inFlight }: Lease, sequences: readonly number[]): number | undefined {
+  return inFlight
+    .keys()
+    .filter((sequence) => !sequences.includes(sequence))
+    .at(-1);
+}
+
 /** What its worker has not started and never will, in order, but for tasks whose time was up. */
 export function takeBack(lease: Lease, sequences: readonly number[]): Task[] {
   const tasks: Task[] = [];
@@ -299,7 +310,7 @@ export function recallOf(lease: Lease, nowMs: number): Message | undefined {
 export function describeQueue({ key, tasks, leases, requests }: KeyQueue): string {
   const lines = leases.map((lease) => {
     const running = [...lease.inFlight.values()].map((task) => `${task.template.name} ${task.id}`).join(", ");
-    const marks = `${lease.state}${lease.blocked ? ", blocked" : ""}${lease.wantedSinceMs > 0 ? ", wanted" : ""}`;
+    const marks = `${lease.state}${lease.blockedBy === undefined ? "" : ", blocked"}${lease.wantedSinceMs > 0 ? ", wanted" : ""}`;
     return `  lease ${lease.id} on worker ${lease.worker.processId} (${marks}): ${running || "idle"}`;
   });
   return [

@@ -246,7 +246,7 @@ test("a lease whose first task waits counts for nothing, also while its worker i
   w.submit("t3");
   w.asked();
   w.pool.leaseBlocked(lease("d.1"));
-  assert.equal(w.lease("1").blocked, false);
+  assert.equal(w.lease("1").blockedBy, undefined);
   w.pool.leaseBlocked(lease("d.9"));
 });
 
@@ -499,6 +499,19 @@ test("a task that went with its request, and is not with the lease, may have beg
   w.pool.submit(last);
   w.grant("2", { dispatched: false });
   assert.deepEqual(w.asked(), ["ask 2 for last", "last failed NODE_DIED", "N1: returnLease 2"]);
+});
+
+test("a lease stays blocked while what waits there does, though a task before it answers late (seed 52625)", () => {
+  const w = World.warm();
+  w.submit("ended", "gated");
+  w.pool.handedBack(w.lease("1"), [], true); // the result of the first is on its way to the store
+  w.lease("1").queue.forgetRunTimes();
+  w.answer("1");
+  w.submit("opener");
+  assert.deepEqual(w.asked(), ["push ended to 1", "push gated to 1", "ended returned", "ask 2 for opener"]);
+  w.answer("1");
+  w.submit("next");
+  assert.deepEqual(w.asked(), ["gated returned", "cancelLease 2", "push next to 1"]);
 });
 
 test("messages that come twice change nothing", () => {

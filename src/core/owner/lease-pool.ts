@@ -33,6 +33,7 @@ import {
   lostMessage,
   lostWithNode,
   mayRunAgain,
+  newestBut,
   newLease,
   recallOf,
   refusalOf,
@@ -161,7 +162,7 @@ export class LeasePool {
   leaseBlocked(leaseId: LeaseId): void {
     const lease = this.#leases.get(leaseId);
     if (lease?.inFlight.get(0) === undefined) return;
-    lease.blocked = true;
+    lease.blockedBy = 0;
     this.#pump(lease.queue);
   }
 
@@ -192,7 +193,7 @@ export class LeasePool {
     const task = lease.inFlight.get(sequence);
     if (task === undefined) return; // answered before, or taken back
     lease.inFlight.delete(sequence);
-    lease.blocked = false;
+    if (lease.blockedBy !== undefined && sequence >= lease.blockedBy) lease.blockedBy = undefined;
     lease.stalled = false;
     lease.stillSinceMs = 0;
     lease.queue.noteRunTime(runTimeMs);
@@ -212,14 +213,14 @@ export class LeasePool {
   }
 
   /**
-   * The worker did not start these: its running task takes long, or waits (`blocked`), or an argument that was there
-   * is gone. No attempt is lost. A blocked lease counts for nothing when it is asked whether more are needed;
-   * otherwise two gated tasks on two CPUs would keep the task that opens their gate waiting for ever.
+   * The worker did not start these: its running task takes long, or waits (`blocked`), or an argument that was there is
+   * gone. No attempt is lost. A blocked lease counts for nothing when it is asked whether more are needed; otherwise two
+   * gated tasks on two CPUs would keep the task that opens their gate waiting for ever.
    */
   handedBack(lease: Lease, sequences: readonly number[], blocked: boolean): void {
     const back = sequences.filter((sequence) => lease.inFlight.get(sequence) !== undefined);
     if (back.length === 0 && !blocked) return; // they were recalled before
-    lease.blocked = blocked;
+    lease.blockedBy = blocked ? newestBut(lease, back) : undefined;
     this.#takeBack(lease, back);
   }
 
@@ -256,7 +257,6 @@ export class LeasePool {
     this.#port.send(rayletOf(lease.worker.nodeId), { type: "killLeasedWorker", leaseId: lease.id, why });
   }
 
-  /** The worker that a pushed task is at. */
   runnerOf(task: Task): ProcessRef | undefined {
     return this.#queues.get(task.template.schedulingKey)?.leaseOf(task)?.worker;
   }
@@ -324,7 +324,7 @@ export class LeasePool {
   }
 
   #requestMore(queue: KeyQueue): void {
-    const usable = queue.leases.filter((lease) => !lease.blocked && lease.state !== "broken").length;
+    const usable = queue.leases.filter((lease) => lease.blockedBy === undefined && lease.state !== "broken").length;
     const room = Math.max(1, queue.capacity) - usable;
     while (queue.tasks.length > 0 && queue.plainRequests < Math.min(room, MAX_OPEN_REQUESTS_PER_KEY)) {
       const task = queue.tasks.shift();
