@@ -60,6 +60,8 @@ export class TaskChecker {
     if (lost === undefined) return;
     const spent = /has had (\d+) attempts? \(maxRetries (\d+)\)/.exec(message);
     if (spent !== null && Number(spent[1]) === Number(spent[2]) + 1) return;
+    const onlyNode = /asks for node ([0-9a-f]+), which is not in the cluster/.exec(message)?.[1] as NodeId | undefined;
+    if (onlyNode !== undefined && this.#deadNodes.has(onlyNode)) return;
     const maxRetries = this.#maxRetries.get(taskOfObject(lost)) ?? 0;
     const isResult = indexOfObject(lost) < MAX_RETURNS && !this.#withoutSpec.has(lost);
     demand(maxRetries === 0 || !isResult, `a result of a task is made again: ${message}`);

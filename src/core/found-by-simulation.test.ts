@@ -123,10 +123,11 @@ test("an object that is sealed twice is registered once: its holder may have let
   assert.equal(sent.filter(({ type }) => type === "registerObject").length, 1);
 });
 
-test("the result of a run that its owner waits for outlives that of one which he gave up (seed 972, busy)", () => {
+/** Two of an object reach one raylet at once; nobody holds the first, as `holder` says. */
+function outlives(holder: ProcessRef | undefined): void {
   const { raylet, sent } = rayletWorld();
   raylet.receive(D, { type: "leaseExtent", request: 1, minBytes: kib(8), last: false, letGo: false });
-  raylet.receive(D, sealObject("c", { holder: undefined }));
+  raylet.receive(D, sealObject("c", { holder }));
   raylet.receive(D, sealObject("c", { attempt: 1, offset: kib(4) }));
   raylet.receive(GCS, { type: "freeObject", objectId: object("c") }); // nobody holds it
   raylet.receive(GCS, { type: "objectRegistered", objectId: object("c") });
@@ -134,12 +135,20 @@ test("the result of a run that its owner waits for outlives that of one which he
   assert.deepEqual(
     registered.map(({ attempt, holder }) => [attempt, holder?.processId]),
     [
-      [0, undefined],
+      [0, holder?.processId],
       [1, "d"],
     ],
   );
   raylet.receive(GCS, { type: "objectRegistered", objectId: object("c") });
   assert.equal(sent.filter(({ type }) => type === "objectSealed").length, 2);
+}
+
+test("the result of a run that its owner waits for outlives that of one which he gave up (seed 972, busy)", () => {
+  outlives(undefined);
+});
+
+test("what an owner hands out outlives the same result of a rebuild, which nobody wanted (seed 56588)", () => {
+  outlives(GCS);
 });
 
 test("the last words of a process that has died are not acted upon (seeds 749, 1236, 1263, 2187)", () => {

@@ -24,7 +24,7 @@ export interface StoreDeskPort {
 interface Sealing {
   /** Two, when its task ran twice. */
   readonly sealers: Set<ProcessId>;
-  /** Its run was given up by the owner: if nobody else holds the object, the GCS has it freed. */
+  /** Its run was given up by the owner, or is a rebuild: if nobody else holds the object, the GCS has it freed. */
   readonly isOrphan: boolean;
   /** What a later run sealed, whose owner waits for it: it stands if the first is freed. */
   later: readonly (readonly [ProcessRef, MessageBody<"sealObject">])[];
@@ -152,7 +152,8 @@ export class StoreDesk {
   #sealObject(from: ProcessRef, message: MessageBody<"sealObject">): void {
     const { objectId, offset, sizeBytes, attempt, holder, contains } = message;
     const sealing = this.#sealing.get(objectId);
-    if (sealing?.isOrphan === true && holder !== undefined) {
+    const isOrphan = holder === undefined || holder.processId === GCS.processId;
+    if (sealing?.isOrphan === true && !isOrphan) {
       sealing.later = [...sealing.later, [from, message]];
       return;
     }
@@ -171,7 +172,7 @@ export class StoreDesk {
     this.#journey.record("registerObject", objectId);
     // There is one when the copy that it is about was freed before the answer.
     const { sealers, later } = sealing ?? { sealers: new Set<ProcessId>(), later: [] };
-    this.#sealing.set(objectId, { sealers: sealers.add(from.processId), isOrphan: holder === undefined, later });
+    this.#sealing.set(objectId, { sealers: sealers.add(from.processId), isOrphan, later });
     this.#port.send(GCS, { type: "registerObject", objectId, sizeBytes, attempt, holder, contains });
     this.#objects.sealedHere(objectId);
   }
