@@ -1,24 +1,22 @@
 /** How virtual owners hand specs over; the counterpart of `src/process/lineage-writer.ts`. */
-import { GCS, type ObjectId, type ProcessRef, promotedIdOf, SEALED_BY_OWNER } from "../src/base/ids.js";
+import { GCS, type ObjectId, type ProcessRef, promotedIdOf } from "../src/base/ids.js";
 import { MAX_LINEAGE_ARGUMENT_BYTES } from "../src/base/limits.js";
 import { ObjectEntry, type Task } from "../src/core/owner/records.js";
-import type { Argument, Failure, Message } from "../src/protocol/messages.js";
+import type { Argument, Message } from "../src/protocol/messages.js";
 import { inlineSize, type OwnedArgument, wireArgument } from "./arguments.js";
 import type { DirectLinks } from "./direct-links.js";
-import type { SimValue } from "./values.js";
+import { SimError, type SimValue } from "./values.js";
 
 /** What it takes of its process. */
 export interface LineageOwner {
   readonly ref: ProcessRef;
   readonly links: Pick<DirectLinks, "specOf">;
   send(to: ProcessRef, message: Message): void;
-  sealValue(
-    objectId: ObjectId,
-    value: SimValue,
-    attempt: number,
-    holder: ProcessRef | undefined,
-    done: (failure: Failure | undefined) => void,
-  ): boolean;
+}
+
+interface Promoted {
+  readonly objectId: ObjectId;
+  readonly value: SimValue;
 }
 
 export function updateLineage(process: LineageOwner, task: Task): void {
@@ -27,9 +25,12 @@ export function updateLineage(process: LineageOwner, task: Task): void {
   process.send(GCS, { type: "updateLineage", taskId, lostAttempts, run, state: lineage });
 }
 
-export function registerLineage(process: LineageOwner, task: Task): void {
+/** To the node's store, held in the name of the process. @throws SimError when there is no room. */
+type Seal = (objectId: ObjectId, value: SimValue) => void;
+
+export function registerLineage(process: LineageOwner, task: Task, seal: Seal): void {
   const nested: ObjectId[] = [];
-  const large: { readonly objectId: ObjectId; readonly value: SimValue }[] = [];
+  const large: Promoted[] = [];
   const args = (task.args as readonly OwnedArgument[]).map((arg, index): Argument => {
     if (arg instanceof ObjectEntry && arg.state !== "inline") return wireArgument(arg);
     const value = arg instanceof ObjectEntry ? (arg.value as SimValue) : arg;
@@ -43,10 +44,7 @@ export function registerLineage(process: LineageOwner, task: Task): void {
   });
   const { template } = task;
   const promoted = large.map(({ objectId }) => objectId);
-  const isSealed = large.every(({ objectId, value }) =>
-    process.sealValue(objectId, value, SEALED_BY_OWNER, process.ref, () => {}),
-  );
-  if (isSealed)
+  if (sealAll(large, seal))
     process.send(GCS, {
       type: "registerLineage",
       task: { ...process.links.specOf(task), arguments: args, storeResult: true },
@@ -59,4 +57,15 @@ export function registerLineage(process: LineageOwner, task: Task): void {
       running: task.lineage === "running",
     });
   if (large.length > 0) process.send(GCS, { type: "releaseHolds", objects: promoted });
+}
+
+/** False when there is no room for one. */
+function sealAll(large: readonly Promoted[], seal: Seal): boolean {
+  try {
+    for (const { objectId, value } of large) seal(objectId, value);
+    return true;
+  } catch (error) {
+    if (!(error instanceof SimError)) throw error;
+    return false;
+  }
 }

@@ -8,26 +8,24 @@ import {
   type FunctionId,
   GCS,
   type JobId,
-  type LeaseId,
   type ObjectId,
   type ProcessRef,
   rayletOf,
   SEALED_BY_OWNER,
 } from "../src/base/ids.js";
-import { MAX_LEASE_ARGUMENT_BYTES } from "../src/base/limits.js";
 import { Journey } from "../src/core/journey.js";
 import { Owner } from "../src/core/owner/owner.js";
-import type { Held, Task } from "../src/core/owner/records.js";
-import { isExclusive, ObjectEntry } from "../src/core/owner/records.js";
+import type { Held } from "../src/core/owner/records.js";
+import { ObjectEntry } from "../src/core/owner/records.js";
 import { LocalBlock } from "../src/core/store/extent-space.js";
 import { ObjectWriter } from "../src/core/store/object-writer.js";
 import { PinnedBlocks } from "../src/core/store/pinned-blocks.js";
 import { mayReceive } from "../src/protocol/codec.js";
-import type { Failure, LeaseRequest, Message, MessageBody } from "../src/protocol/messages.js";
-import { inlineSize, type OwnedArgument } from "./arguments.js";
+import type { Failure, Message, MessageBody } from "../src/protocol/messages.js";
 import { DirectLinks } from "./direct-links.js";
 import { type ControlFrame, payloadOf } from "./frames.js";
 import { isIdempotent } from "./idempotence.js";
+import { leaseRequestFor } from "./lease-request.js";
 import { registerLineage, updateLineage } from "./lineage.js";
 import type { LinkEnd } from "./link.js";
 import { Mappings } from "./mappings.js";
@@ -188,17 +186,15 @@ export abstract class OwnerProcess extends VirtualProcess {
     attempt: number,
     holder: ProcessRef | undefined,
     done: (failure: Failure | undefined) => void,
-  ): boolean {
+  ): void {
     let local: LocalValue;
     try {
       local = this.place(objectId, value, []);
     } catch (error) {
       if (!(error instanceof SimError)) throw error;
-      done({ code: error.code, message: error.message });
-      return false;
+      return done({ code: error.code, message: error.message });
     }
     this.handOver(local, objectId, attempt, holder, done);
-    return true;
   }
 
   freeLocal({ block, held }: LocalValue): void {
@@ -278,7 +274,7 @@ export abstract class OwnerProcess extends VirtualProcess {
       sendToRaylet: (message) => this.sendToRaylet(message),
       send: (to, message) => this.send(to, message),
       sendToGcs: (message) => this.send(GCS, message),
-      leaseRequest: (leaseId, task) => this.#leaseRequest(leaseId, task),
+      leaseRequest: (leaseId, task) => leaseRequestFor(this, leaseId, task),
       connectLease: (lease) => {
         this.links.connectLease(lease);
         this.#wakeUp();
@@ -291,7 +287,10 @@ export abstract class OwnerProcess extends VirtualProcess {
       takeError: (bytes) => decode(bytes),
       abortTask: (where, task) => this.links.abort(where, task),
       storeValue: (entry) => this.#storeValue(entry),
-      registerLineage: (task) => registerLineage(this, task),
+      registerLineage: (task) =>
+        registerLineage(this, task, (id, value) =>
+          this.handOver(this.place(id, value, []), id, SEALED_BY_OWNER, this.ref, () => {}),
+        ),
       updateLineage: (task) => updateLineage(this, task),
       announceLocal: (entry) => this.#announce(entry, entry.value as LocalValue),
       readLocal: (entry) => this.#readLocal(entry.id, entry.value as LocalValue),
@@ -307,28 +306,6 @@ export abstract class OwnerProcess extends VirtualProcess {
       track: () => {}, // virtual programs drop every ref themselves
       warn: () => {},
       wakeUp: () => this.#wakeUp(),
-    };
-  }
-
-  #leaseRequest(leaseId: LeaseId, task: Task): LeaseRequest {
-    const { template } = task;
-    const large = task.dependencies.filter((entry) => entry.state === "stored" || !entry.owned);
-    const inlineBytes = (task.args as readonly OwnedArgument[]).reduce((sum, arg) => sum + inlineSize(arg), 0);
-    return {
-      leaseId,
-      owner: this.ref,
-      jobId: this.jobId,
-      namespace: "",
-      name: template.name,
-      taskId: task.id,
-      demand: template.demand,
-      held: template.demand,
-      strategy: template.strategy,
-      depth: task.depth,
-      exclusive: isExclusive(template),
-      arguments: large.map((entry) => ({ objectId: entry.id, sizeBytes: entry.sizeBytes })),
-      // A task that must not run twice is pushed by its owner alone, who then knows whether it may have run.
-      task: template.maxRetries === 0 || inlineBytes > MAX_LEASE_ARGUMENT_BYTES ? undefined : this.links.specOf(task),
     };
   }
 

@@ -126,7 +126,8 @@ export class CoreProcess {
         return process.jobId;
       },
       send: (to, message) => this.raylet.send(to, message),
-      sealArgument: (objectId, value) => this.sealValue(objectId, value, false, SEALED_BY_OWNER, this.self, () => {}),
+      sealArgument: (objectId, value) =>
+        this.store.handOver(this.placeValue(value, false), objectId, SEALED_BY_OWNER, this.self, () => {}),
     });
     this.#links = new DirectLinks({
       self: options.self,
@@ -178,7 +179,7 @@ export class CoreProcess {
     return this.store.place(storedPieces(value, isError), value instanceof EncodedBytes ? value : NAMES_NOTHING);
   }
 
-  /** The same, sealed at once. `done` is called once: when the object table has it, or why not; within if this says false. */
+  /** The same, sealed at once. `done` is called once: when the object table has it, or with the reason why not. */
   sealValue(
     objectId: ObjectId,
     value: StoredValue,
@@ -186,16 +187,14 @@ export class CoreProcess {
     attempt: number,
     holder: ProcessRef | undefined,
     done: (failure: Failure | undefined) => void,
-  ): boolean {
+  ): void {
     let placed: LocalValue;
     try {
       placed = this.placeValue(value, isError);
     } catch (error) {
-      done(noRoom(error));
-      return false;
+      return done(noRoom(error));
     }
     this.store.handOver(placed, objectId, attempt, holder, done);
-    return true;
   }
 
   /** The user's ref object names an object that lives elsewhere: its end must be noticed. */

@@ -8,6 +8,7 @@ import { template } from "../../test/support/owner.js";
 import { indexOfObject } from "../base/ids.js";
 import { MAX_LINEAGE_ARGUMENT_BYTES } from "../base/limits.js";
 import { Task } from "../core/owner/records.js";
+import { ObjectStoreFullError } from "../errors.js";
 import { EncodedBytes } from "./encoded-bytes.js";
 import { LineageWriter } from "./lineage-writer.js";
 
@@ -31,9 +32,8 @@ function handedOver(args: readonly unknown[], room: number): readonly string[] {
       }
     },
     sealArgument: (objectId) => {
-      if (free-- <= 0) return false;
+      if (free-- <= 0) throw new ObjectStoreFullError("no room");
       lines.add(`seal ${indexOfObject(objectId).toString(16)}`);
-      return true;
     },
   });
   const task = new Task(template("add"), context("c".repeat(24)), 1, 0, args, [], []);

@@ -8,14 +8,15 @@ import { ObjectEntry, type Task } from "../core/owner/records.js";
 import type { Argument, Message, MessageBody } from "../protocol/messages.js";
 import { EncodedBytes } from "./encoded-bytes.js";
 import { encodedValue } from "./encoded-value.js";
+import { noRoom } from "./local-store.js";
 import type { StoredValue } from "./stored-value.js";
 
 export interface LineageHost {
   readonly self: ProcessRef;
   readonly jobId: JobId;
   send(to: ProcessRef, message: Message): void;
-  /** Send it to the node's store, held in our name. False when there is no room. */
-  sealArgument(objectId: ObjectId, value: StoredValue): boolean;
+  /** Send it to the node's store, held in our name. @throws ObjectStoreFullError, OutOfDiskError */
+  sealArgument(objectId: ObjectId, value: StoredValue): void;
 }
 
 interface Inline {
@@ -57,8 +58,13 @@ export class LineageWriter {
 
   /** False when there is no room for one: the task cannot be made again. */
   #sealAll({ id }: Task, large: Iterable<Inline>): boolean {
-    for (const { index, value } of large) if (!this.#host.sealArgument(promotedIdOf(id, index), value)) return false;
-    return true;
+    try {
+      for (const { index, value } of large) this.#host.sealArgument(promotedIdOf(id, index), value);
+      return true;
+    } catch (error) {
+      noRoom(error);
+      return false;
+    }
   }
 
   #specOf(task: Task, inline: readonly Inline[], large: ReadonlySet<Inline>): Message & MessageBody<"registerLineage"> {

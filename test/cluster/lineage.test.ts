@@ -151,10 +151,14 @@ test("what cannot be made again is lost with its reason: maxRetries 0, a put, a 
   });
 });
 
-test("the owner has died: its object is made again for the driver, with the large argument that it had", async () => {
+/**
+ * A task's child makes an object on another node, out of a large argument; then the owner dies, and that node. `keepsThread`:
+ * the owner reads nothing of what is answered to its result.
+ */
+async function madeAgainFor(name: string, keepsThread: boolean): Promise<void> {
   await start(3);
-  const file = join(directory, "orphan");
-  const parent = remote(async (path: string, length: number, nodeId: string) => {
+  const file = join(directory, name);
+  const parent = remote(async (path: string, length: number, nodeId: string, reads: boolean) => {
     const seed = new Uint8Array(20_000).fill(4);
     const child = remote((mark: string, bytes: Uint8Array, count: number) => {
       appendFileSync(mark, "run\n");
@@ -162,39 +166,25 @@ test("the owner has died: its object is made again for the driver, with the larg
     });
     const ref = child.options({ schedulingStrategy: { nodeId, soft: true } }).remote(path, seed, length);
     await wait([ref], { fetchLocal: false });
+    // The result goes to the store, and leaves at the end of this turn.
+    const loop = () => {
+      for (;;);
+    };
+    if (!reads) setImmediate(() => setImmediate(loop));
     return { ref, pid: process.pid };
   });
-  const { ref, pid } = await get(parent.options(on(1)).remote(file, LENGTH, cluster.nodes[2]?.nodeId ?? ""));
-  process.kill(pid, "SIGKILL");
-  await kill(2);
-  assert.deepEqual([(await get(ref, TIMEOUT))[5], runsOf(file)], [4, 2]);
-});
-
-test("an owner keeps its thread as soon as its result is known, and dies: how its object is made was said before", async () => {
-  await start(3);
-  const file = join(directory, "said before");
-  const parent = remote(async (path: string, length: number, nodeId: string) => {
-    const seed = new Uint8Array(20_000).fill(4);
-    const child = remote((mark: string, bytes: Uint8Array, count: number) => {
-      appendFileSync(mark, "run\n");
-      return new Float64Array(count).fill(bytes[19_999] ?? 0);
-    });
-    const ref = child.options({ schedulingStrategy: { nodeId, soft: true } }).remote(path, seed, length);
-    await wait([ref], { fetchLocal: false });
-    // The result goes to the store, and leaves at the end of this turn. Nothing that is answered to that is read.
-    setImmediate(() =>
-      setImmediate(() => {
-        for (;;);
-      }),
-    );
-    return { ref, pid: process.pid };
-  });
-  const result = parent.options(on(1)).remote(file, LENGTH, cluster.nodes[2]?.nodeId ?? "");
+  const result = parent.options(on(1)).remote(file, LENGTH, cluster.nodes[2]?.nodeId ?? "", !keepsThread);
   const { ref, pid } = await get(result, TIMEOUT);
   process.kill(pid, "SIGKILL");
   await kill(2);
   assert.deepEqual([(await get(ref, TIMEOUT))[5], runsOf(file)], [4, 2]);
-});
+}
+
+test("the owner has died: its object is made again for the driver, with the large argument that it had", () =>
+  madeAgainFor("orphan", false));
+
+test("an owner keeps its thread as soon as its result is known, and dies: how its object is made was said before", () =>
+  madeAgainFor("said before", true));
 
 test("an owner is killed that had not read the answer yet: its object is made again all the same", async () => {
   await start(2);

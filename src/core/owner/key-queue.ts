@@ -255,14 +255,6 @@ export function checkLease(lease: Lease): void {
   }
 }
 
-/** Of what is in flight, without these, the task that was pushed last. */
-export function newestBut({ inFlight }: Lease, sequences: readonly number[]): number | undefined {
-  return inFlight
-    .keys()
-    .filter((sequence) => !sequences.includes(sequence))
-    .at(-1);
-}
-
 /** What its worker has not started and never will, in order, but for tasks whose time was up. */
 export function takeBack(lease: Lease, sequences: readonly number[]): Task[] {
   const tasks: Task[] = [];
@@ -330,7 +322,7 @@ export function lostConnection({ worker }: Lease): Failure {
  */
 export function lostWithNode(task: Task): Failure {
   const reason = { code: "NODE_DIED", message: "the node that had been given it died" };
-  return { code: reason.code, message: lostMessage(task, reason) };
+  return { ...reason, message: lostMessage(task, reason) };
 }
 
 export function lostMessage(task: Task, reason: Failure): string {

@@ -33,7 +33,6 @@ import {
   lostMessage,
   lostWithNode,
   mayRunAgain,
-  newestBut,
   newLease,
   recallOf,
   refusalOf,
@@ -220,19 +219,20 @@ export class LeasePool {
   handedBack(lease: Lease, sequences: readonly number[], blocked: boolean): void {
     const back = sequences.filter((sequence) => lease.inFlight.get(sequence) !== undefined);
     if (back.length === 0 && !blocked) return; // they were recalled before
-    lease.blockedBy = blocked ? newestBut(lease, back) : undefined;
-    this.#takeBack(lease, back);
+    const tasks = takeBack(lease, back);
+    lease.blockedBy = blocked ? lease.inFlight.keys().at(-1) : undefined;
+    this.#startAnew(lease, tasks);
   }
 
   /** Its raylet has made sure that pushes above `started` and up to `upTo` will not start there. Idempotent. */
   tasksRecalled(leaseId: LeaseId, upTo: number, started: number): void {
     const lease = this.#leases.get(leaseId);
     const back = lease?.inFlight.keys().filter((sequence) => sequence > started && sequence <= upTo) ?? [];
-    if (lease !== undefined && back.length > 0) this.#takeBack(lease, back);
+    if (lease !== undefined && back.length > 0) this.#startAnew(lease, takeBack(lease, back));
   }
 
-  #takeBack(lease: Lease, sequences: readonly number[]): void {
-    for (const task of takeBack(lease, sequences).reverse()) this.#requeue(task);
+  #startAnew(lease: Lease, tasks: Task[]): void {
+    for (const task of tasks.reverse()) this.#requeue(task);
     this.#pump(lease.queue);
     if (lease.inFlight.size === 0 && lease.state === "open" && lease.queue.requests.size > 0) this.#return(lease);
   }

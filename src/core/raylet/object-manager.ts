@@ -102,7 +102,7 @@ export class ObjectManager {
     if (pull === undefined) return;
     const left = pull.wants.filter((want) => !who(want));
     pull.wants.splice(0, pull.wants.length, ...left);
-    if (pull.state === "fetching") return this.#isLessUrgent();
+    if (pull.state === "fetching") return this.#makeWay();
     if (left.length === 0) this.#abandon(object);
   }
 
@@ -139,7 +139,7 @@ export class ObjectManager {
     if (pull === undefined) return;
     if (pull.state === "fetching") {
       for (const want of pull.wants.splice(0)) this.#deliver(object, want); // the fetch ends in vain, or never begins
-      return this.#isLessUrgent();
+      return this.#makeWay();
     }
     if (pull.state === "subscribed") this.#port.unsubscribeObject(object);
     this.#finish(object, pull);
@@ -253,8 +253,8 @@ export class ObjectManager {
     }
   }
 
-  /** A pull that waits for room, perhaps: others may begin now, or take their blocks before it. */
-  #isLessUrgent(): void {
+  /** A pull that may be waiting for room is less urgent now: others may begin, or take their blocks before it. */
+  #makeWay(): void {
     this.#startFetches();
     this.#room.pump();
   }
